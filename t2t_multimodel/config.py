@@ -1,0 +1,235 @@
+"""Hyperparameters: frozen dataclasses by topic, with strict typed overrides."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from t2t_multimodel.registry import Registry, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network. Defaults are the paper's (arXiv 1706.05137) or, where it is silent, those of docs/departures.md.
+
+    Attributes:
+        hidden_size: depth D of the body.
+        num_heads: attention heads (section 2.2).
+        encoder_blocks, mixer_blocks, decoder_blocks: ConvBlocks in the encoder and the mixer, and [ConvBlock, Attention] pairs in
+            the decoder.
+        num_experts: experts of each mixture-of-experts layer; 0 leaves the layers out (Table 4's ablation).
+        moe_k, moe_hidden_size: experts selected for a token, and the width of an expert's hidden layer.
+        moe_noise_floor, moe_loss_weight: least standard deviation of the gate's noise; weight of importance and load loss.
+        attention: False leaves every attention out (Table 4's ablation).
+        dropout: rate at the end of a ConvBlock (section 2.1).
+        dropout_on: "stream" (the paper: the block's whole output) or "branch" (what the block adds to its input).
+        attention_dropout: rate on attention weights.
+        embedding_dropout: rate on the embedded inputs and targets.
+        output_norm: layer normalisation of what the encoder and the decoder return.
+        scale_embeddings: embeddings are multiplied by sqrt(hidden_size).
+        tie_embeddings: the output projection is the embedding table.
+        image_channels: depths of the image net's steps before the last one, which is hidden_size (section 2.5.2).
+        image_stem_stride: stride of the image net's first step.
+        categorical_sizes: the categorical net's last two widths (section 2.5.3).
+        audio_input: "spectrogram" or "waveform" (section 2.5.4).
+        audio_blocks: ConvRes blocks; each halves the time axis.
+        audio_min_channels: least depth of an audio block (the paper: 2, so the i-th block has 2^i channels).
+        audio_frequency: "keep" (a position per frame and frequency bin, as the paper) or "fold" (a position per frame).
+    """
+
+    hidden_size: int = 1024
+    num_heads: int = 8
+    encoder_blocks: int = 6
+    mixer_blocks: int = 2
+    decoder_blocks: int = 4
+    num_experts: int = 240
+    moe_k: int = 4
+    moe_hidden_size: int = 1024
+    moe_noise_floor: float = 1e-2
+    moe_loss_weight: float = 1e-2
+    attention: bool = True
+    dropout: float = 0.4
+    dropout_on: str = "stream"
+    attention_dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    output_norm: bool = False
+    scale_embeddings: bool = True
+    tie_embeddings: bool = False
+    image_channels: tuple[int, ...] = (32, 64, 128, 256)
+    image_stem_stride: int = 2
+    categorical_sizes: tuple[int, ...] = (1536, 2048)
+    audio_input: str = "spectrogram"
+    audio_blocks: int = 8
+    audio_min_channels: int = 2
+    audio_frequency: str = "keep"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Records and batches.
+
+    Attributes:
+        vocab_size: pieces of the shared vocabulary.
+        batch_tokens: padded target plus input positions of a text batch, at most.
+        batch_images, batch_seconds: examples of an image batch; seconds of sound in an audio batch, at most.
+        max_length: longest text in tokens; longer training examples are left out, longer inputs are cut when decoding.
+        max_seconds: longest sound; as max_length.
+        shuffle_buffer: examples held for shuffling.
+        mel_bins, frame_ms, hop_ms: the log-mel spectrogram.
+    """
+
+    vocab_size: int = 8192
+    batch_tokens: int = 4096
+    batch_images: int = 64
+    batch_seconds: float = 60.0
+    max_length: int = 256
+    max_seconds: float = 20.0
+    shuffle_buffer: int = 20000
+    mel_bins: int = 80
+    frame_ms: float = 25.0
+    hop_ms: float = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Optimisation, schedule of problems, and what is kept.
+
+    Attributes:
+        train_steps: steps over all problems together.
+        learning_rate: peak rate; what `learning_rate_schedule` multiplies.
+        learning_rate_schedule: "constant", "rsqrt", "noam", "cosine" or "exp"; each after `warmup_steps` of linear warm-up.
+        warmup_steps: steps to the peak.
+        decay_steps: "cosine": steps to `final_learning_rate`, 0 means train_steps; "exp": steps to halve.
+        final_learning_rate: last rate of "cosine" as a fraction of the peak.
+        beta1, beta2, epsilon: Adam.
+        clip_norm: bound on the global norm of the gradient; 0 switches clipping off.
+        label_smoothing: probability taken from the right token.
+        problem_schedule: "uniform", "proportional", "temperature" or "round_robin".
+        temperature: with "temperature", probability is proportional to size ** (1 / temperature).
+        problem_weights: factors on the problems' probabilities, as "caption:2 speech:3" (a part of a name is enough).
+        seed: of initial weights, order of problems and examples, noise and dropout.
+        eval_every, eval_steps: steps between evaluations; batches of each, 0 means the whole split.
+        save_every, keep_checkpoints: steps between checkpoints (0: at each evaluation); how many are kept.
+    """
+
+    train_steps: int = 100_000
+    learning_rate: float = 1e-3
+    learning_rate_schedule: str = "rsqrt"
+    warmup_steps: int = 3000
+    decay_steps: int = 0
+    final_learning_rate: float = 0.02
+    beta1: float = 0.9
+    beta2: float = 0.98
+    epsilon: float = 1e-8
+    clip_norm: float = 2.0
+    label_smoothing: float = 0.1
+    problem_schedule: str = "uniform"
+    temperature: float = 2.0
+    problem_weights: str = ""
+    seed: int = 1
+    eval_every: int = 2000
+    eval_steps: int = 20
+    save_every: int = 0
+    keep_checkpoints: int = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class HParams:
+    """A set of hyperparameters. Names are unique over the three parts, so that an override needs no prefix."""
+
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    def override(self, text: str = "", **values: Any) -> HParams:
+        """A copy with other values.
+
+        Args:
+            text: "name=value,name=value"; a tuple is written "1536:2048".
+            **values: the same, as Python values of the right type.
+
+        Raises:
+            ValueError: an unknown name (the nearest are named), a value of the wrong type, or one out of its choices.
+        """
+        changes: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "training": {}}
+        for name, value in [*_pairs(text), *values.items()]:
+            part = self._part_of(name)
+            kind = get_type_hints(type(getattr(self, part)))[name]
+            changes[part][name] = _parse(name, value, kind)
+        return HParams(**{part: dataclasses.replace(getattr(self, part), **new) for part, new in changes.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-serialisable form, nested by part."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> HParams:
+        """The inverse of `to_dict`."""
+        flat = {name: value for part in values.values() for name, value in part.items()}
+        return cls().override(**{k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
+
+    def _part_of(self, name: str) -> str:
+        parts = {field: part for part in ("model", "data", "training") for field in vars(getattr(self, part))}
+        if name not in parts:
+            raise ValueError(unknown("hyperparameter", name, sorted(parts)))
+        return parts[name]
+
+
+CHOICES = {
+    "dropout_on": ("stream", "branch"),
+    "audio_input": ("spectrogram", "waveform"),
+    "audio_frequency": ("keep", "fold"),
+    "learning_rate_schedule": ("constant", "rsqrt", "noam", "cosine", "exp"),
+    "problem_schedule": ("uniform", "proportional", "temperature", "round_robin"),
+}
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    pairs = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ValueError(f"hyperparameters are given as name=value, got {item!r}")
+        pairs.append((name.strip(), value.strip()))
+    return pairs
+
+
+def _parse(name: str, value: Any, kind: Any) -> Any:
+    try:
+        parsed = _parse_text(value, kind) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(f"hyperparameter {name} takes {_kind_name(kind)}, got {value!r}") from None
+    if isinstance(parsed, int) and not isinstance(parsed, bool) and kind is float:
+        parsed = float(parsed)
+    if not isinstance(parsed, _TYPES[kind]) or (isinstance(parsed, bool) and kind is not bool):
+        raise ValueError(f"hyperparameter {name} takes {_kind_name(kind)}, got {value!r}")
+    if name in CHOICES and parsed not in CHOICES[name]:
+        raise ValueError(f"hyperparameter {name} is one of {', '.join(CHOICES[name])}, got {value!r}")
+    return parsed
+
+
+def _parse_text(value: str, kind: Any) -> Any:
+    if kind is bool:
+        if value.lower() not in ("true", "false"):
+            raise ValueError(value)
+        return value.lower() == "true"
+    if kind == tuple[int, ...]:
+        return tuple(int(part) for part in value.split(":"))
+    return kind(value)
+
+
+_TYPES: dict[Any, type] = {int: int, float: float, bool: bool, str: str, tuple[int, ...]: tuple}
+
+
+def _kind_name(kind: Any) -> str:
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "a string", tuple[int, ...]: "integers as 16:32"}
+    return names[kind]
+
+
+hparams_sets: Registry[Callable[[], HParams]] = Registry("hparams set")
+
+
+def get_hparams(set_name: str, overrides: str = "") -> HParams:
+    """The registered set `set_name` with `overrides` applied."""
+    return hparams_sets.get(set_name)().override(overrides)

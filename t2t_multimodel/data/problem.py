@@ -1,0 +1,103 @@
+"""The contract of a problem: what its data is, where it comes from, and what scores it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel.features import Feature, ProblemSpec
+from t2t_multimodel.registry import Registry, UnknownNameError, unknown
+
+# {"inputs": ..., "targets": ..., and for several right answers "references": [str, ...]}; see the features for the raw types.
+Example = dict[str, Any]
+Generate = Callable[[str, Path], Iterable[Example]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One task. Make variants with `dataclasses.replace`, the other direction of a pair with `reverse`.
+
+    Attributes:
+        name: how commands call it.
+        inputs, targets: the features.
+        target_space: the command token: "to_english", "to_german", "to_parse_tree", ...
+        generate: `generate(split, tmp_dir)` yields raw examples of "train", "dev" or "test" from the files under `tmp_dir`; raises
+            DataError where something is missing or damaged.
+        metrics: scores of decoded outputs: "bleu", "wer", "cider", "parse_f1".
+        splits: the splits that exist.
+        records: name of the record files it reads; "" means its own name. A reversed problem reads the forward one's.
+        reversed: whether inputs and targets change places when the records are read.
+        loss_weight: factor on this problem's loss.
+        source: where the data comes from and its licence, in one line.
+    """
+
+    name: str
+    inputs: Feature
+    targets: Feature
+    target_space: str
+    generate: Generate
+    metrics: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ("train", "dev")
+    records: str = ""
+    reversed: bool = False
+    loss_weight: float = 1.0
+    source: str = ""
+
+    @property
+    def records_name(self) -> str:
+        """The name of the record files this problem reads."""
+        return self.records or self.name
+
+    def spec(self) -> ProblemSpec:
+        """The part of it that a model and a decoder need."""
+        return ProblemSpec(self.name, self.inputs, self.targets, self.target_space, self.metrics, self.loss_weight)
+
+    def forward(self) -> Problem:
+        """The problem whose examples are in the records: itself, or what it is the reverse of."""
+        if not self.reversed:
+            return self
+        return dataclasses.replace(self, name=self.records_name, inputs=self.targets, targets=self.inputs, reversed=False)
+
+    def reverse(self, target_space: str, name: str = "") -> Problem:
+        """The other direction, read from the same records. `target_space` is the new one's command token."""
+        return dataclasses.replace(
+            self,
+            name=name or f"{self.name}_rev",
+            inputs=self.targets,
+            targets=self.inputs,
+            target_space=target_space,
+            records=self.records_name,
+            reversed=True,
+        )
+
+
+class DataError(Exception):
+    """Raw data that is missing or damaged; the message names the file or the record and says what would be right.
+
+    A generator raises it from inside its loop only for what cannot be skipped. A damaged single example is yielded as
+    `{"error": DataError(...)}`, so that `--on_error=skip` can go on behind it.
+    """
+
+
+problems: Registry[Problem] = Registry("problem")
+groups: Registry[tuple[str, ...]] = Registry("group of problems")
+
+
+def resolve(names: str | Sequence[str]) -> list[Problem]:
+    """The problems that `names` (comma or dash separated, groups allowed) stand for, in order, each once.
+
+    Raises:
+        UnknownNameError: a name that is neither a problem nor a group.
+    """
+    parts = names.replace("-", ",").split(",") if isinstance(names, str) else names
+    found: dict[str, Problem] = {}
+    for name in filter(None, (part.strip() for part in parts)):
+        if name not in groups and name not in problems:
+            raise UnknownNameError(unknown("problem", name, problems.names() + groups.names()))
+        for member in groups.get(name) if name in groups else (name,):
+            found[member] = problems.get(member)
+    if not found:
+        raise UnknownNameError(f"no problem is named in {names!r}; there are: {', '.join(problems.names() + groups.names())}")
+    return list(found.values())

@@ -1,0 +1,105 @@
+"""What a problem's inputs and targets are: plain, serialisable descriptions.
+
+They say what the data is. How a model reads a feature is the modality's business (`modalities/`), how a record holds it is
+`data/records.py`'s. Everything a decoder needs to know of a problem is in its `ProblemSpec`, which is written to `config.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A sentence, a caption, a transcript (`format="plain"`) or a linearised parse tree (`format="tree"`).
+
+    Raw: str. In a record: int64 token ids, without the end-of-sequence id. In a batch: int32 [batch, length], each row ended by
+    id 1 and padded with 0.
+    """
+
+    kind: ClassVar[str] = "text"
+    format: str = "plain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """An image. Raw and in a record: encoded JPEG or PNG bytes. In a batch: float32 [batch, height, width, channels], standardised.
+
+    Attributes:
+        height, width: pixels every image is brought to (aspect kept, the middle cut out).
+        augment: any of "crop" (random crop) and "flip" (left-right), done in training only.
+    """
+
+    kind: ClassVar[str] = "image"
+    height: int = 64
+    width: int = 64
+    channels: int = 3
+    augment: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Audio:
+    """Mono sound. Raw: encoded WAV, FLAC or SPHERE bytes. In a record: 16-bit little-endian PCM bytes at `sample_rate` Hz. In a
+    batch: float32 [batch, samples] in [-1, 1] (waveform) or [batch, frames, mel bins] (log-mel), with `inputs_length` [batch].
+    """
+
+    kind: ClassVar[str] = "audio"
+    sample_rate: int = 16000
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """One class out of a set. Raw: the class's name (str). In a record and a batch: its int64/int32 index in `classes`.
+
+    Attributes:
+        classes: the names, in the order of their indices.
+        class_set: a name for the set; problems with the same set share a modality net.
+    """
+
+    kind: ClassVar[str] = "label"
+    classes: tuple[str, ...] = ()
+    class_set: str = "classes"
+
+
+Feature = Text | Image | Audio | Label
+_FEATURES: dict[str, type] = {feature.kind: feature for feature in (Text, Image, Audio, Label)}
+
+
+@dataclasses.dataclass(frozen=True)
+class ProblemSpec:
+    """What a model and a decoder must know of a problem.
+
+    Attributes:
+        name: the problem's registered name.
+        inputs, targets: the two features.
+        target_space: which command token starts the decoder, as "to_english"; problems with the same one share it.
+        metrics: names of the metrics that score decoded outputs: "bleu", "wer", "cider", "parse_f1" (others are always there).
+        loss_weight: factor on this problem's loss.
+    """
+
+    name: str
+    inputs: Feature
+    targets: Feature
+    target_space: str
+    metrics: tuple[str, ...] = ()
+    loss_weight: float = 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-serialisable form."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name in ("inputs", "targets"):
+            values[name] = {"kind": values[name].kind, **dataclasses.asdict(values[name])}
+        values["metrics"] = list(self.metrics)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ProblemSpec:
+        """The inverse of `to_dict`."""
+        values = dict(values)
+        for name in ("inputs", "targets"):
+            feature = dict(values[name])
+            kind = feature.pop("kind")
+            values[name] = _FEATURES[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in feature.items()})
+        values["metrics"] = tuple(values["metrics"])
+        return cls(**values)
