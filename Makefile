@@ -1,0 +1,45 @@
+# Everything runs in a virtual environment of its own; `make demo PYTHON=python3.12` picks the interpreter.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
+
+# Of pip's output, what tells that it moves on.
+PROGRESS := awk '/^Collecting/ {print "  " $$2; fflush()} /^Installing collected/ {print "  unpacking ..."; fflush()}'
+
+.PHONY: demo demo-full test lint format clean
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/python -m t2t_multimodel.experiments.demo --output_dir=demo_output
+
+demo-full: $(VENV)/.installed
+	$(VENV)/bin/python -m t2t_multimodel.experiments.demo --full --output_dir=demo_output
+
+test: lint
+	$(VENV)/bin/python -m pytest -q
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) build demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.installed: pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit(f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; name another with PYTHON=python3.12")'
+	@echo "Making $(VENV) (TensorFlow and what else is needed; a minute or two)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install -e . | $(PROGRESS)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Adding the tools for development to $(VENV)"
+	@$(PIP) install -e '.[dev]' | $(PROGRESS)
+	@touch $@

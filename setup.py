@@ -1,0 +1,14 @@
+"""The packages, listed by hand: problems/ and hparams/ stand at the top of the repository and are installed inside the package.
+
+Everything else about the distribution is in pyproject.toml.
+"""
+
+from setuptools import setup
+
+SUBPACKAGES = ("cli", "data", "decoding", "evaluation", "experiments", "layers", "modalities", "models", "training")
+AT_THE_TOP = ("hparams", "problems")
+
+setup(
+    packages=["t2t_multimodel", *(f"t2t_multimodel.{name}" for name in SUBPACKAGES + AT_THE_TOP)],
+    package_dir={f"t2t_multimodel.{name}": name for name in AT_THE_TOP},
+)

@@ -1,0 +1,1 @@
+"""From a trained model and raw inputs to text, labels and trees."""

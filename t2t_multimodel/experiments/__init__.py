@@ -1,0 +1,1 @@
+"""Runs that train, evaluate and write a report."""

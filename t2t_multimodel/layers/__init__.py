@@ -1,0 +1,1 @@
+"""Keras layers of the paper's blocks, in keras.ops only."""

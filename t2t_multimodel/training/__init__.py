@@ -1,0 +1,1 @@
+"""Optimisation, checkpoints and what is recorded of a run."""
