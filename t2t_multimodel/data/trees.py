@@ -1,0 +1,165 @@
+"""Parse trees in Penn bracketing, and the linearised form a model reads and writes.
+
+`(S (NP (DT the) (NN dog)) (VP (VBZ barks)))` is linearised as `(S (NP DT NN )NP (VP VBZ )VP )S`: "(X" opens a constituent, ")X"
+closes it, and each part-of-speech tag stands for one word of the sentence, in order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from t2t_multimodel.data.problem import DataError
+
+if TYPE_CHECKING:  # nltk takes half a second to import, which scores and commands that read no treebank need not pay
+    from nltk.tree import Tree
+
+
+class Span(NamedTuple):
+    """A constituent over the words `start` to `end` (exclusive)."""
+
+    label: str
+    start: int
+    end: int
+
+
+def read_tree(text: str) -> Tree:
+    """The tree that `text` (one tree in Penn bracketing) describes, as it stands.
+
+    Raises:
+        DataError: `text` is not one tree whose every bracket holds either words or further brackets.
+    """
+    from nltk.tree import Tree
+
+    try:
+        tree = Tree.fromstring(text)
+    except ValueError as error:
+        raise _damaged(text, " ".join(str(error).split("\n")[0].split())) from None
+    for node in tree.subtrees():
+        words = sum(isinstance(child, str) for child in node)
+        if not len(node):
+            raise _damaged(text, f"({node.label()} ) holds nothing")
+        if words not in (0, len(node)):
+            raise _damaged(text, f"({node.label()} ...) holds both words and brackets")
+        if words and not node.label():
+            raise _damaged(text, f"the word {node[0]!r} has no part-of-speech tag")
+    return tree
+
+
+def clean(tree: Tree) -> Tree:
+    """A copy prepared as is usual for parsing.
+
+    The empty outer bracket, function tags and indices (`NP-SBJ-1=2` becomes `NP`), all but the first of alternative labels
+    (`ADVP|PRT`), and traces with what they empty are gone; `-LRB-` and the like stay. Several words under one tag become several
+    leaves with that tag.
+
+    Raises:
+        DataError: no word is left.
+    """
+    from nltk.tree import Tree
+
+    children = _clean_children(tree)
+    if not children:
+        raise _damaged(str(tree), "it has no words, only traces")
+    if len(children) == 1 and (not tree.label() or _is_leaf(tree)):
+        return children[0]
+    return Tree(_clean_label(tree.label()) or "TOP", children)
+
+
+def linearise(tree: Tree) -> tuple[list[str], str]:
+    """The words and the linearised form of a tree as `clean` returns it."""
+    words: list[str] = []
+    symbols: list[str] = []
+
+    def visit(node: Tree) -> None:
+        if _is_leaf(node):
+            words.append(node[0])
+            symbols.append(node.label())
+            return
+        symbols.append("(" + node.label())
+        for child in node:
+            visit(child)
+        symbols.append(")" + node.label())
+
+    visit(tree)
+    return words, " ".join(symbols)
+
+
+def restore(words: Sequence[str], linearised: str) -> Tree | None:
+    """The inverse of `linearise`; None where `linearised` is no well-formed tree over exactly these words."""
+    from nltk.tree import Tree
+
+    if not well_formed(linearised, len(words)):
+        return None
+    remaining = iter(words)
+    open_nodes = [Tree("", [])]
+    for symbol in linearised.split():
+        if symbol.startswith("("):
+            open_nodes.append(Tree(symbol[1:], []))
+        elif symbol.startswith(")"):
+            closed = open_nodes.pop()
+            open_nodes[-1].append(closed)
+        else:
+            open_nodes[-1].append(Tree(symbol, [next(remaining)]))
+    return open_nodes[0][0]
+
+
+def well_formed(linearised: str, num_words: int) -> bool:
+    """Whether `linearised` is one tree over `num_words` words: every bracket closed by its own label, none empty, one root."""
+    parsed = spans(linearised)
+    return parsed is not None and len(parsed[0]) == num_words
+
+
+def spans(linearised: str) -> tuple[list[str], list[Span]] | None:
+    """The part-of-speech tags and the constituents, innermost first, of a linearised tree; None if it is not well-formed."""
+    tags: list[str] = []
+    found: list[Span] = []
+    open_brackets: list[tuple[str, int]] = []
+    roots = 0
+    for symbol in linearised.split():
+        roots += not open_brackets
+        if symbol.startswith("("):
+            open_brackets.append((symbol[1:], len(tags)))
+        elif not symbol.startswith(")"):
+            tags.append(symbol)
+        elif not open_brackets or not symbol[1:]:
+            return None
+        else:
+            label, start = open_brackets.pop()
+            if label != symbol[1:] or start == len(tags):
+                return None
+            found.append(Span(label, start, len(tags)))
+    return (tags, found) if roots == 1 and not open_brackets else None
+
+
+def _is_leaf(node: Tree) -> bool:
+    return isinstance(node[0], str)
+
+
+def _clean_label(label: str) -> str:
+    return re.split(r"[-=|]", label, maxsplit=1)[0] or label
+
+
+def _clean_children(node: Tree) -> list[Tree]:
+    from nltk.tree import Tree
+
+    if node.label() == "-NONE-":
+        return []
+    if _is_leaf(node):
+        return [Tree(_clean_label(node.label()), [word]) for word in node]
+    kept = []
+    for child in node:
+        grandchildren = _clean_children(child)
+        if grandchildren and child.label() and not _is_leaf(child):
+            kept.append(Tree(_clean_label(child.label()), grandchildren))
+        else:
+            kept += grandchildren
+    return kept
+
+
+def _damaged(text: str, reason: str) -> DataError:
+    beginning = text if len(text) <= 60 else text[:60] + "..."
+    return DataError(
+        f"damaged tree {' '.join(beginning.split())!r}: {reason}; expected Penn bracketing as (S (NP (NN dogs)) (VP (VBP bark)))"
+    )

@@ -1,0 +1,1 @@
+"""Scores of decoded outputs, and trivial baselines to compare them with."""
