@@ -1,0 +1,1 @@
+"""From raw files to batches: problems, vocabulary, records, and the input pipeline."""

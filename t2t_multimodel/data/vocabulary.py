@@ -1,0 +1,172 @@
+"""The vocabulary all problems share: SentencePiece pieces for text, one id a symbol for linearised parse trees."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import sentencepiece
+
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.features import Text
+
+PAD_ID = 0
+EOS_ID = 1
+UNK_ID = 2
+FILE_NAME = "vocabulary.model"
+
+# A SentencePiece space is written U+2581, so no piece of text holds a blank: a control symbol with one cannot be met in text.
+_SYMBOL_PREFIX = "tree "
+_SPACE_MARK = "\u2581"
+_NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+_NOT_TRAINED_ON = {ord(character): None for character in (_SPACE_MARK, *_NONCHARACTERS)}
+
+
+class Vocabulary:
+    """Text and linearised trees to ids and back, exactly: `decode(encode(text)) == text` for every text that UTF-8 can hold.
+
+    Ids 0, 1 and 2 are padding, end of sequence and unknown. None of them, and no tree symbol's, comes out of ordinary text.
+
+    Args:
+        model: the bytes of a SentencePiece model made by `train_vocabulary`.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.sha256 = hashlib.sha256(model).hexdigest()
+        self.size: int = self._pieces.vocab_size()
+
+    @classmethod
+    def load(cls, path: Path | str) -> Vocabulary:
+        """Reads a model file; raises DataError if it is missing or no SentencePiece model."""
+        try:
+            return cls(Path(path).read_bytes())
+        except OSError as error:
+            raise DataError(f"no vocabulary at {path}: {error.strerror}; mm-datagen makes one in its --data_dir") from None
+        except RuntimeError:
+            raise DataError(f"{path} is not a SentencePiece model") from None
+
+    @cached_property
+    def symbols(self) -> dict[str, int]:
+        """The tree symbols and their ids."""
+        pieces = ((self._pieces.id_to_piece(i), i) for i in range(self.size) if self._pieces.is_control(i))
+        return {piece.removeprefix(_SYMBOL_PREFIX): i for piece, i in pieces if piece.startswith(_SYMBOL_PREFIX)}
+
+    @cached_property
+    def _symbol_of(self) -> dict[int, str]:
+        return {i: symbol for symbol, i in self.symbols.items()}
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of ordinary text, without an end-of-sequence id."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of each text, faster than one by one."""
+        encoded: list[list[int]] = self._pieces.encode(list(texts), out_type=int)
+        for row, text in enumerate(texts):
+            if _SPACE_MARK in text:
+                encoded[row] = self._encode_with_space_mark(text)
+        return encoded
+
+    def encode_tree(self, linearised: str) -> list[int]:
+        """The ids of a linearised tree: one a known symbol, and the pieces of what is none."""
+        ids: list[int] = []
+        for known, tokens in itertools.groupby(linearised.split(), self.symbols.__contains__):
+            ids += map(self.symbols.__getitem__, tokens) if known else self.encode(" ".join(tokens))
+        return ids
+
+    def encode_feature(self, feature: Text, text: str) -> list[int]:
+        """The ids of `text` as `feature.format` asks."""
+        return self.encode_tree(text) if feature.format == "tree" else self.encode(text)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text or linearised tree of `ids` up to the first end-of-sequence id; padding is left out."""
+        ids = itertools.takewhile(EOS_ID.__ne__, map(int, ids))
+        wanted = (i for i in ids if i != PAD_ID and 0 <= i < self.size)
+        parts: list[str] = []
+        for is_symbol, run in itertools.groupby(wanted, self._symbol_of.__contains__):
+            parts += map(self._symbol_of.__getitem__, run) if is_symbol else [self._pieces.decode(list(run))]
+        return " ".join(parts)
+
+    def _encode_with_space_mark(self, text: str) -> list[int]:
+        stand_in = next(character for character in _NONCHARACTERS if character not in text)
+        ids = self._pieces.encode(text.replace(_SPACE_MARK, stand_in), out_type=int)
+        found, wanted = self._bytes_of(stand_in), self._bytes_of(_SPACE_MARK)
+        at = 0
+        while at < len(ids):
+            if ids[at : at + 3] == found:
+                ids[at : at + 3] = wanted
+            at += 1
+        return ids
+
+    def _bytes_of(self, character: str) -> list[int]:
+        return [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in character.encode()]
+
+
+def train_vocabulary(texts: Iterable[str], symbols: Iterable[str], size: int, path: Path) -> Vocabulary:
+    """Trains a BPE vocabulary and writes it to `path` (beside it first, then renamed).
+
+    Args:
+        texts: ordinary text to learn pieces from.
+        symbols: tree symbols, each of which gets an id of its own.
+        size: pieces, symbols included; fewer come out where the text does not support as many.
+
+    Raises:
+        DataError: there is no text, or `size` is too small for its characters and the symbols.
+    """
+    model = io.BytesIO()
+    texts = _not_empty(text.translate(_NOT_TRAINED_ON) for text in texts)
+    try:
+        sentencepiece.SentencePieceTrainer.Train(
+            sentence_iterator=texts,
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=size,
+            hard_vocab_limit=False,
+            pad_id=PAD_ID,
+            eos_id=EOS_ID,
+            unk_id=UNK_ID,
+            bos_id=-1,
+            control_symbols=[_SYMBOL_PREFIX + symbol for symbol in symbols],
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise DataError(_training_error(str(error), size)) from None
+    write_beside(path, model.getvalue())
+    return Vocabulary(model.getvalue())
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """Writes `content` to a temporary file beside `path` and renames it, so that no reader sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def _not_empty(texts: Iterable[str]) -> Iterator[str]:
+    texts = iter(texts)
+    first = next(texts, None)
+    if first is None:
+        raise DataError("there is no text to make a vocabulary from")
+    return itertools.chain([first], texts)
+
+
+def _training_error(message: str, size: int) -> str:
+    if "smaller than required_chars" in message:
+        needed = message.partition(f"{size} vs ")[2].partition(".")[0]
+        return f"a vocabulary of {size} pieces is too small: the bytes, characters and tree symbols alone are {needed}; raise --vocab_size"
+    return f"no vocabulary can be made from these texts: {message}"
