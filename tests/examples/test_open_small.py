@@ -1,0 +1,176 @@
+"""The example user module, on the real data where it is at hand, and on broken data made here."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import itertools
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from t2t_multimodel.data import problem as contract
+from t2t_multimodel.data import trees
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("MULTIMODEL_DATA", ROOT.parent / "shared" / "data"))
+NAMES = (
+    "m30k_ende",
+    "m30k_ende_rev",
+    "m30k_enfr",
+    "m30k_enfr_rev",
+    "craft_parsing",
+    "fsdd_digits",
+    "grocery_class",
+    "coco_caption",
+)
+needs_data = pytest.mark.skipif(
+    not (DATA / "multi30k").is_dir(), reason=f"the open data sets are not in {DATA} (MULTIMODEL_DATA)"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def module() -> ModuleType:
+    """The user module; it registers its problems when it is imported, so it is imported once."""
+    name = "open_small_under_test"
+    if "open_small" not in contract.groups:
+        spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / "open_small" / "__init__.py")
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def examples(name: str, split: str, folder: Path = DATA) -> list[contract.Example]:
+    return list(contract.problems.get(name).generate(split, folder))
+
+
+def first(name: str, split: str) -> contract.Example:
+    return next(iter(contract.problems.get(name).generate(split, DATA)))
+
+
+def compress(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode()))
+
+
+def test_group_has_the_eight_problems() -> None:
+    assert tuple(problem.name for problem in contract.resolve("open_small")) == NAMES
+    assert all(problem.source for problem in contract.resolve("open_small"))
+
+
+def test_reversed_problems_share_records_and_the_command_token() -> None:
+    german, french = contract.problems.get("m30k_ende_rev"), contract.problems.get("m30k_enfr_rev")
+    assert (german.records_name, french.records_name) == ("m30k_ende", "m30k_enfr")
+    assert german.target_space == french.target_space == contract.problems.get("coco_caption").target_space == "to_english"
+
+
+def test_specs_survive_the_config_file() -> None:
+    for problem in contract.resolve("open_small"):
+        assert type(problem.spec()).from_dict(problem.spec().to_dict()) == problem.spec()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_missing_folder_is_one_clear_error(name: str, tmp_path: Path) -> None:
+    with pytest.raises(contract.DataError, match=r"is missing; --tmp_dir should be the folder that holds multi30k/"):
+        examples(name, "dev", tmp_path)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "split", "count"),
+    [
+        ("m30k_ende", "train", 29000),
+        ("m30k_ende", "dev", 1014),
+        ("m30k_enfr", "test", 1000),
+        ("fsdd_digits", "train", 720),
+        ("fsdd_digits", "dev", 300),
+        ("grocery_class", "train", 1215),
+        ("grocery_class", "dev", 238),
+        ("coco_caption", "train", 250),
+        ("coco_caption", "dev", 51),
+    ],
+)
+def test_counts_of_the_real_data(name: str, split: str, count: int) -> None:
+    found = examples(name, split)
+    assert len(found) == count
+    assert not [example for example in found if "error" in example]
+
+
+@needs_data
+def test_first_translation() -> None:
+    assert first("m30k_ende", "train") == {
+        "inputs": "Two young, White males are outside near many bushes.",
+        "targets": "Zwei junge weiße Männer sind im Freien in der Nähe vieler Büsche.",
+    }
+
+
+@needs_data
+def test_first_trees_restore_their_sentences() -> None:
+    for example in itertools.islice(contract.problems.get("craft_parsing").generate("train", DATA), 50):
+        words = example["inputs"].split(" ")
+        tree = trees.restore(words, example["targets"])
+        assert 2 <= len(words) <= 40
+        assert tree is not None and tree.leaves() == words
+
+
+@needs_data
+def test_dev_digits_begin_with_every_digit_in_order() -> None:
+    words = [e["targets"] for e in itertools.islice(contract.problems.get("fsdd_digits").generate("dev", DATA), 10)]
+    assert words == ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
+@needs_data
+def test_class_names_are_those_of_the_data_set(module: ModuleType) -> None:
+    rows = (DATA / "grocery_store" / "classes.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert tuple(row.split(",")[0] for row in rows) == module.GROCERIES
+    assert first("grocery_class", "train")["targets"] == "Golden-Delicious"
+
+
+@needs_data
+def test_captions_have_five_references_in_dev_only() -> None:
+    example = first("coco_caption", "dev")
+    assert len(example["references"]) == 5 and example["targets"] == example["references"][0]
+    assert "references" not in first("coco_caption", "train")
+
+
+def test_empty_line_is_an_error_that_can_be_skipped(tmp_path: Path) -> None:
+    compress(tmp_path / "multi30k" / "val.en.gz", "A dog.\n\nA cat.\n")
+    compress(tmp_path / "multi30k" / "val.de.gz", "Ein Hund.\nLeer.\nEine Katze.\n")
+    found = examples("m30k_ende", "dev", tmp_path)
+    assert [e.get("targets") for e in found] == ["Ein Hund.", None, "Eine Katze."]
+    assert "line 2" in str(found[1]["error"]) and "val.en.gz" in str(found[1]["error"])
+
+
+def test_unequal_files_are_refused(tmp_path: Path) -> None:
+    compress(tmp_path / "multi30k" / "val.en.gz", "A dog.\nA cat.\n")
+    compress(tmp_path / "multi30k" / "val.de.gz", "Ein Hund.\n")
+    with pytest.raises(contract.DataError, match=r"has 2 lines and .*val\.de\.gz 1"):
+        examples("m30k_ende", "dev", tmp_path)
+
+
+def test_cut_archive_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "craft_treebank" / "dev.mrg.gz"
+    compress(path, "( (S (NP (NN dog)) (VP (VBZ runs))) )\n" * 100)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(contract.DataError, match=r"dev\.mrg\.gz should be a whole gzip file"):
+        examples("craft_parsing", "dev", tmp_path)
+
+
+def test_damaged_tree_and_short_sentences(tmp_path: Path) -> None:
+    compress(tmp_path / "craft_treebank" / "dev.mrg.gz", "( (S (NP (NN dog)) (VP (VBZ runs))) )\n( (S (NP\n( (NP (NN dog)) )\n")
+    good, bad = examples("craft_parsing", "dev", tmp_path)
+    assert good["inputs"] == "dog runs"
+    assert "line 2" in str(bad["error"])
+
+
+def test_damaged_sound_and_missing_photograph_are_named(tmp_path: Path) -> None:
+    (tmp_path / "fsdd" / "recordings").mkdir(parents=True)
+    (tmp_path / "fsdd" / "recordings" / "3_ann_0.wav").write_bytes(b"RIFF")
+    (tmp_path / "grocery_store").mkdir()
+    (tmp_path / "grocery_store" / "val.txt").write_text("val/apple.jpg, 0, 0\n")
+    assert "3_ann_0.wav" in str(examples("fsdd_digits", "dev", tmp_path)[0]["error"])
+    assert "apple.jpg" in str(examples("grocery_class", "dev", tmp_path)[0]["error"])
