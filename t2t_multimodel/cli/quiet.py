@@ -1,0 +1,59 @@
+"""Imports TensorFlow without its complaints."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# What TensorFlow says at each start, before it reads TF_CPP_MIN_LOG_LEVEL.
+_CHATTER = re.compile(rb"^(I\d{4} |WARNING: All log messages before absl)")
+
+
+def quiet_tensorflow() -> None:
+    """Imports TensorFlow as the backend of Keras; nothing about missing GPUs or CPU instructions reaches the terminal.
+
+    Call it before anything that imports tensorflow or keras. With an NVIDIA driver on the machine, warnings and errors of the
+    import are shown; without one TensorFlow is told not to look for a GPU. Where the import fails, all that it printed is shown.
+    """
+    gpu = has_nvidia_driver()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if gpu else "3")
+    if not gpu:
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    with _stderr_held_back(show_problems=gpu):
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    tf.get_logger().setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def has_nvidia_driver() -> bool:
+    """Whether an NVIDIA driver is loaded on this machine."""
+    return Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia").exists()
+
+
+@contextlib.contextmanager
+def _stderr_held_back(show_problems: bool) -> Iterator[None]:
+    """Holds back what C++ and Python write to stderr; an exception shows all of it, `show_problems` all but the chatter."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            lines = [line for line in held if failed or (show_problems and not _CHATTER.match(line))]
+            os.write(2, b"".join(lines))
