@@ -6,11 +6,11 @@ Each data set needs a function that yields raw examples of a split, and a `Probl
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import json
 import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,38 +57,45 @@ def spoken_digits(split: str, tmp_dir: Path) -> Iterator[Example]:
     """
     found = []
     for path in present(Path(tmp_dir) / "fsdd" / "recordings").glob("[0-9]_*_*.wav"):
-        digit, speaker, index = path.stem.split("_")
-        if (int(index) < 5) == (split == "dev"):
+        with blaming(path):
+            digit, speaker, index = path.stem.split("_")
             found.append((int(index), speaker, int(digit), path))
-    for _, _, digit, path in sorted(found):
-        yield from checked(path, lambda data, name: media.decode_audio(data, SAMPLE_RATE, name), {"targets": DIGITS[digit]})
+    for number, _, value, path in sorted(found):
+        if (number < 5) == (split == "dev"):
+            yield from checked(path, lambda data, name: media.decode_audio(data, SAMPLE_RATE, name), {"targets": DIGITS[value]})
 
 
 def groceries(split: str, tmp_dir: Path) -> Iterator[Example]:
     """Photographs and the fine class of each, from lines "path, fine class, coarse class"."""
     folder = Path(tmp_dir) / "grocery_store"
     listing = present(folder / {"train": "train.txt", "dev": "val.txt"}[split])
-    for line in listing.read_text(encoding="utf-8").splitlines():
-        name, fine, _ = line.split(", ")
-        yield from checked(folder / name, media.check_image, {"targets": GROCERIES[int(fine)]})
+    with blaming(listing):
+        rows = [line.split(", ") for line in listing.read_text(encoding="utf-8").splitlines()]
+        photographs = [(folder / name, GROCERIES[int(fine)]) for name, fine, _ in rows]
+    for path, label in photographs:
+        yield from checked(path, media.check_image, {"targets": label})
 
 
 def coco_captions(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Images and captions: an example for each caption in training, one for each image with all of them as references in "dev"."""
+    """Images and captions: an example for each caption in training, one for each image in "dev", with all as references."""
     folder, year = Path(tmp_dir) / "coco_mini", {"train": "train2017", "dev": "val2017"}[split]
-    content = json.loads(present(folder / "annotations" / f"captions_{year}.json").read_text(encoding="utf-8"))
-    captions = defaultdict(list)
-    for annotation in content["annotations"]:
-        captions[annotation["image_id"]].append(" ".join(annotation["caption"].split()))
-    for image in content["images"]:
-        answers = [{"targets": caption} for caption in captions[image["id"]]]
+    listing = present(folder / "annotations" / f"captions_{year}.json")
+    captions: dict[int, list[str]] = {}
+    with blaming(listing):
+        content = json.loads(listing.read_text(encoding="utf-8"))
+        files = {image["id"]: folder / year / image["file_name"] for image in content["images"]}
+        for annotation in content["annotations"]:
+            captions.setdefault(annotation["image_id"], []).append(" ".join(annotation["caption"].split()))
+        photographs = [(files[image_id], right) for image_id, right in captions.items()]
+    for path, right in photographs:
+        answers: list[Example] = [{"targets": caption} for caption in right]
         if split == "dev":
-            answers = [{**answer, "references": captions[image["id"]]} for answer in answers[:1]]
-        yield from checked(folder / year / image["file_name"], media.check_image, *answers)
+            answers = [{"targets": right[0], "references": right}]
+        yield from checked(path, media.check_image, *answers)
 
 
 def checked(path: Path, check: Callable[[bytes, str], object], *answers: Example) -> Iterator[Example]:
-    """An example for each of `answers` with the file's bytes as inputs; one error if the file is missing or `check` refuses it."""
+    """An example for each of `answers` with the file's bytes as inputs; an error if it is missing or `check` refuses it."""
     try:
         data = present(path).read_bytes()
         check(data, str(path))
@@ -107,65 +114,37 @@ def present(path: Path) -> Path:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a gzip file of UTF-8 text; raises DataError."""
-    try:
+    with blaming(path):
         return gzip.decompress(present(path).read_bytes()).decode("utf-8").removesuffix("\n").split("\n")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} should be a whole gzip file of UTF-8 text: {error}") from error
+
+
+@contextlib.contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Turns what reading a damaged file raises into a DataError that names it."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{path} is damaged or not in its usual format: {error}") from error
 
 
 def register() -> None:
     """Registers the eight problems, and all of them together as the group `open_small`."""
-    photograph = Image(height=64, width=64, augment=("crop", "flip"))
+    sound, photograph = Audio(SAMPLE_RATE), Image(height=64, width=64, augment=("crop", "flip"))
+    fine_class = Label(GROCERIES, class_set="groceries")
     members = []
     for name, language, space in (("m30k_ende", "de", "to_german"), ("m30k_enfr", "fr", "to_french")):
-        forward = Problem(
-            name,
-            inputs=Text(),
-            targets=Text(),
-            target_space=space,
-            generate=functools.partial(multi30k, language),
-            metrics=("bleu",),
-            splits=("train", "dev", "test"),
-            source="Multi30k, github.com/multi30k/dataset; for research and education, non-commercial",
-        )
+        generate, splits = functools.partial(multi30k, language), ("train", "dev", "test")
+        source = "Multi30k, github.com/multi30k/dataset; for research and education, non-commercial"
+        forward = Problem(name, Text(), Text(), space, generate, metrics=("bleu",), splits=splits, source=source)
         members += [forward, forward.reverse("to_english")]
-    members += [
-        Problem(
-            "craft_parsing",
-            inputs=Text(),
-            targets=Text(format="tree"),
-            target_space="to_parse_tree",
-            generate=craft,
-            metrics=("parse_f1",),
-            source="CRAFT treebank, github.com/UCDenver-ccp/CRAFT; CC BY 3.0",
-        ),
-        Problem(
-            "fsdd_digits",
-            inputs=Audio(sample_rate=SAMPLE_RATE),
-            targets=Text(),
-            target_space="to_english",
-            generate=spoken_digits,
-            metrics=("wer",),
-            source="Free Spoken Digit Dataset, github.com/Jakobovski/free-spoken-digit-dataset; CC BY-SA 4.0",
-        ),
-        Problem(
-            "grocery_class",
-            inputs=photograph,
-            targets=Label(classes=GROCERIES, class_set="groceries"),
-            target_space="to_class",
-            generate=groceries,
-            source="Grocery Store Dataset, github.com/marcusklasson/GroceryStoreDataset; MIT",
-        ),
-        Problem(
-            "coco_caption",
-            inputs=photograph,
-            targets=Text(),
-            target_space="to_english",
-            generate=coco_captions,
-            metrics=("cider",),
-            source="COCO captions, cocodataset.org; annotations CC BY 4.0, each image has a Flickr licence of its own",
-        ),
-    ]
+    source = "CRAFT treebank, github.com/UCDenver-ccp/CRAFT; CC BY 3.0"
+    members += [Problem("craft_parsing", Text(), Text("tree"), "to_parse_tree", craft, metrics=("parse_f1",), source=source)]
+    source = "Free Spoken Digit Dataset, github.com/Jakobovski/free-spoken-digit-dataset; CC BY-SA 4.0"
+    members += [Problem("fsdd_digits", sound, Text(), "to_english", spoken_digits, metrics=("wer",), source=source)]
+    source = "Grocery Store Dataset, github.com/marcusklasson/GroceryStoreDataset; MIT"
+    members += [Problem("grocery_class", photograph, fine_class, "to_class", groceries, source=source)]
+    source = "COCO captions, cocodataset.org; annotations CC BY 4.0, each image has a Flickr licence of its own"
+    members += [Problem("coco_caption", photograph, Text(), "to_english", coco_captions, metrics=("cider",), source=source)]
     for problem in members:
         problems.register(problem.name, problem)
     groups.register("open_small", tuple(problem.name for problem in members))

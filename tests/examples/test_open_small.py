@@ -156,7 +156,7 @@ def test_cut_archive_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "craft_treebank" / "dev.mrg.gz"
     compress(path, "( (S (NP (NN dog)) (VP (VBZ runs))) )\n" * 100)
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(contract.DataError, match=r"dev\.mrg\.gz should be a whole gzip file"):
+    with pytest.raises(contract.DataError, match=r"dev\.mrg\.gz is damaged"):
         examples("craft_parsing", "dev", tmp_path)
 
 
@@ -165,6 +165,16 @@ def test_damaged_tree_and_short_sentences(tmp_path: Path) -> None:
     good, bad = examples("craft_parsing", "dev", tmp_path)
     assert good["inputs"] == "dog runs"
     assert "line 2" in str(bad["error"])
+
+
+def test_damaged_listings_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "grocery_store").mkdir()
+    (tmp_path / "grocery_store" / "val.txt").write_text("val/apple.jpg, 81, 0\n")
+    (tmp_path / "coco_mini" / "annotations").mkdir(parents=True)
+    (tmp_path / "coco_mini" / "annotations" / "captions_val2017.json").write_text('{"images": [')
+    for name, file in (("grocery_class", "val.txt"), ("coco_caption", "captions_val2017.json")):
+        with pytest.raises(contract.DataError, match=f"{file} is damaged"):
+            examples(name, "dev", tmp_path)
 
 
 def test_damaged_sound_and_missing_photograph_are_named(tmp_path: Path) -> None:
