@@ -78,7 +78,10 @@ class Vocabulary:
         """The ids of a linearised tree: one a known symbol, and the pieces of what is none."""
         ids: list[int] = []
         for known, tokens in itertools.groupby(linearised.split(), self.symbols.__contains__):
-            ids += map(self.symbols.__getitem__, tokens) if known else self.encode(" ".join(tokens))
+            if known:
+                ids += map(self.symbols.__getitem__, tokens)
+            else:
+                ids += self.encode(" ".join(tokens))
         return ids
 
     def encode_feature(self, feature: Text, text: str) -> list[int]:
@@ -91,7 +94,10 @@ class Vocabulary:
         wanted = (i for i in ids if i != PAD_ID and 0 <= i < self.size)
         parts: list[str] = []
         for is_symbol, run in itertools.groupby(wanted, self._symbol_of.__contains__):
-            parts += map(self._symbol_of.__getitem__, run) if is_symbol else [self._pieces.decode(list(run))]
+            if is_symbol:
+                parts += map(self._symbol_of.__getitem__, run)
+            else:
+                parts.append(self._pieces.decode(list(run)))
         return " ".join(parts)
 
     def _encode_with_space_mark(self, text: str) -> list[int]:
@@ -168,5 +174,5 @@ def _not_empty(texts: Iterable[str]) -> Iterator[str]:
 def _training_error(message: str, size: int) -> str:
     if "smaller than required_chars" in message:
         needed = message.partition(f"{size} vs ")[2].partition(".")[0]
-        return f"a vocabulary of {size} pieces is too small: the bytes, characters and tree symbols alone are {needed}; raise --vocab_size"
+        return f"a vocabulary of {size} pieces is too small: bytes, characters and symbols alone are {needed}; raise --vocab_size"
     return f"no vocabulary can be made from these texts: {message}"

@@ -13,6 +13,17 @@ SENTENCES = [
     "(S (NP NN )NP )S",
     'Say "." , \\',
 ] * 20
+TEXTS = [
+    *["", " ", "   ", "a", " a", "a  ", "  two  spaces ", "\ttab\t", "line\nbreak\r\n", "\x00"],
+    *["\U0001f600 \U0001f468\u200d\U0001f469", "e\u0301 \u00e9 \ufb01 \u00a0\u3000", "中文"],
+    *["\u2581", "a\u2581 \u2581\u2581b", "\ufdd0\u2581", "</s> <pad> <0x41> <unk>", "tree NN"],
+]
+TREES = [
+    "(S (NP NN , '' )NP . )S",
+    "(S (ODD XX YY )ODD NN )S",
+    "(ODD XX )ODD",
+    '(S " `` PRP$ \\ -LRB- )S',
+]
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +38,7 @@ def vocabulary(path):
     return Vocabulary.load(path)
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", " ", "   ", "a", " a", "a  ", "  two  spaces ", "\ttab\t", "line\nbreak\r\n", "\x00", "\U0001f600 \U0001f468\u200d\U0001f469",
-     "e\u0301 \u00e9 \ufb01 \u00a0\u3000", "\u2581", "a\u2581 \u2581\u2581b", "\ufdd0\u2581", "</s> <pad> <0x41> <unk>", "中文", "tree NN"],
-)  # fmt: skip
+@pytest.mark.parametrize("text", TEXTS)
 def test_any_text_comes_back_exactly(vocabulary, text):
     assert vocabulary.decode(vocabulary.encode(text)) == text
 

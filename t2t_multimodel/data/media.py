@@ -1,0 +1,114 @@
+"""Reading sound and pictures: what is damaged, cut short or of the wrong kind is a DataError that names it."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+
+from t2t_multimodel.data.problem import DataError
+
+MAX_PIXELS = 1 << 26
+_UNKNOWN_SIZE = 0xFFFFFFFF
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+def decode_audio(content: bytes, sample_rate: int, name: str) -> np.ndarray:
+    """The samples of a WAV, FLAC, OGG or uncompressed NIST SPHERE file.
+
+    Args:
+        content: the encoded file.
+        sample_rate: wanted samples a second; other rates are resampled, several channels are averaged.
+        name: what messages call it.
+
+    Returns:
+        int16 [samples].
+
+    Raises:
+        DataError: the file is empty, no sound, cut short, holds no sample, or is shorten-compressed.
+    """
+    import soundfile
+
+    _check_not_empty(content, name)
+    _check_whole_wav(content, name)
+    _check_not_shortened(content, name)
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            samples = file.read(dtype="float64" if file.subtype in ("FLOAT", "DOUBLE") else "int16", always_2d=True)
+            rate, promised = file.samplerate, _sphere_field(content, "sample_count") or file.frames
+    except soundfile.LibsndfileError as error:
+        raise DataError(f"{name} is damaged or no sound file (WAV, FLAC and SPHERE can be read): {error.error_string}") from None
+    if len(samples) < promised:
+        raise DataError(f"{name} is cut short: its header promises {promised} samples, {len(samples)} are there")
+    if not len(samples):
+        raise DataError(f"{name} holds no samples")
+    return _as_mono_int16(samples, rate, sample_rate)
+
+
+def check_image(content: bytes, name: str) -> None:
+    """Raises DataError unless `content` is a whole JPEG or PNG of at most `MAX_PIXELS` pixels."""
+    from PIL import Image
+
+    _check_not_empty(content, name)
+    try:
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise DataError(f"{name} is {width} x {height} pixels, more than the {MAX_PIXELS} that are read; scale it down")
+            image.load()
+            if image.format == "PNG" and _PNG_END not in content:
+                raise DataError(f"{name} is a truncated image: the end of the PNG file is missing")
+    except (Image.UnidentifiedImageError, Image.DecompressionBombError):
+        raise DataError(f"{name} is no JPEG or PNG image, or far too large a one") from None
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes.
+        raise DataError(f"{name} is a damaged or truncated image: {error}") from None
+
+
+def _check_not_empty(content: bytes, name: str) -> None:
+    if not content:
+        raise DataError(f"{name} is empty (0 bytes)")
+
+
+def _check_whole_wav(content: bytes, name: str) -> None:
+    """libsndfile reads what there is of a WAV file that was cut, without a word."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return
+    at = 12
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        there = len(content) - at - 8
+        if content[at : at + 4] == b"data":
+            if there < size != _UNKNOWN_SIZE:
+                raise DataError(f"{name} is cut short: its header promises {size} bytes of sound, {there} are there")
+            return
+        at += 8 + size + size % 2
+    raise DataError(f"{name} is cut short: a WAV file without its sound")
+
+
+def _check_not_shortened(content: bytes, name: str) -> None:
+    if b"shorten" in content[:1024] and content.startswith(b"NIST_1A"):
+        raise DataError(f"{name} is a shorten-compressed SPHERE file; convert it first: sph2pipe -f wav IN.wv1 OUT.wav")
+
+
+def _sphere_field(content: bytes, field: str) -> int:
+    """An integer of a NIST SPHERE header, 0 where there is none."""
+    if not content.startswith(b"NIST_1A"):
+        return 0
+    found = re.search(rb"\n" + field.encode() + rb" -i (\d+)", content[:1024])
+    return int(found.group(1)) if found else 0
+
+
+def _as_mono_int16(samples: np.ndarray, rate: int, wanted_rate: int) -> np.ndarray:
+    """[samples, channels], int16 or float64 in [-1, 1], to int16 [samples at the wanted rate]."""
+    if samples.dtype == np.int16 and samples.shape[1] == 1 and rate == wanted_rate:
+        return samples[:, 0]
+    import soxr
+
+    scale = 32768.0 if samples.dtype != np.int16 else 1.0
+    mono = np.nan_to_num(samples.astype(np.float64).mean(axis=1) * scale)
+    if rate != wanted_rate:
+        mono = soxr.resample(mono, rate, wanted_rate)
+    return np.clip(np.rint(mono), -32768, 32767).astype(np.int16)

@@ -1,0 +1,190 @@
+"""Record files: sharded TFRecords of `tf.train.Example`, and the manifest that says what is in them.
+
+`<records_name>-<split>-00000-of-00004.tfrecord` and `<records_name>.json` lie in one data_dir with the vocabulary. A reversed
+problem reads the records of the forward one, so features here are always those of the forward problem.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from t2t_multimodel.data.problem import DataError, Problem
+from t2t_multimodel.data.vocabulary import write_beside
+from t2t_multimodel.features import Audio, Feature, Image, Label, Text
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Manifest = dict[str, Any]
+Value = Any  # text: list of ids; image and audio: bytes; label: int
+
+
+class ShardWriter:
+    """Writes the shards of one split to temporary files; `publish` renames them, the end of the `with` block removes what is left.
+
+    Args:
+        data_dir: an existing folder.
+        records_name: of the problem.
+        split: "train", "dev" or "test".
+        num_shards: files to spread the examples over.
+    """
+
+    def __init__(self, data_dir: Path, records_name: str, split: str, num_shards: int) -> None:
+        import tensorflow as tf
+
+        names = [f"{records_name}-{split}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
+        self.paths = [data_dir / name for name in names]
+        self._temporary = [data_dir / f".{name}.tmp-{os.getpid()}" for name in names]
+        self._counts = [0] * num_shards
+        self._writers = [tf.io.TFRecordWriter(str(path)) for path in self._temporary]
+
+    def write(self, shard: int, record: bytes) -> None:
+        """Adds a serialised example to shard number `shard`."""
+        self._writers[shard].write(record)
+        self._counts[shard] += 1
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Closes the temporary files and returns the manifest's entry of each shard."""
+        for writer in self._writers:
+            writer.close()
+        sizes = [path.stat().st_size for path in self._temporary]
+        digests = [file_sha256(path) for path in self._temporary]
+        columns = zip(self.paths, self._counts, sizes, digests, strict=True)
+        return [{"file": p.name, "examples": n, "bytes": size, "sha256": digest} for p, n, size, digest in columns]
+
+    def publish(self) -> None:
+        """Renames the finished files to their final names."""
+        for temporary, path in zip(self._temporary, self.paths, strict=True):
+            temporary.replace(path)
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for writer, path in zip(self._writers, self._temporary, strict=True):
+            with contextlib.suppress(Exception):  # On a full disk closing fails once more; the first error is the one to show.
+                writer.close()
+            path.unlink(missing_ok=True)
+
+
+def manifest_path(data_dir: Path, records_name: str) -> Path:
+    """Where the manifest of `records_name` lies."""
+    return Path(data_dir) / f"{records_name}.json"
+
+
+def write_manifest(data_dir: Path, records_name: str, manifest: Manifest) -> None:
+    """Writes the manifest beside its place and renames it."""
+    write_beside(manifest_path(data_dir, records_name), (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_manifest(data_dir: Path | str, records_name: str) -> Manifest:
+    """The manifest of complete records; DataError names the mm-datagen command that makes them where there are none."""
+    path = manifest_path(Path(data_dir), records_name)
+    command = f"mm-datagen --problems={records_name} --data_dir={data_dir}"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        where = f"{data_dir} has no records of {records_name}" if path.parent.is_dir() else f"there is no data_dir {data_dir}"
+        raise DataError(f"{where}; make them with: {command}") from None
+    except ValueError:
+        raise DataError(f"{path} is damaged; remove it and make the records again: {command}") from None
+    if not isinstance(manifest, dict) or not manifest.get("complete"):
+        raise DataError(f"the records of {records_name} in {data_dir} are not complete; make them with: {command}")
+    return manifest
+
+
+def shard_paths(data_dir: Path | str, records_name: str, split: str) -> list[str]:
+    """The files of a split, in order; DataError without records or such a split, or if a file is missing or of another size."""
+    manifest = read_manifest(data_dir, records_name)
+    if split not in manifest["splits"]:
+        raise DataError(f"the records of {records_name} have no split {split!r}; there are: {', '.join(manifest['splits'])}")
+    damaged = damaged_shards(data_dir, {"splits": {split: manifest["splits"][split]}})
+    if damaged:
+        command = f"mm-datagen --problems={records_name} --data_dir={data_dir}"
+        raise DataError(f"{Path(data_dir) / damaged[0]} is missing or not as its manifest says; make it again: {command}")
+    return [str(Path(data_dir) / shard["file"]) for shard in manifest["splits"][split]["shards"]]
+
+
+def damaged_shards(data_dir: Path | str, manifest: Manifest, checksums: bool = False) -> list[str]:
+    """Names of the files that are missing or of another size than `manifest` says, or, on request, of another SHA-256."""
+    return [
+        shard["file"]
+        for split in manifest["splits"].values()
+        for shard in split["shards"]
+        if not _is_whole(Path(data_dir) / shard["file"], shard, checksums)
+    ]
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def serialise_example(problem: Problem, inputs: Value, targets: Value, references: Sequence[str] = ()) -> bytes:
+    """A record.
+
+    Args:
+        problem: the forward problem.
+        inputs, targets: token ids of text, bytes of an image, PCM bytes of sound, index of a label.
+        references: several right answers, as text.
+    """
+    import tensorflow as tf
+
+    features = {"inputs": _to_feature(problem.inputs, inputs), "targets": _to_feature(problem.targets, targets)}
+    if references:
+        features["references"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode() for text in references]))
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def parse_example(
+    serialised: tf.Tensor, inputs: Feature, targets: Feature, with_references: bool = False
+) -> dict[str, tf.Tensor]:
+    """Reads records inside or outside of tf.data.
+
+    Args:
+        serialised: string [], one record, or string [batch].
+        inputs, targets: features of the forward problem.
+        with_references: also read "references".
+
+    Returns:
+        "inputs" and "targets": text int64 [length], image and audio string [] (encoded image, PCM), label int64 []. "references":
+        string [n]. Of a batch, each with a leading dimension; text is padded with 0, references with "".
+    """
+    import tensorflow as tf
+
+    schema = {"inputs": _schema(inputs), "targets": _schema(targets)}
+    if with_references:
+        schema["references"] = tf.io.RaggedFeature(tf.string)
+    single = serialised.shape.rank == 0
+    parsed = tf.io.parse_single_example(serialised, schema) if single else tf.io.parse_example(serialised, schema)
+    return {name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value for name, value in parsed.items()}
+
+
+def _is_whole(path: Path, shard: dict[str, Any], checksum: bool) -> bool:
+    if not path.is_file() or path.stat().st_size != shard["bytes"]:
+        return False
+    return not checksum or file_sha256(path) == shard["sha256"]
+
+
+def _to_feature(feature: Feature, value: Value) -> tf.train.Feature:
+    import tensorflow as tf
+
+    if isinstance(feature, (Image, Audio)):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value] if isinstance(feature, Label) else value))
+
+
+def _schema(feature: Feature) -> Any:
+    import tensorflow as tf
+
+    if isinstance(feature, Text):
+        return tf.io.RaggedFeature(tf.int64)
+    return tf.io.FixedLenFeature([], tf.int64 if isinstance(feature, Label) else tf.string)

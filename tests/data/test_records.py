@@ -1,0 +1,98 @@
+"""Record files and their manifest."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from t2t_multimodel.data import records
+from t2t_multimodel.data.problem import DataError, Problem
+from t2t_multimodel.features import Audio, Image, Label, Text
+
+
+def problem(inputs, targets):
+    return Problem("p", inputs, targets, "to_x", generate=lambda split, tmp_dir: ())
+
+
+def write(tmp_path, shards=2, content=(b"one", b"two", b"three")):
+    with records.ShardWriter(tmp_path, "p", "train", shards) as writer:
+        for i, record in enumerate(content):
+            writer.write(i % shards, record)
+        entries = writer.finish()
+        writer.publish()
+    manifest = {"splits": {"train": {"examples": len(content), "shards": entries, "skipped": 0}}, "complete": True}
+    records.write_manifest(tmp_path, "p", manifest)
+    return manifest
+
+
+def test_shards_come_back_with_counts_and_checksums(tmp_path):
+    manifest = write(tmp_path)
+    paths = records.shard_paths(tmp_path, "p", "train")
+    assert [list(tf.data.TFRecordDataset(path).as_numpy_iterator()) for path in paths] == [[b"one", b"three"], [b"two"]]
+    assert [shard["examples"] for shard in manifest["splits"]["train"]["shards"]] == [2, 1]
+    assert records.read_manifest(tmp_path, "p") == manifest
+    assert not records.damaged_shards(tmp_path, manifest, checksums=True)
+
+
+def test_an_error_while_writing_leaves_what_was_there(tmp_path):
+    manifest = write(tmp_path)
+    with pytest.raises(RuntimeError), records.ShardWriter(tmp_path, "p", "train", 2) as writer:
+        writer.write(0, b"other")
+        raise RuntimeError
+    assert not records.damaged_shards(tmp_path, manifest, checksums=True)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_changed_shard_is_found(tmp_path):
+    manifest = write(tmp_path)
+    path = tmp_path / manifest["splits"]["train"]["shards"][1]["file"]
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"?")
+    assert not records.damaged_shards(tmp_path, manifest)
+    assert records.damaged_shards(tmp_path, manifest, checksums=True) == [path.name]
+    path.write_bytes(content[:-1])
+    with pytest.raises(DataError, match=f"{path.name} is missing or not as its manifest says; make it again: mm-datagen"):
+        records.shard_paths(tmp_path, "p", "train")
+
+
+def test_missing_records_name_the_command(tmp_path):
+    with pytest.raises(DataError, match=f"has no records of p; make them with: mm-datagen --problems=p --data_dir={tmp_path}$"):
+        records.read_manifest(tmp_path, "p")
+    with pytest.raises(DataError, match="there is no data_dir .*absent; make them with: mm-datagen --problems=p"):
+        records.read_manifest(tmp_path / "absent", "p")
+    (tmp_path / "p.json").write_text('{"complete": false}')
+    with pytest.raises(DataError, match="are not complete"):
+        records.read_manifest(tmp_path, "p")
+    (tmp_path / "p.json").write_text('{"comp')
+    with pytest.raises(DataError, match="p.json is damaged"):
+        records.read_manifest(tmp_path, "p")
+
+
+def test_an_unknown_split_names_those_there_are(tmp_path):
+    write(tmp_path)
+    with pytest.raises(DataError, match="no split 'test'; there are: train"):
+        records.shard_paths(tmp_path, "p", "test")
+
+
+CASES = [(Text(), [5, 6, 7], Text("tree"), []), (Image(), b"jpeg", Label(("a", "b")), 1), (Audio(), b"\x00\x01", Text(), [9])]
+
+
+@pytest.mark.parametrize(("inputs", "x", "targets", "y"), CASES)
+@pytest.mark.parametrize("in_dataset", [False, True])
+def test_an_example_comes_back_from_its_record(inputs, x, targets, y, in_dataset):
+    serialised = tf.constant(records.serialise_example(problem(inputs, targets), x, y))
+    if in_dataset:
+        dataset = tf.data.Dataset.from_tensors(serialised).map(lambda s: records.parse_example(s, inputs, targets))
+        parsed = next(dataset.as_numpy_iterator())
+    else:
+        parsed = {name: value.numpy() for name, value in records.parse_example(serialised, inputs, targets).items()}
+    np.testing.assert_array_equal(parsed["inputs"], x)
+    np.testing.assert_array_equal(parsed["targets"], y)
+
+
+def test_a_batch_of_records_is_padded():
+    features = (Text(), Label(("a", "b")))
+    serialised = [records.serialise_example(problem(*features), ids, 1, ["x", "é"][: len(ids)]) for ids in ([1, 2, 3], [4])]
+    parsed = records.parse_example(tf.constant(serialised), *features, with_references=True)
+    assert parsed["inputs"].numpy().tolist() == [[1, 2, 3], [4, 0, 0]]
+    assert parsed["targets"].numpy().tolist() == [1, 1]
+    assert parsed["references"].numpy().tolist() == [[b"x", "é".encode()], [b"x", b""]]
