@@ -115,9 +115,10 @@ def _check_training(layer: Any, inputs: tuple, call_args: dict[str, Any] | None,
         loss = tf.add_n([tf.reduce_sum(array * generator.normal(size=array.shape).astype("float32")) for array in outputs])
         loss += tf.add_n([tf.zeros(()), *layer.losses])
     variables = [v for v in layer.trainable_weights if not any(part in v.path for part in without_gradient)]
-    gradients = [tf.convert_to_tensor(g) if g is not None else None for g in tape.gradient(loss, [v.value for v in variables])]
-    missing = [v.path for v, gradient in zip(variables, gradients, strict=True) if gradient is None]
+    found = tape.gradient(loss, [v.value for v in variables])
+    missing = [v.path for v, gradient in zip(variables, found, strict=True) if gradient is None]
     assert not missing, f"{type(layer).__name__}: no gradient reaches {missing}"
+    gradients = [tf.convert_to_tensor(gradient) for gradient in found]
     infinite = [v.path for v, gradient in zip(variables, gradients, strict=True) if not np.isfinite(gradient).all()]
     assert not infinite, f"{type(layer).__name__}: the gradient of {infinite} is not finite"
     before = layer.get_weights()

@@ -16,7 +16,7 @@ from t2t_multimodel.cli.quiet import quiet_tensorflow as quiet_tensorflow
 from t2t_multimodel.cli.usr_dir import load_entry_points, load_usr_dir
 from t2t_multimodel.config import HParams, get_hparams, hparams_sets
 from t2t_multimodel.data.problem import DataError, Problem, groups, problems, resolve
-from t2t_multimodel.features import Feature
+from t2t_multimodel.features import Audio, Feature, Image, Text
 from t2t_multimodel.registry import UnknownNameError, unknown
 
 
@@ -130,11 +130,11 @@ def registry_help() -> str:
 
 def _describe(feature: Feature) -> str:
     """A feature in a few words: "image 64x64", "label (81 classes)"."""
-    if feature.kind == "text":
+    if isinstance(feature, Text):
         return "parse tree" if feature.format == "tree" else "text"
-    if feature.kind == "image":
+    if isinstance(feature, Image):
         return f"image {feature.height}x{feature.width}"
-    if feature.kind == "audio":
+    if isinstance(feature, Audio):
         return f"sound at {feature.sample_rate} Hz"
     return f"label ({len(feature.classes)} classes)"
 
