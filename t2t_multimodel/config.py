@@ -21,7 +21,6 @@ class ModelConfig:
         num_experts: experts of each mixture-of-experts layer; 0 leaves the layers out (Table 4's ablation).
         moe_k, moe_hidden_size: experts selected for a token, and the width of an expert's hidden layer.
         moe_noise_floor, moe_loss_weight: least standard deviation of the gate's noise; weight of importance and load loss.
-        attention: False leaves every attention out (Table 4's ablation).
         dropout: rate at the end of a ConvBlock (section 2.1).
         dropout_on: "stream" (the paper: the block's whole output) or "branch" (what the block adds to its input).
         attention_dropout: rate on attention weights.
@@ -48,7 +47,6 @@ class ModelConfig:
     moe_hidden_size: int = 1024
     moe_noise_floor: float = 1e-2
     moe_loss_weight: float = 1e-2
-    attention: bool = True
     dropout: float = 0.4
     dropout_on: str = "stream"
     attention_dropout: float = 0.0

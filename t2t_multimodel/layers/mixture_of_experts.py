@@ -1,0 +1,214 @@
+"""The sparsely-gated mixture of experts (Shazeer et al. 2017, arXiv 1701.06538; arXiv 1706.05137, section 2.3).
+
+A router chooses, a dispatch brings tokens to experts and back, the experts compute: three things, each to be tested alone.
+
+Letters in shapes: N tokens, D depth, E experts, K experts per token, Q longest queue of an expert, F hidden width of an expert.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+
+class Routing(NamedTuple):
+    """What the router decided.
+
+    Attributes:
+        experts: int32 [N, K], E where a token is padding.
+        gates: float32 [N, K], summing to 1 over K.
+        importance: float32 [E], sum of gates an expert got (equation 6).
+        load: float32 [E], the smooth estimate of how many tokens it got (equation 10), in training; else their number.
+    """
+
+    experts: Any
+    gates: Any
+    importance: Any
+    load: Any
+
+
+def cv_squared(x):
+    """Squared coefficient of variation of x [E], a scalar; 0 where all are 0."""
+    mean = ops.mean(x)
+    return ops.mean(ops.square(x - mean)) / (ops.square(mean) + 1e-10)
+
+
+def balance_loss(routing: Routing, weight: float):
+    """weight * (CV(importance)^2 + CV(load)^2), equations 7 and 11."""
+    return weight * (cv_squared(routing.importance) + cv_squared(routing.load))
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class NoisyTopKGate(keras.layers.Layer):
+    """H(x) = x Wg + N(0, 1) (softplus(x Wnoise) + floor), softmax over the K largest; noise in training alone.
+
+    Both matrices start at zero, so that all experts are equally likely at first. All in float32.
+
+    Call: x [N, D], mask [N] (1 real, 0 padding); returns a Routing.
+    """
+
+    def __init__(self, num_experts, k=4, noise_floor=1e-2, seed=None, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        if not 1 <= k <= num_experts:
+            raise ValueError(f"k must lie between 1 and num_experts={num_experts}, got {k}")
+        self.num_experts = num_experts
+        self.k = k
+        self.noise_floor = noise_floor
+        self.seed = seed
+        self.noise = keras.random.SeedGenerator(seed, name="noise")
+
+    def build(self, input_shape):
+        shape = (input_shape[-1], self.num_experts)
+        self.gate_kernel = self.add_weight(shape=shape, initializer="zeros", name="gate")
+        self.noise_kernel = self.add_weight(shape=shape, initializer="zeros", name="noise")
+
+    def call(self, x, mask, training=None):
+        clean = ops.matmul(x, self.gate_kernel)
+        noisy, deviation = clean, None
+        if training:
+            deviation = ops.softplus(ops.matmul(x, self.noise_kernel)) + self.noise_floor
+            noisy = clean + deviation * keras.random.normal(ops.shape(clean), seed=self.noise)
+        top, experts = ops.top_k(noisy, min(self.k + 1, self.num_experts))
+        gates = ops.softmax(top[:, : self.k]) * mask[:, None]
+        experts = ops.where(mask[:, None] > 0, ops.cast(experts[:, : self.k], "int32"), self.num_experts)
+        ids = ops.reshape(experts, (-1,))
+        importance = ops.segment_sum(ops.reshape(gates, (-1,)), ids, self.num_experts + 1)[:-1]
+        if training and self.k < self.num_experts:
+            load = ops.sum(load_probability(clean, noisy, deviation, top, self.k) * mask[:, None], axis=0)
+        else:
+            load = ops.segment_sum(ops.ones_like(ids, dtype="float32"), ids, self.num_experts + 1)[:-1]
+        return Routing(experts, gates, importance, load)
+
+    def get_config(self):
+        names = ("num_experts", "k", "noise_floor", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def load_probability(clean, noisy, deviation, top, k: int):
+    """P(x, i) of appendix A: the chance that expert i stays among the top k when its own noise is drawn again.
+
+    Args:
+        clean, noisy, deviation: [N, E]: x Wg, H(x), and the noise's standard deviation.
+        top: [N, k + 1], the largest values of H(x), sorted.
+
+    Returns:
+        [N, E]: Phi((x Wg)_i - kth_excluding(H(x), k, i)) / deviation_i).
+    """
+    selected = noisy > top[:, k : k + 1]
+    threshold = ops.where(selected, top[:, k : k + 1], top[:, k - 1 : k])
+    z = (clean - threshold) / deviation
+    return 0.5 * (1.0 + ops.erf(z / math.sqrt(2.0)))
+
+
+class Dispatch(NamedTuple):
+    """Where each chosen (token, expert) pair stands in the experts' queues.
+
+    Attributes:
+        slots: int32 [N, K], place in the E queues laid end to end; E * Q for padding.
+        tokens: int32 [E * Q], the token in each place; N where it is empty.
+        pairs: int32 [E * Q, 1], the pair n * K + k in each place; N * K where it is empty.
+        queue: length Q of the longest queue.
+    """
+
+    slots: Any
+    tokens: Any
+    pairs: Any
+    queue: Any
+
+
+def dispatch(experts, num_experts: int) -> Dispatch:
+    """Queues the pairs of `experts` [N, K] (E = padding) in order of tokens. Nothing is dropped: Q is the longest queue.
+
+    Where shapes must be known beforehand (JAX under jit), Q is the number of tokens.
+    """
+    tokens, k = ops.shape(experts)[0], experts.shape[1]
+    ids = ops.reshape(experts, (-1,))
+    order = ops.cast(ops.argsort(ids), "int32")
+    in_order = ops.take(ids, order)
+    counts = ops.segment_sum(ops.ones_like(ids), ids, num_experts + 1)
+    queue = tokens if keras.backend.backend() == "jax" else ops.maximum(ops.max(counts[:-1]), 1)
+    starts = ops.cumsum(counts) - counts
+    place = ops.arange(tokens * k, dtype="int32") - ops.take(starts, in_order)
+    places = num_experts * queue
+    slot = ops.where(in_order < num_experts, in_order * queue + place, places)
+    slots = ops.scatter(order[:, None], slot, (tokens * k,))
+    holders = ops.scatter(slot[:, None], order + 1, (places + 1,))[:-1]
+    pairs = ops.where(holders > 0, holders - 1, tokens * k)
+    return Dispatch(ops.reshape(slots, (-1, k)), pairs // k, pairs[:, None], queue)
+
+
+def gather_rows(x, index, inverse):
+    """Rows of x [R, D] at index [M] (R: a row of zeros), with a gradient that gathers too instead of scattering.
+
+    Args:
+        inverse: int32 [R, J], the places of the output that hold each row (M: none).
+
+    Returns:
+        [M, D].
+    """
+
+    @ops.custom_gradient
+    def gather(x):
+        def gradient(*args, upstream=None):
+            dy = args[0] if upstream is None else upstream
+            return ops.sum(ops.take(_with_zero_row(dy), inverse, axis=0), axis=1)
+
+        return ops.take(_with_zero_row(ops.convert_to_tensor(x)), index, axis=0), gradient
+
+    return gather(x)
+
+
+def _with_zero_row(x):
+    return ops.pad(x, [[0, 1], [0, 0]])
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class MixtureOfExperts(keras.layers.Layer):
+    """y(x) = sum over the K chosen experts of gate * W2 relu(W1 x), section 2.3.
+
+    Args:
+        num_experts, k, noise_floor: of the gate.
+        hidden_size: width F of an expert's hidden layer.
+        seed: of the gate's noise.
+
+    Call: x [B, L, D], mask [B, L]; returns (y [B, L, D], Routing). Padded positions get zeros.
+    """
+
+    def __init__(self, num_experts, hidden_size, k=4, noise_floor=1e-2, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.num_experts = num_experts
+        self.hidden_size = hidden_size
+        self.k = k
+        self.noise_floor = noise_floor
+        self.seed = seed
+        self.gate = NoisyTopKGate(num_experts, k, noise_floor, seed, name="gate")
+
+    def build(self, input_shape):
+        depth = input_shape[-1]
+        self.gate.build(input_shape)
+        for name, fan_in, fan_out in (("w1", depth, self.hidden_size), ("w2", self.hidden_size, depth)):
+            limit = math.sqrt(6.0 / (fan_in + fan_out))
+            initializer = keras.initializers.RandomUniform(-limit, limit)
+            shape = (self.num_experts, fan_in, fan_out)
+            setattr(self, name, self.add_weight(shape=shape, initializer=initializer, name=name))
+
+    def call(self, x, mask, training=None):
+        depth, length = x.shape[-1], ops.shape(x)[1]
+        rows = ops.reshape(x, (-1, depth))
+        routing = self.gate(ops.cast(rows, "float32"), ops.reshape(mask, (-1,)), training=training)
+        plan = dispatch(routing.experts, self.num_experts)
+        queues = gather_rows(rows, plan.tokens, plan.slots)
+        outputs = self._experts(ops.reshape(queues, (self.num_experts, -1, depth)))
+        chosen = gather_rows(ops.reshape(outputs, (-1, depth)), ops.reshape(plan.slots, (-1,)), plan.pairs)
+        chosen = ops.reshape(chosen, (-1, self.k, depth))
+        y = ops.sum(chosen * ops.cast(routing.gates, chosen.dtype)[:, :, None], axis=1)
+        return ops.reshape(y, (-1, length, depth)), routing
+
+    def _experts(self, queues):
+        """[E, Q, D] -> [E, Q, D], each expert on its own queue."""
+        return ops.matmul(ops.relu(ops.matmul(queues, self.w1)), self.w2)
+
+    def get_config(self):
+        names = ("num_experts", "hidden_size", "k", "noise_floor", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

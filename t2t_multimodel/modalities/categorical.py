@@ -1,0 +1,73 @@
+"""The categorical modality net, the Xception exit flow (section 2.5.3)."""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.layers.convolution import ConvStep, max_pool
+from t2t_multimodel.modalities.base import modalities
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class CategoricalModality(keras.layers.Layer):
+    """Skip and max-pool, two widening steps, a mean over real positions, a pointwise map to the classes.
+
+    A two-dimensional input's sequence is folded back to that input's own height and width; any other is a picture one position
+    high. The down-sampling skip is a strided ConvStep.
+
+    Args:
+        hidden_size: depth D of the body.
+        num_classes: classes.
+        sizes: widths of the last two steps (1536 and 2048 in the paper).
+
+    `top(states [B, L, D], embedded)`, embedded being the input's Embedded (its mask and shape) -> logits float32 [B, classes].
+    """
+
+    def __init__(self, hidden_size, num_classes, sizes=(1536, 2048), **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self.num_classes = num_classes
+        self.sizes = tuple(sizes)
+        self.skip = ConvStep(hidden_size, (3, 3), strides=(2, 2), name="skip")
+        self.narrow = [ConvStep(hidden_size, (3, 3), name=f"step{i}") for i in (1, 2)]
+        self.widen = [ConvStep(size, (3, 3), name=f"step{i}") for i, size in enumerate(self.sizes, start=3)]
+
+    def build(self, input_shape=None):
+        shape = (None, None, None, self.hidden_size)
+        for step in (self.skip, *self.narrow, *self.widen):
+            step.build(shape)
+            shape = (*shape[:-1], step.filters)
+        kernel = (self.sizes[-1], self.num_classes)
+        self.output_kernel = self.add_weight(shape=kernel, initializer="glorot_uniform", name="output")
+        self.built = True
+
+    def top(self, states, embedded, training=None):
+        x, mask = self._fold(states, embedded)
+        h = x
+        for step in self.narrow:
+            h = step(h, mask=mask)
+        h = max_pool(h, (2, 2), mask) + self.skip(x, mask=mask)
+        mask = mask[:, ::2]
+        for step in self.widen:
+            h = step(h, mask=mask)
+        h = ops.relu(h)
+        real = mask[:, :, None, None]
+        positions = ops.sum(mask, axis=1)[:, None] * ops.cast(ops.shape(h)[2], h.dtype)
+        pooled = ops.sum(h * real, axis=(1, 2)) / ops.maximum(positions, 1.0)
+        return ops.cast(ops.matmul(pooled, self.output_kernel), "float32")
+
+    def _fold(self, states, embedded):
+        """x [B, H, W, D] and the mask of its rows [B, H]. A sequence runs along H, where padding is whole rows."""
+        if embedded.shape is None:
+            return states[:, :, None, :], embedded.mask
+        height, width = embedded.shape
+        x = ops.reshape(states, (-1, height, width, self.hidden_size))
+        return x, ops.reshape(embedded.mask, (-1, height, width))[:, :, 0]
+
+    def get_config(self):
+        names = ("hidden_size", "num_classes", "sizes")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@modalities.registered("categorical")
+def _categorical(config, size):
+    return CategoricalModality(config.hidden_size, size, config.categorical_sizes, name="categorical")

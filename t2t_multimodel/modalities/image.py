@@ -1,0 +1,55 @@
+"""The image modality net, the Xception entry flow (section 2.5.2)."""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.layers.convolution import ConvRes, ConvStep
+from t2t_multimodel.modalities.base import Embedded, modalities
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class ImageModality(keras.layers.Layer):
+    """ConvStep (strided), ConvStep, then one ConvRes for each further depth and a last one to the body's.
+
+    Args:
+        hidden_size: depth D of the body.
+        channels: depths of the two steps and of the ConvRes before the last; none exceeds D.
+        stem_stride: stride of the first step, which reads raw pixels and so has no ReLU.
+
+    `bottom(pixels float32 [B, H, W, C])`, standardised -> Embedded with shape (H', W'), the rows laid end to end.
+    """
+
+    def __init__(self, hidden_size, channels=(32, 64, 128, 256), stem_stride=2, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self.channels = tuple(channels)
+        self.stem_stride = stem_stride
+        depths = [min(depth, hidden_size) for depth in self.channels]
+        self.stem = ConvStep(depths[0], (3, 3), strides=(stem_stride, stem_stride), relu=False, name="stem")
+        self.widen = ConvStep(depths[1], (3, 3), name="widen")
+        self.depths = [*depths[2:], hidden_size]
+        self.blocks = [ConvRes(depth, (2, 2), name=f"res{i}") for i, depth in enumerate(self.depths, start=1)]
+
+    def build(self, input_shape):
+        shape = tuple(input_shape)
+        for layer in (self.stem, self.widen, *self.blocks):
+            layer.build(shape)
+            shape = (*shape[:-1], layer.filters)
+        self.built = True
+
+    def bottom(self, pixels, length=None, training=None):
+        x = self.widen(self.stem(pixels))
+        for block in self.blocks:
+            x = block(x)
+        shape = (ops.shape(x)[1], ops.shape(x)[2])
+        states = ops.reshape(x, (-1, shape[0] * shape[1], self.hidden_size))
+        return Embedded(states, ops.ones_like(states[:, :, 0], dtype="float32"), shape)
+
+    def get_config(self):
+        names = ("hidden_size", "channels", "stem_stride")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@modalities.registered("image")
+def _image(config, size):
+    return ImageModality(config.hidden_size, config.image_channels, config.image_stem_stride, name=f"image_{size}")

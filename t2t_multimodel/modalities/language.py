@@ -1,0 +1,53 @@
+"""The language modality net (section 2.5.1)."""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.modalities.base import Embedded, modalities
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class LanguageModality(keras.layers.Layer):
+    """One embedding table for every language problem, and a linear map back to the vocabulary.
+
+    Args:
+        hidden_size: depth D of the body.
+        vocab_size: pieces V.
+        scale: multiplies embeddings by sqrt(D).
+        tied: the output map is the embedding table.
+
+    `bottom(ids [B, L])` -> Embedded (id 0 is padding and embeds to zero); `top(states [B, T, D])` -> logits float32 [B, T, V].
+    """
+
+    def __init__(self, hidden_size, vocab_size, scale=True, tied=False, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+        self.vocab_size = vocab_size
+        self.scale = scale
+        self.tied = tied
+
+    def build(self, input_shape=None):
+        initializer = keras.initializers.RandomNormal(stddev=self.hidden_size**-0.5)
+        self.table = self.add_weight(shape=(self.vocab_size, self.hidden_size), initializer=initializer, name="table")
+        if not self.tied:
+            shape = (self.hidden_size, self.vocab_size)
+            self.output_kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="output")
+        self.built = True
+
+    def bottom(self, ids, length=None, training=None):
+        mask = ops.cast(ops.not_equal(ids, 0), "float32")
+        states = ops.take(self.table, ids, axis=0) * mask[:, :, None]
+        return Embedded(states * self.hidden_size**0.5 if self.scale else states, mask)
+
+    def top(self, states, embedded=None, training=None):
+        kernel = ops.transpose(self.table) if self.tied else self.output_kernel
+        return ops.cast(ops.matmul(states, kernel), "float32")
+
+    def get_config(self):
+        names = ("hidden_size", "vocab_size", "scale", "tied")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@modalities.registered("language")
+def _language(config, size):
+    return LanguageModality(config.hidden_size, size, config.scale_embeddings, config.tie_embeddings, name="language")

@@ -1,0 +1,125 @@
+"""The body: encoder, mixer and decoder (arXiv 1706.05137, section 2.4 and figure 3).
+
+Letters in shapes: B batch, S source length, T target length, D depth.
+"""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.config import ModelConfig
+from t2t_multimodel.layers.attention import AttentionBlock
+from t2t_multimodel.layers.convolution import ConvBlock
+from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts
+from t2t_multimodel.layers.normalization import LayerNorm
+from t2t_multimodel.layers.position import timing_signal
+
+
+class _Part(keras.layers.Layer):
+    """A part of the body: made from a ModelConfig, kept in the layer's own configuration as plain values."""
+
+    def __init__(self, config: ModelConfig | dict, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config if isinstance(config, ModelConfig) else ModelConfig(**_tuples(config))
+
+    def _conv_blocks(self, count, causal):
+        c = self.config
+        return [ConvBlock(causal, c.dropout, c.dropout_on, name=f"block{i}") for i in range(1, count + 1)]
+
+    def _attention(self, name):
+        return AttentionBlock(self.config.num_heads, self.config.attention_dropout, name=name)
+
+    def _experts(self):
+        return ExpertsBlock(self.config, name="experts") if self.config.num_experts else None
+
+    def get_config(self):
+        return {**super().get_config(), "config": dict(vars(self.config))}
+
+
+def _tuples(config):
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class ExpertsBlock(_Part):
+    """LN(x + MoE(x)). Call: x [B, L, D], mask [B, L]; returns (y [B, L, D], Routing)."""
+
+    def build(self, input_shape):
+        c = self.config
+        self.moe = MixtureOfExperts(c.num_experts, c.moe_hidden_size, c.moe_k, c.moe_noise_floor, name="moe")
+        self.norm = LayerNorm(name="norm")
+        self.moe.build(input_shape)
+        self.norm.build(input_shape)
+
+    def call(self, x, mask, training=None):
+        y, routing = self.moe(x, mask, training=training)
+        return self.norm(x + y), routing
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class Encoder(_Part):
+    """Input + timing, ConvBlocks, a mixture of experts in the middle.
+
+    Call: x [B, S, D], mask [B, S]; returns (states [B, S, D], zero at padding; Routing or None).
+    """
+
+    def build(self, input_shape):
+        self.blocks = self._conv_blocks(self.config.encoder_blocks, causal=False)
+        self.experts = self._experts()
+        self.norm = LayerNorm(name="norm") if self.config.output_norm else None
+        for layer in filter(None, (*self.blocks, self.experts, self.norm)):
+            layer.build(input_shape)
+
+    def call(self, x, mask, training=None):
+        routing = None
+        real = mask[:, :, None]
+        x = (x + timing_signal(ops.shape(x)[1], x.shape[-1])) * real
+        for i, block in enumerate(self.blocks, start=1):
+            x = block(x, mask=mask, training=training)
+            if self.experts and i == len(self.blocks) // 2:
+                x, routing = self.experts(x, mask, training=training)
+        return (self.norm(x) if self.norm else x) * real, routing
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class Mixer(_Part):
+    """Mixes shifted outputs with the encoded input: a residual attention block, then causal ConvBlocks.
+
+    Call: x [B, T, D], source [B, S, D], source_mask [B, S]; returns [B, T, D].
+    """
+
+    def build(self, input_shape):
+        self.attention = self._attention("attention")
+        self.blocks = self._conv_blocks(self.config.mixer_blocks, causal=True)
+        for layer in (self.attention, *self.blocks):
+            layer.build(input_shape)
+
+    def call(self, x, source, source_mask, training=None):
+        x = x + self.attention(x, source, source_mask, training=training)
+        for block in self.blocks:
+            x = block(x, training=training)
+        return x
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class Decoder(_Part):
+    """[Causal ConvBlock, residual attention over the encoded input] repeated, a mixture of experts in the middle.
+
+    Call: x [B, T, D], mask [B, T], source [B, S, D], source_mask [B, S]; returns (states [B, T, D], Routing or None).
+    """
+
+    def build(self, input_shape):
+        self.blocks = self._conv_blocks(self.config.decoder_blocks, causal=True)
+        self.attentions = [self._attention(f"attention{i}") for i in range(1, self.config.decoder_blocks + 1)]
+        self.experts = self._experts()
+        self.norm = LayerNorm(name="norm") if self.config.output_norm else None
+        for layer in filter(None, (*self.blocks, *self.attentions, self.experts, self.norm)):
+            layer.build(input_shape)
+
+    def call(self, x, mask, source, source_mask, training=None):
+        routing = None
+        for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True), start=1):
+            x = block(x, training=training)
+            x = x + attention(x, source, source_mask, training=training)
+            if self.experts and i == len(self.blocks) // 2:
+                x, routing = self.experts(x, mask, training=training)
+        return self.norm(x) if self.norm else x, routing

@@ -1,0 +1,199 @@
+"""The MultiModel: modality nets around one body (arXiv 1706.05137, section 2 and figure 2)."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from t2t_multimodel.config import ModelConfig
+from t2t_multimodel.features import Audio, Label, ProblemSpec, Text
+from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
+from t2t_multimodel.modalities import Embedded, modalities, modality_key
+from t2t_multimodel.models.blocks import Decoder, Encoder, Mixer
+
+
+class Encoded(NamedTuple):
+    """What the encoder made of an input: states [B, S, D], mask [B, S], the (height, width) of an image or None, its Routing."""
+
+    states: Any
+    mask: Any
+    shape: tuple[Any, Any] | None
+    routing: Routing | None
+
+
+class LossTerms(NamedTuple):
+    """Parts of a batch's loss, so that whoever trains can divide by the weight of all replicas.
+
+    Attributes:
+        total: float32 scalar, label-smoothed cross-entropy summed over target tokens (or examples), in nats.
+        weight: float32 scalar, the number of those tokens.
+        balance: float32 scalar, importance and load losses of the mixtures of experts.
+        routings: those of the encoder and the decoder.
+    """
+
+    total: Any
+    weight: Any
+    balance: Any
+    routings: tuple[Routing, ...]
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class CommandToken(keras.layers.Layer):
+    """The learned first input of the decoder for one target space, as "to_english" (section 2.4): `embedding` [D]."""
+
+    def __init__(self, hidden_size, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_size = hidden_size
+
+    def build(self, input_shape=None):
+        initializer = keras.initializers.RandomNormal(stddev=1.0)
+        self.embedding = self.add_weight(shape=(self.hidden_size,), initializer=initializer, name="embedding")
+        self.built = True
+
+    def get_config(self):
+        return {**super().get_config(), "hidden_size": self.hidden_size}
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class MultiModel(keras.Model):
+    """One model for several problems.
+
+    Args:
+        config: the network's hyperparameters.
+        vocab_size: pieces of the shared vocabulary.
+        problems: what it is to learn; problems of one domain share a modality net.
+        mel_bins: of log-mel spectrograms.
+
+    A batch is a dict: "inputs" int32 [B, S] ids, float32 [B, H, W, C] pixels, or float32 [B, samples] or [B, frames, bins] sound
+    with "inputs_length" int32 [B]; "targets" int32 [B, T] ids or [B] classes. `model(batch, problem=name)` returns logits
+    float32 [B, T, V], where position t reads the targets before t, or [B, classes].
+    """
+
+    def __init__(self, config: ModelConfig, vocab_size: int, problems: Sequence[ProblemSpec], mel_bins: int = 80, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.vocab_size = vocab_size
+        self.specs = {spec.name: spec for spec in problems}
+        self.mel_bins = mel_bins
+        self.nets = self._make_nets()
+        spaces = sorted({spec.target_space for spec in problems if not isinstance(spec.targets, Label)})
+        self.commands = {space: CommandToken(config.hidden_size, name=f"command_{space}") for space in spaces}
+        self.encoder = Encoder(config, name="encoder")
+        self.mixer = Mixer(config, name="mixer") if spaces else None
+        self.decoder = Decoder(config, name="decoder") if spaces else None
+        self.embedding_drop = keras.layers.Dropout(config.embedding_dropout, name="embedding_dropout")
+
+    def _make_nets(self):
+        nets = {}
+        for spec in self.specs.values():
+            for feature in (spec.inputs, spec.targets):
+                modality, name = modality_key(feature, self.config)
+                if name not in nets:
+                    nets[name] = modalities.get(modality)(self.config, self._size(feature))
+                    nets[name].name = name
+        return nets
+
+    def _size(self, feature):
+        if isinstance(feature, Text):
+            return self.vocab_size
+        if isinstance(feature, Audio):
+            return self.mel_bins
+        return len(feature.classes) if isinstance(feature, Label) else feature.channels
+
+    def build(self, input_shape=None):
+        """Makes every variable of every part, in a fixed order."""
+        for spec in self.specs.values():
+            channels = getattr(spec.inputs, "channels", None)
+            for feature in (spec.inputs, spec.targets):
+                net = self._net(feature)
+                if not net.built:
+                    net.build((None, None, None, channels))
+        for command in self.commands.values():
+            command.build()
+        for part in filter(None, (self.encoder, self.mixer, self.decoder)):
+            part.build((None, None, self.config.hidden_size))
+        self.built = True
+
+    def _net(self, feature):
+        return self.nets[modality_key(feature, self.config)[1]]
+
+    def call(self, batch, problem=None, training=None):
+        spec = self._spec(problem)
+        encoded = self.encode(batch["inputs"], batch.get("inputs_length"), problem, training=training)
+        if isinstance(spec.targets, Label):
+            return self.classify(encoded, problem, training=training)
+        return self.decode(encoded, batch["targets"], problem, training=training)
+
+    def encode(self, inputs, inputs_length=None, problem=None, training=False) -> Encoded:
+        """Reads `inputs` (as in a batch) by the problem's input modality and the encoder."""
+        embedded = self._net(self._spec(problem).inputs).bottom(inputs, inputs_length, training=training)
+        states = self.embedding_drop(embedded.states, training=training)
+        states, routing = self.encoder(states, embedded.mask, training=training)
+        return Encoded(states, embedded.mask, embedded.shape, routing)
+
+    def decode(self, encoded: Encoded, targets, problem=None, training=False):
+        """Logits float32 [B, T, V]; those at position t read targets [B, T] before t, behind the command token."""
+        return self._decode(encoded, targets, problem, training)[0]
+
+    def _decode(self, encoded, targets, problem, training):
+        spec = self._spec(problem)
+        net = self._net(spec.targets)
+        embedded = net.bottom(targets)
+        command = ops.convert_to_tensor(self.commands[spec.target_space].embedding)
+        first = ops.broadcast_to(command, (ops.shape(targets)[0], 1, self.config.hidden_size))
+        shifted = ops.concatenate([first, embedded.states[:, :-1]], axis=1)
+        shifted = self.embedding_drop(shifted, training=training)
+        mixed = self.mixer(shifted, encoded.states, encoded.mask, training=training)
+        states, routing = self.decoder(mixed, embedded.mask, encoded.states, encoded.mask, training=training)
+        return net.top(states, training=training), routing
+
+    def classify(self, encoded: Encoded, problem=None, training=False):
+        """Logits float32 [B, classes] from the encoder's output alone."""
+        embedded = Embedded(encoded.states, encoded.mask, encoded.shape)
+        return self._net(self._spec(problem).targets).top(encoded.states, embedded, training=training)
+
+    def loss_terms(self, batch, problem, training=True, label_smoothing=0.0) -> LossTerms:
+        """The loss of a batch of one problem, in parts."""
+        encoded = self.encode(batch["inputs"], batch.get("inputs_length"), problem, training=training)
+        targets = batch["targets"]
+        if isinstance(self._spec(problem).targets, Label):
+            logits, routing = self.classify(encoded, problem, training=training), None
+            weights = ops.ones_like(targets, dtype="float32")
+        else:
+            logits, routing = self._decode(encoded, targets, problem, training)
+            weights = ops.cast(ops.not_equal(targets, 0), "float32")
+        losses = smoothed_cross_entropy(logits, targets, label_smoothing)
+        routings = tuple(r for r in (encoded.routing, routing) if r is not None)
+        balance = sum((balance_loss(r, self.config.moe_loss_weight) for r in routings), start=ops.zeros(()))
+        return LossTerms(ops.sum(losses * weights), ops.sum(weights), balance, routings)
+
+    def _spec(self, problem):
+        if problem not in self.specs:
+            raise ValueError(f"this model knows the problems {', '.join(self.specs)}; got {problem!r}")
+        return self.specs[problem]
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "config": dataclasses.asdict(self.config),
+            "vocab_size": self.vocab_size,
+            "problems": [spec.to_dict() for spec in self.specs.values()],
+            "mel_bins": self.mel_bins,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        values = dict(config)
+        network = {name: tuple(value) if isinstance(value, list) else value for name, value in values.pop("config").items()}
+        problems = [ProblemSpec.from_dict(spec) for spec in values.pop("problems")]
+        return cls(ModelConfig(**network), problems=problems, **values)
+
+
+def smoothed_cross_entropy(logits, targets, label_smoothing: float):
+    """Cross-entropy in nats, float32 [...], of logits [..., V] against ids [...], `label_smoothing` spread over all V."""
+    labels = ops.one_hot(targets, logits.shape[-1], dtype=logits.dtype)
+    if label_smoothing:
+        labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.shape[-1]
+    return ops.categorical_crossentropy(labels, logits, from_logits=True)
