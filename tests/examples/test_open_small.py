@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import itertools
-import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,8 +14,6 @@ import pytest
 from t2t_multimodel.data import problem as contract
 from t2t_multimodel.data import trees
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("MULTIMODEL_DATA", ROOT.parent / "shared" / "data"))
 NAMES = (
     "m30k_ende",
     "m30k_ende_rev",
@@ -27,29 +24,26 @@ NAMES = (
     "grocery_class",
     "coco_caption",
 )
-needs_data = pytest.mark.skipif(
-    not (DATA / "multi30k").is_dir(), reason=f"the open data sets are not in {DATA} (MULTIMODEL_DATA)"
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def module() -> ModuleType:
+def module(root: Path) -> ModuleType:
     """The user module; it registers its problems when it is imported, so it is imported once."""
     name = "open_small_under_test"
     if "open_small" not in contract.groups:
-        spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / "open_small" / "__init__.py")
+        spec = importlib.util.spec_from_file_location(name, root / "examples" / "open_small" / "__init__.py")
         assert spec is not None and spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
 
 
-def examples(name: str, split: str, folder: Path = DATA) -> list[contract.Example]:
+def examples(name: str, split: str, folder: Path) -> list[contract.Example]:
     return list(contract.problems.get(name).generate(split, folder))
 
 
-def first(name: str, split: str) -> contract.Example:
-    return next(iter(contract.problems.get(name).generate(split, DATA)))
+def first(name: str, split: str, folder: Path) -> contract.Example:
+    return next(iter(contract.problems.get(name).generate(split, folder)))
 
 
 def compress(path: Path, text: str) -> None:
@@ -79,7 +73,6 @@ def test_missing_folder_is_one_clear_error(name: str, tmp_path: Path) -> None:
         examples(name, "dev", tmp_path)
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("name", "split", "count"),
     [
@@ -94,47 +87,42 @@ def test_missing_folder_is_one_clear_error(name: str, tmp_path: Path) -> None:
         ("coco_caption", "dev", 51),
     ],
 )
-def test_counts_of_the_real_data(name: str, split: str, count: int) -> None:
-    found = examples(name, split)
+def test_counts_of_the_real_data(name: str, split: str, count: int, shared_data: Path) -> None:
+    found = examples(name, split, shared_data)
     assert len(found) == count
     assert not [example for example in found if "error" in example]
 
 
-@needs_data
-def test_first_translation() -> None:
-    assert first("m30k_ende", "train") == {
+def test_first_translation(shared_data: Path) -> None:
+    assert first("m30k_ende", "train", shared_data) == {
         "inputs": "Two young, White males are outside near many bushes.",
         "targets": "Zwei junge weiße Männer sind im Freien in der Nähe vieler Büsche.",
     }
 
 
-@needs_data
-def test_first_trees_restore_their_sentences() -> None:
-    for example in itertools.islice(contract.problems.get("craft_parsing").generate("train", DATA), 50):
+def test_first_trees_restore_their_sentences(shared_data: Path) -> None:
+    for example in itertools.islice(contract.problems.get("craft_parsing").generate("train", shared_data), 50):
         words = example["inputs"].split(" ")
         tree = trees.restore(words, example["targets"])
         assert 2 <= len(words) <= 40
         assert tree is not None and tree.leaves() == words
 
 
-@needs_data
-def test_dev_digits_begin_with_every_digit_in_order() -> None:
-    words = [e["targets"] for e in itertools.islice(contract.problems.get("fsdd_digits").generate("dev", DATA), 10)]
+def test_dev_digits_begin_with_every_digit_in_order(shared_data: Path) -> None:
+    words = [e["targets"] for e in itertools.islice(contract.problems.get("fsdd_digits").generate("dev", shared_data), 10)]
     assert words == ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
-@needs_data
-def test_class_names_are_those_of_the_data_set(module: ModuleType) -> None:
-    rows = (DATA / "grocery_store" / "classes.csv").read_text(encoding="utf-8").splitlines()[1:]
+def test_class_names_are_those_of_the_data_set(module: ModuleType, shared_data: Path) -> None:
+    rows = (shared_data / "grocery_store" / "classes.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert tuple(row.split(",")[0] for row in rows) == module.GROCERIES
-    assert first("grocery_class", "train")["targets"] == "Golden-Delicious"
+    assert first("grocery_class", "train", shared_data)["targets"] == "Golden-Delicious"
 
 
-@needs_data
-def test_captions_have_five_references_in_dev_only() -> None:
-    example = first("coco_caption", "dev")
+def test_captions_have_five_references_in_dev_only(shared_data: Path) -> None:
+    example = first("coco_caption", "dev", shared_data)
     assert len(example["references"]) == 5 and example["targets"] == example["references"][0]
-    assert "references" not in first("coco_caption", "train")
+    assert "references" not in first("coco_caption", "train", shared_data)
 
 
 def test_empty_line_is_an_error_that_can_be_skipped(tmp_path: Path) -> None:
