@@ -27,7 +27,7 @@ Value = Any  # text: list of ids; image and audio: bytes; label: int
 
 
 class ShardWriter:
-    """Writes the shards of one split to temporary files; `publish` renames them, the end of the `with` block removes what is left.
+    """Writes the shards of one split to temporary files; `publish` renames them, leaving `with` removes what is left.
 
     Args:
         data_dir: an existing folder.

@@ -1,0 +1,75 @@
+"""mm-datagen: raw data to vocabulary and records."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel.cli import common
+from t2t_multimodel.cli.quiet import quiet_tensorflow
+
+
+def build_parser() -> common.Parser:
+    """The flags of mm-datagen."""
+    parser = common.build_parser("mm-datagen", "Writes the shared vocabulary and the records of problems to --data_dir.")
+    common.add_problems_flag(parser)
+    common.add_data_dir_flag(parser)
+    common.add_tmp_dir_flag(parser)
+    common.add_hparams_flags(parser, "multimodel_tiny")
+    parser.add_argument("--vocab_size", type=positive, metavar="N", help="pieces of a new vocabulary, instead of the hparams'")
+    parser.add_argument("--num_shards", type=positive, default=4, metavar="N", help="files of a train split")
+    choices = ("fail", "skip")
+    parser.add_argument("--on_error", choices=choices, default="fail", help="stop at a damaged example, or go on without it")
+    parser.add_argument("--verify", action="store_true", help="compare checksums of records that exist, and remake damaged ones")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return common.run_command(build_parser(), run, argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Makes what `args` ask for and prints a table of what is there."""
+    chosen = common.selected_problems(args)
+    hparams = common.selected_hparams(args)
+    common.require(args, "data_dir")
+    quiet_tensorflow()
+    from t2t_multimodel.data.generation import generate
+
+    data_dir = Path(args.data_dir)
+    manifests = generate(
+        chosen,
+        data_dir,
+        Path(args.tmp_dir or data_dir),
+        args.vocab_size or hparams.data.vocab_size,
+        num_shards=args.num_shards,
+        on_error=args.on_error,
+        verify=args.verify,
+    )
+    print(table(manifests))
+
+
+def positive(text: str) -> int:
+    """An argparse type: an integer above 0."""
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return value
+
+
+def table(manifests: dict[str, dict[str, Any]]) -> str:
+    """Problem, split, examples, skipped examples and bytes, a line a split."""
+    rows = [("problem", "split", "examples", "skipped", "bytes")]
+    for name, manifest in manifests.items():
+        for split, entry in manifest["splits"].items():
+            size = sum(shard["bytes"] for shard in entry["shards"])
+            rows.append((name, split, f"{entry['examples']:,}", f"{entry['skipped']:,}", f"{size:,}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust), strict=True)
+        lines.append("  ".join(justify(cell, width) for cell, width, justify in cells))
+    return "\n".join(lines)
