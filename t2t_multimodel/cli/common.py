@@ -143,8 +143,8 @@ def run_command(parser: Parser, body: Callable[[argparse.Namespace], int | None]
     """Parses `argv`, answers --registry_help, otherwise runs `body(args)`; returns the exit code.
 
     The registries are loaded before `body` runs. A mistake of the user (UserError, DataError, UnknownNameError, an OSError that
-    names a file, a full disk) ends as one line on stderr and code 2; an interrupt as "interrupted" and 130. Anything else is a
-    fault of ours and keeps its traceback.
+    names a file, a full disk, a package that is not installed) ends as one line on stderr and code 2; an interrupt as
+    "interrupted" and 130. Anything else is a fault of ours and keeps its traceback.
     """
     args = parser.parse_args(argv)
     try:
@@ -174,6 +174,8 @@ def _one_line(error: Exception) -> str | None:
         return f"the disk is full{where}; free some space or name a folder on another disk, then run the same command again"
     if isinstance(error, (UserError, DataError, UnknownNameError)):
         return " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("t2t_multimodel"):
+        return f"the package {error.name} is not installed for {sys.executable}; `pip install -e .` in the checkout installs all"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return None

@@ -36,6 +36,7 @@ def raising(error: BaseException):
         (UnknownNameError("unknown problem 'x'"), "unknown problem 'x'"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "/d/f"), "/d/f: No such file or directory"),
         (OSError(errno.ENOSPC, "No space left on device", "/d/f"), "the disk is full while writing /d/f; free some space"),
+        (ModuleNotFoundError("No module named 'soxr'", name="soxr"), "the package soxr is not installed for "),
         (RuntimeError("/d/ckpt; No space left on device"), "the disk is full; free some space"),
     ],
 )
