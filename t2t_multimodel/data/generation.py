@@ -118,6 +118,9 @@ def _write_records(
         for writer in writers:
             writer.publish()
         records.write_manifest(data_dir, name, manifest)
+    current = {path for writer in writers for path in writer.paths}
+    for stale in set(data_dir.glob(f"{name}-*-?????-of-?????.tfrecord")) - current:
+        stale.unlink()
     return manifest
 
 

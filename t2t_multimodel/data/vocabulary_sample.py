@@ -17,9 +17,11 @@ Report = Callable[[str], None]
 
 MAX_SYMBOLS = 512
 _MAX_SAMPLED_TEXTS = 200_000
-# Images and sound are expensive to come by, so fewer of the examples that have them are read for their text.
+# Images and sound are expensive to come by, so fewer of the examples that have them are read for their text, and fewer still
+# where other problems bring enough text.
 _MAX_SCANNED_TEXT = 1_000_000
-_MAX_SCANNED_MEDIA = 5_000
+_MAX_SCANNED_MEDIA = 20_000
+_MAX_SCANNED_MEDIA_BESIDE_TEXT = 2_000
 
 
 def ensure_vocabulary(
@@ -64,9 +66,12 @@ def _sample(problems: list[Problem], tmp_dir: Path, report: Report) -> tuple[lis
     """Texts to learn pieces from, and tree symbols by frequency, of the problems' train splits."""
     texts: list[str] = []
     symbols: Counter[str] = Counter()
-    for problem in problems:
+    with_text = [problem for problem in problems if _text_features(problem)]
+    media_limit = _MAX_SCANNED_MEDIA_BESIDE_TEXT if any(map(_is_text_alone, problems)) else _MAX_SCANNED_MEDIA
+    for problem in with_text:
         report(f"{problem.name}: reading text for the vocabulary")
-        texts += _reservoir(_texts(problem, tmp_dir, symbols), random.Random(problem.name))
+        limit = _MAX_SCANNED_TEXT if _is_text_alone(problem) else media_limit
+        texts += _reservoir(_texts(problem, tmp_dir, limit, symbols), random.Random(problem.name))
     if not texts:
         report("no text among these problems: the vocabulary is made from class names; give it a data_dir of its own")
         texts = [name for problem in problems for name in _class_names(problem)]
@@ -74,15 +79,20 @@ def _sample(problems: list[Problem], tmp_dir: Path, report: Report) -> tuple[lis
     return texts, ordered[:MAX_SYMBOLS]
 
 
-def _texts(problem: Problem, tmp_dir: Path, symbols: Counter[str]) -> Iterator[str]:
-    """The plain texts of the train split; the tokens of its trees are added to `symbols`."""
+def _text_features(problem: Problem) -> dict[str, Text]:
     features = {"inputs": problem.inputs, "targets": problem.targets}
-    texts = {key: feature for key, feature in features.items() if isinstance(feature, Text)}
-    if not texts:
-        return
-    limit = _MAX_SCANNED_TEXT if len(texts) == len(features) else _MAX_SCANNED_MEDIA
+    return {key: feature for key, feature in features.items() if isinstance(feature, Text)}
+
+
+def _is_text_alone(problem: Problem) -> bool:
+    return len(_text_features(problem)) == 2
+
+
+def _texts(problem: Problem, tmp_dir: Path, limit: int, symbols: Counter[str]) -> Iterator[str]:
+    """The plain texts of the first `limit` training examples; the tokens of their trees are added to `symbols`."""
+    features = _text_features(problem)
     for example in itertools.islice(problem.generate("train", tmp_dir), limit):
-        for key, feature in texts.items():
+        for key, feature in features.items():
             text = example.get(key)
             if not isinstance(text, str) or not text.strip():
                 continue

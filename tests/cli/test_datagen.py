@@ -1,0 +1,76 @@
+"""mm-datagen: its table, and one line for each mistake."""
+
+import subprocess
+import sys
+
+import pytest
+
+from t2t_multimodel.cli import common, datagen
+from t2t_multimodel.config import HParams, hparams_sets
+from t2t_multimodel.data.problem import DataError, Problem, problems
+from t2t_multimodel.features import Text
+
+
+def sentences(split, tmp_dir):
+    yield {"inputs": "ein Hund", "targets": "a dog"}
+    yield {"error": DataError("line 2 is binary")}
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setattr(common, "load_registries", lambda usr_dir: None)
+    problem = Problem("tiny_deen", Text(), Text(), "to_english", generate=sentences)
+    with problems.temporary(tiny_deen=problem), hparams_sets.temporary(tiny_set=HParams):
+        yield
+
+
+def run(tmp_path, *flags):
+    return datagen.main([f"--data_dir={tmp_path / 'data'}", "--hparams_set=tiny_set", "--vocab_size=300", *flags])
+
+
+def test_the_table_shows_what_was_made(tmp_path, capsys):
+    assert run(tmp_path, "--problems=tiny_deen", "--on_error=skip") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["problem", "split", "examples", "skipped", "bytes"]
+    assert [line.split()[:4] for line in lines[1:]] == [["tiny_deen", "train", "1", "1"], ["tiny_deen", "dev", "1", "1"]]
+
+
+MISTAKES = [
+    (["--problems=tiny_deen"], "tiny_deen-train, example 1: line 2 is binary (--on_error=skip goes on without it)"),
+    (["--problems=tiny_den"], "unknown problem 'tiny_den'; did you mean tiny_deen?"),
+    (["--problems=tiny_deen", "--hparams=vocab_siz=3"], "unknown hyperparameter 'vocab_siz'; did you mean vocab_size"),
+    (["--problems=tiny_deen", "--hparams_set=tiny_sett"], "unknown hparams set 'tiny_sett'; did you mean tiny_set?"),
+    (["--problems=tiny_deen", "--data_dir="], "--data_dir must be given"),
+    ([], "--problems must be given"),
+    (["--problems=tiny_deen", "--vocab_size=100"], "a vocabulary of 100 pieces is too small"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), MISTAKES)
+def test_a_mistake_is_one_line_and_code_2(tmp_path, capsys, flags, message):
+    assert run(tmp_path, *flags) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    assert len(errors) == 1
+    assert message in errors[0]
+
+
+WRONG_FLAGS = [
+    ("--on_error=stop", "invalid choice: 'stop'"),
+    ("--num_shards=0", "above 0, got '0'"),
+    ("--problem=x", "did you mean --problems"),
+]
+
+
+@pytest.mark.parametrize(("flag", "message"), WRONG_FLAGS)
+def test_a_wrong_flag_is_one_line_and_code_2(tmp_path, capsys, flag, message):
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path, flag)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_needs_no_tensorflow():
+    code = "import sys, t2t_multimodel.cli.datagen as d\ntry: d.main(['--help'])\nfinally: print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+    assert "--problems" in done.stdout

@@ -1,0 +1,184 @@
+"""A data_dir from raw data: what is written, what is left alone, and what is redone."""
+
+import dataclasses
+import errno
+import json
+
+import pytest
+import tensorflow as tf
+
+from t2t_multimodel.data import records
+from t2t_multimodel.data.generation import generate
+from t2t_multimodel.data.problem import DataError, Problem
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.features import Label, Text
+
+WORDS = ["red", "green", "blue", "square", "circle"]
+
+
+def sentences(split, tmp_dir):
+    for i in range(40 if split == "train" else 3):
+        yield {"inputs": f"{split} {WORDS[i % 5]} {i}", "targets": f"die {WORDS[i % 3]} {i}"}
+
+
+def trees(split, tmp_dir):
+    yield {"inputs": "red square", "targets": "(NP JJ NN )NP"}
+    yield {"inputs": "square", "targets": "(NP NN )NP"}
+
+
+def damaged(split, tmp_dir):
+    yield {"inputs": "one", "targets": "a"}
+    yield {"error": DataError("line 2 of raw.txt is binary")}
+    yield {"inputs": "", "targets": "a"}
+
+
+TRANSLATE = Problem("translate", Text(), Text(), "to_german", generate=sentences, source="made up")
+PARSE = Problem("parse", Text(), Text("tree"), "to_tree", generate=trees)
+DAMAGED = Problem("damaged", Text(), Label(("a", "b")), "to_class", generate=damaged, splits=("train",))
+
+
+@pytest.fixture
+def made(tmp_path):
+    """make(problem, ...) -> manifests; `make.lines` are the lines reported."""
+
+    def make(*problems, **options):
+        make.lines = []
+        return generate(problems, tmp_path / "data", tmp_path, 400, report=make.lines.append, **options)
+
+    return make
+
+
+def decoded(data_dir, name, split):
+    vocabulary = Vocabulary.load(data_dir / "vocabulary.model")
+    texts = []
+    for record in tf.data.TFRecordDataset(records.shard_paths(data_dir, name, split)).as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        texts.append(tuple(vocabulary.decode(features[key].int64_list.value) for key in ("inputs", "targets")))
+    return texts
+
+
+def contents(data_dir):
+    return {path.name: path.read_bytes() for path in data_dir.iterdir()}
+
+
+def raw(problem, split):
+    return [(example["inputs"], example["targets"]) for example in problem.generate(split, None)]
+
+
+def test_records_hold_all_examples_dev_in_order_and_train_shuffled(made, tmp_path):
+    manifest = made(TRANSLATE, PARSE, num_shards=3)["translate"]
+    assert decoded(tmp_path / "data", "translate", "dev") == raw(TRANSLATE, "dev")
+    train = decoded(tmp_path / "data", "translate", "train")
+    assert train != raw(TRANSLATE, "train")
+    assert sorted(train) == sorted(raw(TRANSLATE, "train"))
+    assert sorted(decoded(tmp_path / "data", "parse", "train")) == sorted(raw(PARSE, "train"))
+    assert [shard["examples"] for shard in manifest["splits"]["train"]["shards"]] == [14, 13, 13]
+    assert manifest["splits"]["train"]["examples"] == 40
+    assert manifest["source"] == "made up"
+    assert manifest == records.read_manifest(tmp_path / "data", "translate")
+
+
+def test_tree_symbols_are_ordered_by_frequency(made, tmp_path):
+    made(PARSE)
+    assert list(Vocabulary.load(tmp_path / "data/vocabulary.model").symbols) == ["(NP", ")NP", "NN", "JJ"]
+
+
+def test_a_reversed_problem_shares_the_records_of_the_forward_one(made, tmp_path):
+    manifests = made(TRANSLATE.reverse("to_english"))
+    assert list(manifests) == ["translate"]
+    assert decoded(tmp_path / "data", "translate", "dev") == raw(TRANSLATE, "dev")
+
+
+def test_the_same_raw_data_makes_the_same_files(made, tmp_path):
+    made(TRANSLATE)
+    generate([TRANSLATE], tmp_path / "again", tmp_path, 400, report=lambda line: None)
+    assert contents(tmp_path / "again") == contents(tmp_path / "data")
+
+
+def test_a_rerun_makes_only_what_is_missing(made, tmp_path):
+    made(TRANSLATE)
+    before = contents(tmp_path / "data")
+    assert set(made(TRANSLATE, PARSE)) == {"translate", "parse"}
+    assert "translate: complete already" in made.lines
+    assert before.items() <= contents(tmp_path / "data").items()
+
+
+@pytest.mark.parametrize("damage", ["shard", "manifest", "incomplete"])
+def test_half_finished_records_are_made_again(made, tmp_path, damage):
+    made(TRANSLATE)
+    before = contents(tmp_path / "data")
+    path = tmp_path / "data" / ("translate-dev-00000-of-00001.tfrecord" if damage == "shard" else "translate.json")
+    if damage == "incomplete":
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"complete": False}))
+    else:
+        path.write_bytes(path.read_bytes()[:-9])
+    made(TRANSLATE)
+    assert contents(tmp_path / "data") == before
+
+
+def test_verify_finds_a_changed_byte(made, tmp_path):
+    made(TRANSLATE)
+    before = contents(tmp_path / "data")
+    path = tmp_path / "data/translate-dev-00000-of-00001.tfrecord"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    made(TRANSLATE)
+    assert contents(tmp_path / "data") != before
+    made(TRANSLATE, verify=True)
+    assert contents(tmp_path / "data") == before
+
+
+def test_a_problem_whose_features_changed_is_made_again(made, tmp_path):
+    made(TRANSLATE, DAMAGED, on_error="skip", num_shards=3)
+    changed = dataclasses.replace(DAMAGED, targets=Label(("b", "a")))
+    manifest = made(changed, on_error="skip", num_shards=2)["damaged"]
+    assert len(list((tmp_path / "data").glob("damaged-*"))) == 2
+    assert manifest["targets"]["classes"] == ["b", "a"]
+    assert "damaged: made again, because its targets changed" in made.lines
+
+
+def test_records_of_another_vocabulary_are_an_error(made, tmp_path):
+    made(TRANSLATE)
+    (tmp_path / "data/vocabulary.model").unlink()
+    made(PARSE)
+    with pytest.raises(DataError, match="records of translate in .* made with another vocabulary .* remove .*translate.json"):
+        made(TRANSLATE)
+
+
+def test_a_damaged_example_stops_and_is_named(made, tmp_path):
+    with pytest.raises(DataError, match=r"^damaged-train, example 1: line 2 of raw.txt is binary \(--on_error=skip goes on"):
+        made(DAMAGED)
+    assert list(contents(tmp_path / "data")) == ["vocabulary.model"]
+
+
+def test_skipped_examples_are_named_and_counted(made):
+    manifest = made(DAMAGED, on_error="skip")["damaged"]
+    assert manifest["splits"]["train"] | {"shards": []} == {"examples": 1, "shards": [], "skipped": 2}
+    skipped = [line for line in made.lines if line.startswith("skipped")]
+    assert skipped[0] == "skipped: damaged-train, example 1: line 2 of raw.txt is binary"
+    assert skipped[1] == "skipped: damaged-train, example 2, inputs: the text is empty"
+
+
+def test_an_empty_split_is_an_error(made):
+    empty = dataclasses.replace(TRANSLATE, generate=lambda split, tmp_dir: sentences(split, tmp_dir) if split == "train" else ())
+    with pytest.raises(DataError, match="translate-dev has no examples"):
+        made(empty)
+
+
+def test_a_full_disk_leaves_what_was_there_and_no_temporary_files(made, tmp_path, monkeypatch):
+    made(TRANSLATE)
+    before = contents(tmp_path / "data")
+
+    def full(self, shard, record):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(records.ShardWriter, "write", full)
+    changed = dataclasses.replace(TRANSLATE, splits=("train",))
+    with pytest.raises(OSError, match="No space left"):
+        made(changed)
+    assert contents(tmp_path / "data") == before
+
+
+def test_a_problem_without_text_gets_a_vocabulary_of_class_names(made):
+    numbers = dataclasses.replace(DAMAGED, inputs=Label(("1", "2")), generate=lambda s, t: [{"inputs": "1", "targets": "b"}])
+    made(numbers)
+    assert made.lines[0].startswith("no text among these problems")
