@@ -7,7 +7,7 @@ VENV ?= .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 
 # Of pip's output, what tells that it moves on.
-PROGRESS := awk '/^Collecting/ {print "  " $$2; fflush()} /^Installing collected/ {print "  unpacking ..."; fflush()}'
+PROGRESS := awk '/^(Collecting|Processing)/ {n = split($$2, path, "/"); print "  " path[n]; fflush()} /^Installing collected/ {print "  unpacking ..."; fflush()}'
 
 .PHONY: demo demo-full test lint format clean
 
