@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
 
-def build_parser(description: str, prog: str | None = None) -> Parser:
+def build_parser(prog: str, description: str) -> Parser:
     """A parser with what every command has: --usr_dir, --registry_help, --version."""
     formatter = argparse.ArgumentDefaultsHelpFormatter
     parser = Parser(prog=prog, description=description, allow_abbrev=False, formatter_class=formatter)
