@@ -13,7 +13,7 @@ from t2t_multimodel.cli.quiet import quiet_tensorflow
 
 def build_parser() -> common.Parser:
     """The flags of mm-datagen."""
-    parser = common.build_parser("mm-datagen", "Writes the shared vocabulary and the records of problems to --data_dir.")
+    parser = common.build_parser("Writes the shared vocabulary and the records of problems to --data_dir.", prog="mm-datagen")
     common.add_problems_flag(parser)
     common.add_data_dir_flag(parser)
     common.add_tmp_dir_flag(parser)

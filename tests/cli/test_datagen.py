@@ -51,6 +51,7 @@ def test_a_mistake_is_one_line_and_code_2(tmp_path, capsys, flags, message):
     assert run(tmp_path, *flags) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
     assert len(errors) == 1
+    assert errors[0].startswith("mm-datagen: error: ")
     assert message in errors[0]
 
 
