@@ -13,7 +13,9 @@ from t2t_multimodel.cli.quiet import quiet_tensorflow
 
 def build_parser() -> common.Parser:
     """The flags of mm-datagen."""
-    parser = common.build_parser("Writes the shared vocabulary and the records of problems to --data_dir.", prog="mm-datagen")
+    parser = common.build_parser(
+        prog="mm-datagen", description="Writes the vocabulary and the records of problems to --data_dir."
+    )
     common.add_problems_flag(parser)
     common.add_data_dir_flag(parser)
     common.add_tmp_dir_flag(parser)
