@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
     """Reports a mistake in the flags in one line, and names the nearest flag."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, rest = self.parse_known_args(args, namespace)
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
 
-def build_parser(prog: str, description: str) -> Parser:
+def build_parser(description: str, prog: str | None = None) -> Parser:
     """A parser with what every command has: --usr_dir, --registry_help, --version."""
     formatter = argparse.ArgumentDefaultsHelpFormatter
     parser = Parser(prog=prog, description=description, allow_abbrev=False, formatter_class=formatter)

@@ -14,7 +14,7 @@ from t2t_multimodel.testing import fake_problem
 
 
 def run(body, *argv: str) -> int:
-    parser = common.build_parser("mm-test", "A test.")
+    parser = common.build_parser("A test.", prog="mm-test")
     common.add_problems_flag(parser)
     common.add_hparams_flags(parser)
     common.add_data_dir_flag(parser)
