@@ -13,9 +13,7 @@ from t2t_multimodel.cli.quiet import quiet_tensorflow
 
 def build_parser() -> common.Parser:
     """The flags of mm-datagen."""
-    parser = common.build_parser(
-        prog="mm-datagen", description="Writes the vocabulary and the records of problems to --data_dir."
-    )
+    parser = common.build_parser(prog="mm-datagen", description="Writes vocabulary and records of problems to --data_dir.")
     common.add_problems_flag(parser)
     common.add_data_dir_flag(parser)
     common.add_tmp_dir_flag(parser)
