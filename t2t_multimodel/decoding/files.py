@@ -1,0 +1,126 @@
+"""Inputs that a user names: a line of text, or the path of an image or a sound file; one by one or a file of them."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel.data.media import check_image, decode_audio
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.decoding.decoder import Progress, Raw
+from t2t_multimodel.features import Audio, Feature, Image
+
+FILES_AT_A_TIME = 4
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def read_lines(path: Path) -> list[bytes]:
+    """The lines of a file, undecoded; raises OSError where it cannot be read."""
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
+    if not lines[-1]:
+        del lines[-1]
+    return [line.removesuffix(b"\r") for line in lines]
+
+
+def read_text(line: bytes | str) -> str:
+    """The text of a line without blanks around it; raises DataError if it is binary."""
+    try:
+        text = line.decode("utf-8") if isinstance(line, bytes) else line.encode("utf-8").decode("utf-8")
+    except UnicodeError:
+        raise DataError("the line is not UTF-8 text") from None
+    if _CONTROL_CHARACTERS.search(text):
+        raise DataError("the line holds control characters; expected text")
+    return text.strip()
+
+
+def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
+    """What the line `text` stands for: itself, or for an image or sound the bytes of the file it names.
+
+    Args:
+        folder: where relative paths are looked up first; then the current folder.
+
+    Raises:
+        DataError: there is no such file, or it is no whole image or sound.
+    """
+    if not isinstance(feature, (Image, Audio)):
+        return text
+    what = "an image (JPEG, PNG)" if isinstance(feature, Image) else "a sound file (WAV, FLAC)"
+    path = _existing(text, folder)
+    if path is None:
+        raise DataError(f"there is no file {text!r}; expected the path of {what}")
+    if not path.is_file():
+        raise DataError(f"{path} is no file; expected the path of {what}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if isinstance(feature, Image):
+        check_image(content, str(path))
+    else:
+        decode_audio(content, feature.sample_rate, str(path))
+    return content
+
+
+def decode_lines(
+    decoder: Any,
+    problem: str,
+    lines: Sequence[bytes],
+    folder: Path,
+    batch_size: int,
+    report: Callable[[int, DataError], None],
+    progress: Progress | None = None,
+) -> list[str]:
+    """An output of one line for each of `lines`: empty for an empty one, and for a damaged one, of which `report` is told.
+
+    Args:
+        decoder: a Decoder.
+        folder: where the lines' relative paths start.
+        report: called with the number of a damaged line, from 1, and what is wrong.
+        progress: told how many lines are done.
+    """
+    feature = decoder.spec(problem).inputs
+    outputs = [""] * len(lines)
+    is_text = not isinstance(feature, (Image, Audio))
+    step = len(lines) if is_text else FILES_AT_A_TIME * batch_size  # all of the text is sorted, few files are held at a time
+    for start in range(0, len(lines), max(step, 1)):
+        raws = dict(_readable(feature, lines[start : start + step], start, folder, report))
+        found = decoder.decode(problem, list(raws.values()), batch_size, progress)
+        for row, output in zip(raws, found, strict=True):
+            outputs[row] = one_line(output)
+        if progress:
+            progress(len(lines[start : start + step]) - len(raws))
+    return outputs
+
+
+def one_line(output: str) -> str:
+    """`output` without line breaks, which a model may well produce."""
+    return " ".join(output.splitlines())
+
+
+def _readable(
+    feature: Feature, lines: Sequence[bytes], start: int, folder: Path, report: Callable[[int, DataError], None]
+) -> Iterator[tuple[int, Raw]]:
+    """(place, raw input) of the lines that are neither empty nor damaged."""
+    for row, line in enumerate(lines, start=start):
+        try:
+            text = read_text(line)
+            if text:
+                yield row, read_raw(feature, text, folder)
+        except DataError as error:
+            report(row + 1, error)
+
+
+def _existing(text: str, folder: Path) -> Path | None:
+    """The path that `text` names, also in quotes or starting with ~, as terminals paste it."""
+    for name in (text, text.strip("'\"")):
+        for base in (folder, Path()):
+            try:
+                path = base / Path(name).expanduser()
+                if path.exists():
+                    return path
+            except (OSError, RuntimeError, ValueError):  # too long for a path, or no such user's home
+                continue
+    return None

@@ -1,0 +1,152 @@
+"""The prompt of mm-decoder: a line in, an answer out, for any problem of the model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.decoding.files import one_line, read_raw, read_text
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.registry import UnknownNameError, unknown
+
+COMMANDS = {
+    ":problem NAME": "decode another problem",
+    ":problems": "list the problems",
+    ":help": "this list",
+    ":quit": "leave; so does Ctrl-D",
+}
+TOP_CLASSES = 3
+
+# Gives the next line, told the prompt; raises EOFError at the end and KeyboardInterrupt for Ctrl-C.
+ReadLine = Callable[[str], "str | bytes"]
+Say = Callable[[str], None]
+
+
+class Session:
+    """What the user is doing: one of the decoder's problems is the current one.
+
+    Args:
+        decoder: a Decoder.
+        problem: the first current problem; the decoder is warmed up for it at once.
+        answer: takes what the model says, one line each.
+        say: takes all else.
+    """
+
+    def __init__(self, decoder: Any, problem: str, answer: Say, say: Say) -> None:
+        self._decoder = decoder
+        self._answer = answer
+        self._say = say
+        self._switch(problem)
+
+    def run(self, read_line: ReadLine, outlives_interrupts: bool = False) -> None:
+        """Answers lines until the end of input or `:quit`. Ctrl-C ends it too, or only the current line where it outlives that."""
+        while True:
+            try:
+                pasted = read_line(f"{self._problem}> ")
+                lines = pasted.splitlines() if isinstance(pasted, str) else [pasted]
+                if not all(self.handle(line) for line in lines):
+                    return
+            except EOFError:
+                return
+            except KeyboardInterrupt:
+                if not outlives_interrupts:
+                    raise
+
+    def handle(self, line: str | bytes) -> bool:
+        """Answers one line, or explains in one line why not; False if the user wants to leave."""
+        try:
+            text = read_text(line)
+            if text.startswith(":"):
+                return self._command(text)
+            if text:
+                self._answer(self._decode(text))
+        except (DataError, UnknownNameError) as error:
+            self._say(one_line(str(error)))
+        return True
+
+    def _decode(self, text: str) -> str:
+        spec = self._decoder.spec(self._problem)
+        raw = read_raw(spec.inputs, text)
+        if isinstance(spec.targets, Label):
+            classes = self._decoder.classify(self._problem, [raw], TOP_CLASSES)[0]
+            return ", ".join(f"{name} ({probability:.0%})" for name, probability in classes)
+        return one_line(self._decoder.decode(self._problem, [raw])[0])
+
+    def _command(self, text: str) -> bool:
+        name, _, argument = text.partition(" ")
+        if name == ":quit":
+            return False
+        if name == ":help":
+            self._help()
+        elif name == ":problems":
+            for spec in self._decoder.specs.values():
+                self._say(f"{'*' if spec.name == self._problem else ' '} {describe(spec)}")
+        elif name == ":problem" and argument.strip():
+            self._switch(argument.strip())
+        elif name == ":problem":
+            self._say(f":problem takes a name; there are: {', '.join(self._decoder.specs)}")
+        else:
+            self._say(unknown("command", name, [command.partition(" ")[0] for command in COMMANDS]))
+        return True
+
+    def _switch(self, problem: str) -> None:
+        self._decoder.spec(problem)
+        self._decoder.warm_up(problem)
+        self._problem = problem
+
+    def _help(self) -> None:
+        self._say(f"A line is {wanted_input(self._decoder.spec(self._problem))}.")
+        for command, meaning in COMMANDS.items():
+            self._say(f"  {command:15}{meaning}")
+
+
+def describe(spec: ProblemSpec) -> str:
+    """A problem in a line: "caption: image -> text (to_english)"."""
+    kinds = ("tree" if isinstance(f, Text) and f.format == "tree" else f.kind for f in (spec.inputs, spec.targets))
+    return f"{spec.name}: {' -> '.join(kinds)} ({spec.target_space})"
+
+
+def wanted_input(spec: ProblemSpec) -> str:
+    """What a line is taken for."""
+    if isinstance(spec.inputs, Image):
+        return "the path of an image (JPEG, PNG)"
+    return "the path of a sound file (WAV, FLAC)" if isinstance(spec.inputs, Audio) else "a sentence"
+
+
+def interact(decoder: Any, problem: str, banner: str) -> None:
+    """Runs a session on the terminal, with history and editing; on a pipe, one answer a line on stdout and all else on stderr."""
+    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    session = Session(decoder, problem, answer=_print_answer, say=_print_message)
+    _print_message(f"{banner}\n:help lists the commands")
+    session.run(_terminal_lines() if at_terminal else _piped_lines(), outlives_interrupts=at_terminal)
+
+
+def _terminal_lines() -> ReadLine:
+    from prompt_toolkit import PromptSession
+
+    prompt: PromptSession[str] = PromptSession()
+    return prompt.prompt
+
+
+def _piped_lines() -> ReadLine:
+    lines: Iterator[bytes] = iter(sys.stdin.buffer.readline, b"")
+
+    def read_line(prompt: str) -> bytes:
+        line = next(lines, None)
+        if line is None:
+            raise EOFError
+        return line.rstrip(b"\r\n")
+
+    return read_line
+
+
+def _print_answer(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _print_message(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
