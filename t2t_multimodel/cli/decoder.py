@@ -116,9 +116,13 @@ def _say_what_is_damaged(damaged: Sequence[str]) -> None:
 def load(output_dir: str) -> tuple[Any, str]:
     """A Decoder with the newest weights of `output_dir`, and a line that says what it is."""
     common.quiet_tensorflow()
+    import tensorflow as tf
+
     from t2t_multimodel.decoding.decoder import Decoder
     from t2t_multimodel.run import open_run
 
+    # Grappler's passes took seconds before the first answer and made later ones no faster (docs/architecture.md).
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     config, vocabulary, model, step = open_run(output_dir)
     decoder = Decoder(model, config.problems, vocabulary, config.hparams)
     names = ", ".join(decoder.specs)

@@ -41,7 +41,7 @@ class Session:
         self._switch(problem)
 
     def run(self, read_line: ReadLine, outlives_interrupts: bool = False) -> None:
-        """Answers lines until the end of input or `:quit`. Ctrl-C ends it too, or only the current line where it outlives that."""
+        """Answers lines until the end of input or `:quit`. Ctrl-C ends it too, or gives up the line where it outlives that."""
         while True:
             try:
                 pasted = read_line(f"{self._problem}> ")

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.layers.convolution import ConvStep
+from t2t_multimodel.layers.normalization import dense
 from t2t_multimodel.layers.position import timing_signal
 
 LOWEST = -1e9
@@ -46,14 +47,14 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def call(self, target, source, mask, training=None):
         depth = target.shape[-1]
-        q = self._heads(ops.matmul(target, self.query_kernel) * (depth // self.num_heads) ** -0.5)
-        k = self._heads(ops.matmul(source, self.key_kernel))
-        v = self._heads(ops.matmul(source, self.value_kernel))
+        q = self._heads(dense(target, self.query_kernel) * (depth // self.num_heads) ** -0.5)
+        k = self._heads(dense(source, self.key_kernel))
+        v = self._heads(dense(source, self.value_kernel))
         logits = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
         logits = logits + LOWEST * (1.0 - ops.cast(mask, logits.dtype))[:, None]
         weights = self.drop(ops.softmax(logits), training=training)
         context = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
-        return ops.matmul(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
+        return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
 
     def _heads(self, x):
         """[B, T, D] -> [B, N, T, P]."""

@@ -9,7 +9,7 @@ all on the left), so that an output position reads the same inputs whatever stan
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.normalization import LayerNorm
+from t2t_multimodel.layers.normalization import LayerNorm, dense
 
 LOWEST = -1e9
 
@@ -30,15 +30,18 @@ def depthwise_conv_1d(x, kernel, dilation: int = 1, causal: bool = False):
         [B, L, C].
     """
     size, channels = kernel.shape
-    length = ops.shape(x)[1]
     reach = (size - 1) * dilation
     left = reach if causal else reach // 2
+    kernel = ops.reshape(kernel, (size, 1, channels, 1))
+    if dilation == 1:
+        x = ops.expand_dims(ops.pad(x, [[0, 0], [left, reach - left], [0, 0]]), 2)
+        return ops.squeeze(ops.depthwise_conv(x, kernel, padding="valid", data_format="channels_last"), 2)
+    length = ops.shape(x)[1]
     fill = (-length) % dilation
     x = ops.pad(x, [[0, 0], [left, reach - left + fill], [0, 0]])
     x = ops.reshape(x, (-1, (length + reach + fill) // dilation, dilation, channels))
-    y = ops.depthwise_conv(x, ops.reshape(kernel, (size, 1, channels, 1)), strides=1, padding="valid", data_format="channels_last")
-    y = ops.reshape(y, (-1, length + fill, channels))
-    return y if dilation == 1 else y[:, :length]
+    y = ops.depthwise_conv(x, kernel, padding="valid", data_format="channels_last")
+    return ops.reshape(y, (-1, length + fill, channels))[:, :length]
 
 
 def depthwise_conv_2d(x, kernel, stride: int = 1):
@@ -50,7 +53,7 @@ def depthwise_conv_2d(x, kernel, stride: int = 1):
 
 
 def max_pool(x, strides: tuple[int, ...], mask=None):
-    """Max-pooling with windows of 3 along each axis whose stride is 2 or more, and of 3 along the others.
+    """Max-pooling with windows of 3 along every axis.
 
     Args:
         x: [B, L, C] or [B, H, W, C].
@@ -127,7 +130,7 @@ class ConvStep(keras.layers.Layer):
             if mask is not None:
                 x = x * _spread(mask, x)
             x = self._depthwise(x)
-        return self.norm(ops.matmul(x, self.pointwise))
+        return self.norm(dense(x, self.pointwise))
 
     def _depthwise(self, x):
         kernel = ops.convert_to_tensor(self.depthwise)

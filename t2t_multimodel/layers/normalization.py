@@ -1,4 +1,4 @@
-"""Layer normalisation (Ba et al. 2016, arXiv 1607.06450) with a gradient written out: half the operations of a traced one."""
+"""What every step of the body ends with: a pointwise product, and layer normalisation (Ba et al. 2016, arXiv 1607.06450)."""
 
 import keras
 from keras import ops
@@ -27,8 +27,16 @@ class LayerNorm(keras.layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
+def dense(x, kernel):
+    """x [..., C] times kernel [C, F], as one product of matrices: a general contraction would transpose and count dimensions."""
+    if len(x.shape) == 2:
+        return ops.matmul(x, kernel)
+    inputs, outputs = kernel.shape
+    return ops.reshape(ops.matmul(ops.reshape(x, (-1, inputs)), kernel), (*ops.shape(x)[:-1], outputs))
+
+
 def layer_norm(x, gamma, beta, epsilon: float):
-    """LN over the last axis of x [..., D], with gamma and beta [D]; any float dtype, statistics in that dtype."""
+    """LN over the last axis of x [..., D], with gamma and beta [D]. The gradient is written out: half the traced one's operations."""
     depth = x.shape[-1]
 
     @ops.custom_gradient

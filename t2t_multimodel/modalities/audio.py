@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.layers.convolution import ConvRes
+from t2t_multimodel.layers.normalization import dense
 from t2t_multimodel.modalities.base import Embedded, modalities
 
 
@@ -51,12 +52,12 @@ class AudioModality(keras.layers.Layer):
             x = block(x, mask=mask)
             mask = mask[:, ::2]
         if not self.bins:
-            return Embedded(ops.matmul(x, self.projection) * mask[:, :, None], mask)
+            return Embedded(dense(x, self.projection) * mask[:, :, None], mask)
         frames = ops.shape(x)[1]
         if self.fold:
             x = ops.reshape(x, (-1, frames, self.bins * self.depths[-1]))
-            return Embedded(ops.matmul(x, self.projection) * mask[:, :, None], mask)
-        states = ops.reshape(ops.matmul(x, self.projection), (-1, frames * self.bins, self.hidden_size))
+            return Embedded(dense(x, self.projection) * mask[:, :, None], mask)
+        states = ops.reshape(dense(x, self.projection), (-1, frames * self.bins, self.hidden_size))
         mask = ops.repeat(mask, self.bins, axis=1)
         return Embedded(states * mask[:, :, None], mask, (frames, self.bins))
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from t2t_multimodel.layers.normalization import dense
 from t2t_multimodel.modalities.base import Embedded, modalities
 
 
@@ -41,7 +42,7 @@ class LanguageModality(keras.layers.Layer):
 
     def top(self, states, embedded=None, training=None):
         kernel = ops.transpose(self.table) if self.tied else self.output_kernel
-        return ops.cast(ops.matmul(states, kernel), "float32")
+        return ops.cast(dense(states, kernel), "float32")
 
     def get_config(self):
         names = ("hidden_size", "vocab_size", "scale", "tied")

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.config import ModelConfig
-from t2t_multimodel.features import Audio, Label, ProblemSpec, Text
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
 from t2t_multimodel.models.blocks import Decoder, Encoder, Mixer
@@ -120,11 +120,7 @@ class MultiModel(keras.Model):
         return self.nets[modality_key(feature, self.config)[1]]
 
     def call(self, batch, problem=None, training=None):
-        spec = self._spec(problem)
-        encoded = self.encode(batch["inputs"], batch.get("inputs_length"), problem, training=training)
-        if isinstance(spec.targets, Label):
-            return self.classify(encoded, problem, training=training)
-        return self.decode(encoded, batch["targets"], problem, training=training)
+        return self._logits(batch, problem, training, None)[0]
 
     def encode(self, inputs, inputs_length=None, problem=None, training=False) -> Encoded:
         """Reads `inputs` (as in a batch) by the problem's input modality and the encoder."""
@@ -137,37 +133,60 @@ class MultiModel(keras.Model):
         """Logits float32 [B, T, V]; those at position t read targets [B, T] before t, behind the command token."""
         return self._decode(encoded, targets, problem, training)[0]
 
-    def _decode(self, encoded, targets, problem, training):
-        spec = self._spec(problem)
-        net = self._net(spec.targets)
+    def _decode(self, encoded, targets, problem, training, space=None):
+        net = self._net(self._spec(problem).targets)
         embedded = net.bottom(targets)
-        command = ops.convert_to_tensor(self.commands[spec.target_space].embedding)
-        first = ops.broadcast_to(command, (ops.shape(targets)[0], 1, self.config.hidden_size))
+        first = ops.broadcast_to(self._command(problem, space), (ops.shape(targets)[0], 1, self.config.hidden_size))
         shifted = ops.concatenate([first, embedded.states[:, :-1]], axis=1)
         shifted = self.embedding_drop(shifted, training=training)
         mixed = self.mixer(shifted, encoded.states, encoded.mask, training=training)
         states, routing = self.decoder(mixed, embedded.mask, encoded.states, encoded.mask, training=training)
         return net.top(states, training=training), routing
 
+    def _command(self, problem, space):
+        if space is None:
+            return ops.convert_to_tensor(self.commands[self._spec(problem).target_space].embedding)
+        rows = [ops.expand_dims(command.embedding, 0) for command in self.commands.values()]
+        return ops.take(ops.concatenate(rows), space, axis=0)
+
+    def space_index(self, problem) -> int:
+        """Place of the problem's target space among the command tokens; 0 where it has none."""
+        return list(self.commands).index(self._spec(problem).target_space) if self._decodes(problem) else 0
+
+    def trace_key(self, problem) -> tuple[str, ...]:
+        """Problems with equal keys differ in their command token alone: one traced function serves them all."""
+        spec = self._spec(problem)
+        size = f"{spec.inputs.height}x{spec.inputs.width}" if isinstance(spec.inputs, Image) else ""
+        return (*(modality_key(feature, self.config)[1] for feature in (spec.inputs, spec.targets)), size)
+
+    def _decodes(self, problem):
+        return not isinstance(self._spec(problem).targets, Label)
+
     def classify(self, encoded: Encoded, problem=None, training=False):
         """Logits float32 [B, classes] from the encoder's output alone."""
         embedded = Embedded(encoded.states, encoded.mask, encoded.shape)
         return self._net(self._spec(problem).targets).top(encoded.states, embedded, training=training)
 
-    def loss_terms(self, batch, problem, training=True, label_smoothing=0.0) -> LossTerms:
-        """The loss of a batch of one problem, in parts."""
-        encoded = self.encode(batch["inputs"], batch.get("inputs_length"), problem, training=training)
+    def loss_terms(self, batch, problem, training=True, label_smoothing=0.0, space=None) -> LossTerms:
+        """The loss of a batch of one problem, in parts. `space`: another target space's place, a tensor (see `trace_key`)."""
+        logits, encoded, routing = self._logits(batch, problem, training, space)
         targets = batch["targets"]
-        if isinstance(self._spec(problem).targets, Label):
-            logits, routing = self.classify(encoded, problem, training=training), None
-            weights = ops.ones_like(targets, dtype="float32")
-        else:
-            logits, routing = self._decode(encoded, targets, problem, training)
-            weights = ops.cast(ops.not_equal(targets, 0), "float32")
+        weights = ops.cast(ops.not_equal(targets, 0), "float32") if self._decodes(problem) else ops.ones_like(targets, "float32")
         losses = smoothed_cross_entropy(logits, targets, label_smoothing)
         routings = tuple(r for r in (encoded.routing, routing) if r is not None)
         balance = sum((balance_loss(r, self.config.moe_loss_weight) for r in routings), start=ops.zeros(()))
         return LossTerms(ops.sum(losses * weights), ops.sum(weights), balance, routings)
+
+    def logits(self, batch, problem, space=None):
+        """Logits outside training; `space` as in `loss_terms`."""
+        return self._logits(batch, problem, False, space)[0]
+
+    def _logits(self, batch, problem, training, space):
+        encoded = self.encode(batch["inputs"], batch.get("inputs_length"), problem, training=training)
+        if not self._decodes(problem):
+            return self.classify(encoded, problem, training=training), encoded, None
+        logits, routing = self._decode(encoded, batch["targets"], problem, training, space)
+        return logits, encoded, routing
 
     def _spec(self, problem):
         if problem not in self.specs:

@@ -1,0 +1,65 @@
+"""The MultiModel's sets of hyperparameters."""
+
+from t2t_multimodel.config import HParams, hparams_sets
+
+
+@hparams_sets.registered("multimodel_paper_joint")
+def paper_joint() -> HParams:
+    """The paper's joint model: D 1024, 240 experts, K 4, dropout 0.4 (arXiv 1706.05137, section 2).
+
+    Source: the paper where it speaks; learning rate, schedule and batch are ours. Expected: Tables 1 and 2. Not trained by us.
+    """
+    return HParams()
+
+
+@hparams_sets.registered("multimodel_paper_single")
+def paper_single() -> HParams:
+    """The paper's model for a single problem: 60 experts (section 2.3)."""
+    return paper_joint().override(num_experts=60)
+
+
+@hparams_sets.registered("multimodel1p8")
+def multimodel1p8() -> HParams:
+    """The set of that name in the authors' first released code (tensor2tensor, June 2017): D 1536, 120 experts, K 2.
+
+    Its learning rate of 0.05 is multiplied there by 1 / sqrt(D) and a decay to 2 / 1e4 of that over 500,000 steps.
+    """
+    return paper_joint().override(
+        "hidden_size=1536,num_experts=120,moe_k=2,moe_hidden_size=2048,dropout=0.1,attention_dropout=0.1,"
+        "label_smoothing=0.1,clip_norm=2.0,beta1=0.85,beta2=0.997,epsilon=1e-6,"
+        "learning_rate=0.00128,warmup_steps=3000,learning_rate_schedule=exp,decay_steps=40000"
+    )
+
+
+@hparams_sets.registered("multimodel_base")
+def base() -> HParams:
+    """D 512, 60 experts, dropout 0.2: for one accelerator."""
+    return paper_joint().override("hidden_size=512,moe_hidden_size=512,num_experts=60,dropout=0.2,attention_dropout=0.1")
+
+
+@hparams_sets.registered("multimodel_small")
+def small() -> HParams:
+    """D 256, 16 experts: for one accelerator or a night on a CPU."""
+    return tiny().override("hidden_size=256,moe_hidden_size=256,num_experts=16,categorical_sizes=384:512,learning_rate=0.001")
+
+
+@hparams_sets.registered("multimodel_tiny")
+def tiny() -> HParams:
+    """D 128, 8 experts: the real, small data of examples/open_small on two CPU cores (docs/results.md has figures and time)."""
+    return paper_joint().override(
+        "hidden_size=128,moe_hidden_size=128,num_experts=8,dropout=0.1,dropout_on=branch,attention_dropout=0.1,"
+        "output_norm=true,tie_embeddings=true,categorical_sizes=192:256,"
+        "audio_blocks=3,audio_min_channels=16,audio_frequency=fold,mel_bins=40,"
+        "batch_tokens=4096,batch_images=32,batch_seconds=40,max_length=128,max_seconds=10,"
+        "learning_rate=0.002,learning_rate_schedule=cosine,warmup_steps=400,beta2=0.98,clip_norm=1.0"
+    )
+
+
+@hparams_sets.registered("multimodel_mini")
+def mini() -> HParams:
+    """D 64, 4 experts: mini8 in minutes on two CPU cores, as `make demo` does."""
+    return tiny().override(
+        "hidden_size=64,moe_hidden_size=64,num_experts=4,moe_k=2,dropout=0.0,attention_dropout=0.0,label_smoothing=0.0,"
+        "categorical_sizes=96:128,vocab_size=700,batch_tokens=1536,batch_images=32,batch_seconds=40,max_length=64,max_seconds=3,"
+        "learning_rate=0.003,warmup_steps=200,train_steps=10000,eval_every=2000"
+    )

@@ -1,0 +1,60 @@
+"""Which problem a step trains: a function of the seed and the step alone, so that a resumed run goes on as it would have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class ProblemSchedule:
+    """Chooses one of several problems for each step.
+
+    Args:
+        names: the problems.
+        sizes: their numbers of training examples.
+        kind: "uniform", "proportional", "temperature" or "round_robin".
+        temperature: with "temperature", probability is proportional to size ** (1 / temperature).
+        weights: "part_of_a_name:factor ...", factors on the probabilities; not for "round_robin".
+        seed: of the choice.
+
+    Raises:
+        ValueError: weights that name no problem or are no positive numbers, or weights for "round_robin".
+    """
+
+    def __init__(
+        self, names: Sequence[str], sizes: Sequence[int], kind: str, temperature: float = 1.0, weights: str = "", seed: int = 0
+    ) -> None:
+        if kind == "round_robin" and weights:
+            raise ValueError("problem_weights have no meaning with problem_schedule=round_robin")
+        exponent = {"uniform": 0.0, "round_robin": 0.0, "proportional": 1.0, "temperature": 1.0 / temperature}[kind]
+        rates = np.asarray(sizes, np.float64) ** exponent * _factors(names, weights)
+        self.probabilities = rates / rates.sum()
+        self._kind = kind
+        self._seed = seed
+        self._names = tuple(names)
+
+    def at(self, step: int) -> str:
+        """The problem of step `step`, counted from 0."""
+        if self._kind == "round_robin":
+            return self._names[step % len(self._names)]
+        draw = np.random.Generator(np.random.Philox(key=self._seed, counter=step)).random()
+        place = int(np.searchsorted(np.cumsum(self.probabilities), draw, side="right"))
+        return self._names[min(place, len(self._names) - 1)]
+
+
+def _factors(names: Sequence[str], weights: str) -> np.ndarray:
+    factors = np.ones(len(names))
+    for item in weights.split():
+        part, _, value = item.partition(":")
+        matching = [i for i, name in enumerate(names) if part in name]
+        if not matching:
+            raise ValueError(f"problem_weights: no problem's name contains {part!r}; there are: {', '.join(names)}")
+        try:
+            factor = float(value)
+        except ValueError:
+            factor = 0.0
+        if not factor > 0:
+            raise ValueError(f"problem_weights: {item!r} should be a part of a name and a positive number, as caption:2")
+        factors[matching] *= factor
+    return factors

@@ -1,0 +1,150 @@
+"""Batches of one problem out of its records (tf.data), and out of what a user gives the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.media import check_image, decode_audio
+from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.data.records import parse_example, read_manifest, shard_paths
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
+
+TEXT_BOUNDS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+SECOND_BOUNDS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0, 30.0)
+
+
+def training_batches(problem: Problem, data_dir: Path | str, hparams: HParams, seed: int) -> tf.data.Dataset:
+    """Batches without end: shuffled by `seed`, examples of like length together, sized in tokens, images or seconds.
+
+    Examples longer than max_length or max_seconds are left out. Raises DataError where the records are missing or damaged.
+    """
+    shards = shard_paths(data_dir, problem.records_name, "train")
+    files = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(shards), seed=seed)
+    records = files.interleave(tf.data.TFRecordDataset, cycle_length=min(4, len(shards)), deterministic=True)
+    records = records.shuffle(hparams.data.shuffle_buffer, seed=seed).repeat()
+    return _batches(records, problem, hparams, training=True).with_options(_options()).prefetch(4)
+
+
+def evaluation_batches(problem: Problem, data_dir: Path | str, hparams: HParams, split: str = "dev") -> tf.data.Dataset:
+    """Every example of `split` once, no augmentation; a batch has "references" string [B, n] where the records have them."""
+    records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split))
+    return _batches(records, problem, hparams, training=False).with_options(_options()).prefetch(2)
+
+
+def num_examples(problem: Problem, data_dir: Path | str, split: str = "train") -> int:
+    """Examples of a split, from the manifest."""
+    return read_manifest(data_dir, problem.records_name)["splits"][split]["examples"]
+
+
+def batch_signature(spec: ProblemSpec, hparams: HParams) -> dict[str, tf.TensorSpec]:
+    """The TensorSpecs of a training batch: no length and no batch size is fixed, so that one trace serves all."""
+    shapes: dict[str, tf.TensorSpec] = {"inputs": tf.TensorSpec([None, None], tf.int32)}
+    if isinstance(spec.inputs, Image):
+        shapes["inputs"] = tf.TensorSpec([None, spec.inputs.height, spec.inputs.width, spec.inputs.channels], tf.float32)
+    if isinstance(spec.inputs, Audio):
+        bins = [hparams.data.mel_bins] if hparams.model.audio_input == "spectrogram" else []
+        shapes["inputs"] = tf.TensorSpec([None, None, *bins], tf.float32)
+        shapes["inputs_length"] = tf.TensorSpec([None], tf.int32)
+    shapes["targets"] = tf.TensorSpec([None] if isinstance(spec.targets, Label) else [None, None], tf.int32)
+    return shapes
+
+
+def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    """The "inputs" (and "inputs_length") of a batch from what a user gives: sentences, or encoded image or sound files.
+
+    Text and sound longer than max_length or max_seconds are cut. Raises DataError for a damaged file.
+    """
+    if isinstance(feature, Text):
+        ids = [vocabulary.encode_feature(feature, raw)[: hparams.data.max_length - 1] for raw in raws]
+        return {"inputs": _pad([preprocess.text_ids(tf.constant(row, tf.int64)).numpy() for row in ids])}
+    if isinstance(feature, Image):
+        for raw in raws:
+            check_image(raw, "the image")
+        return {"inputs": np.stack([preprocess.image_pixels(tf.constant(raw), feature, training=False) for raw in raws])}
+    if not isinstance(feature, Audio):
+        raise TypeError(f"a {feature.kind} is no input")
+    longest = int(hparams.data.max_seconds * feature.sample_rate)
+    pcm = [decode_audio(raw, feature.sample_rate, "the sound")[:longest].astype("<i2").tobytes() for raw in raws]
+    rows = [_sound(tf.constant(content), feature, hparams).numpy() for content in pcm]
+    return {"inputs": _pad(rows), "inputs_length": np.array([len(row) for row in rows], np.int32)}
+
+
+def _batches(records, problem, hparams, training):
+    spec = problem.spec()
+    forward = problem.forward()
+    references = not training and isinstance(spec.targets, Text) and not problem.reversed
+
+    def parse(record):
+        raw = parse_example(record, forward.inputs, forward.targets, with_references=references)
+        if problem.reversed:
+            raw["inputs"], raw["targets"] = raw["targets"], raw["inputs"]
+        example = {"targets": _value(raw["targets"], spec.targets, hparams, training)}
+        example["inputs"] = _value(raw["inputs"], spec.inputs, hparams, training)
+        if isinstance(spec.inputs, Audio):
+            example["inputs_length"] = tf.shape(example["inputs"])[0]
+        return {**example, "references": raw["references"]} if references else example
+
+    examples = records.map(parse, num_parallel_calls=1, deterministic=True)
+    size, limit, bounds, batch_sizes = _buckets(spec, hparams)
+    if not size:
+        return examples.padded_batch(hparams.data.batch_images)
+    examples = examples.filter(lambda example: size(example) <= limit)
+    return examples.bucket_by_sequence_length(size, [bound + 1 for bound in bounds], [*batch_sizes, batch_sizes[-1]])
+
+
+def _buckets(spec, hparams):
+    """(size of an example or None, largest size, upper bounds of the buckets, batch size of each)."""
+    config = hparams.data
+    if isinstance(spec.inputs, Audio):
+        rate = spec.inputs.sample_rate if hparams.model.audio_input == "waveform" else 1000.0 / config.hop_ms
+        seconds = [bound for bound in SECOND_BOUNDS if bound < config.max_seconds] + [config.max_seconds]
+        sizes = [max(1, int(config.batch_seconds / bound)) for bound in seconds]
+        return lambda e: e["inputs_length"], int(config.max_seconds * rate) + 1, [int(b * rate) for b in seconds], sizes
+    if isinstance(spec.inputs, Text):
+        bounds = [bound for bound in TEXT_BOUNDS if bound < config.max_length] + [config.max_length]
+        sizes = [max(1, config.batch_tokens // (2 * bound)) for bound in bounds]
+        return _longer_side, config.max_length, bounds, sizes
+    return None, 0, [], []
+
+
+def _longer_side(example):
+    target = tf.shape(example["targets"])[0] if example["targets"].shape.rank else 1
+    return tf.maximum(tf.shape(example["inputs"])[0], target)
+
+
+def _value(raw, feature, hparams, training):
+    if isinstance(feature, Text):
+        return preprocess.text_ids(raw)
+    if isinstance(feature, Image):
+        return preprocess.image_pixels(raw, feature, training)
+    if isinstance(feature, Audio):
+        return _sound(raw, feature, hparams)
+    return tf.cast(raw, tf.int32)
+
+
+def _sound(pcm, feature, hparams):
+    return preprocess.sound(pcm, feature.sample_rate, hparams.model.audio_input, hparams.data)
+
+
+def _pad(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of different lengths, zeros behind their ends."""
+    padded = np.zeros((len(rows), max(map(len, rows)), *rows[0].shape[1:]), rows[0].dtype)
+    for place, row in zip(padded, rows, strict=True):
+        place[: len(row)] = row
+    return padded
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.autotune.enabled = False
+    options.deterministic = True
+    return options

@@ -1,0 +1,64 @@
+"""From what a record holds to what a model reads, one example at a time; the same functions serve training and decoding."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from t2t_multimodel.config import DataConfig
+from t2t_multimodel.features import Image
+
+EOS = 1
+CROP_SCALE = 1.2
+LOWEST_MEL_HZ = 40.0
+
+
+def text_ids(ids: tf.Tensor) -> tf.Tensor:
+    """int64 [length] -> int32 [length + 1], ended by the end-of-sequence id."""
+    return tf.concat([tf.cast(ids, tf.int32), [EOS]], axis=0)
+
+
+def image_pixels(content: tf.Tensor, feature: Image, training: bool) -> tf.Tensor:
+    """Encoded bytes -> float32 [height, width, channels] of mean 0 and standard deviation 1.
+
+    The image is scaled to cover height x width and the middle is cut out; in training, where the feature asks for it, a random
+    part of a slightly larger one, and a random half of the images is flipped.
+    """
+    pixels = tf.io.decode_image(content, channels=feature.channels, expand_animations=False)
+    size = tf.cast(tf.shape(pixels)[:2], tf.float32)
+    wanted = tf.constant([feature.height, feature.width], tf.float32)
+    scale = tf.reduce_max(wanted / size)
+    crop = training and "crop" in feature.augment
+    if crop:
+        scale *= tf.random.uniform([], 1.0, CROP_SCALE)
+    scaled = tf.cast(tf.math.ceil(size * scale - 1e-3), tf.int32)
+    scaled = tf.maximum(scaled, tf.cast(wanted, tf.int32))
+    x = tf.image.resize(tf.cast(pixels, tf.float32), scaled, antialias=True)
+    room = tf.cast(scaled - tf.cast(wanted, tf.int32), tf.float32)
+    place = tf.random.uniform([2]) if crop else tf.constant([0.5, 0.5])
+    top_left = tf.cast(room * place, tf.int32)
+    x = tf.image.crop_to_bounding_box(x, top_left[0], top_left[1], feature.height, feature.width)
+    if training and "flip" in feature.augment:
+        x = tf.image.random_flip_left_right(x)
+    return tf.image.per_image_standardization(x)
+
+
+def log_mel(samples: tf.Tensor, sample_rate: int, config: DataConfig) -> tf.Tensor:
+    """float32 [samples] -> log-mel frames float32 [frames, mel_bins], mean 0 and standard deviation 1 over the utterance."""
+    frame = int(sample_rate * config.frame_ms / 1000)
+    hop = int(sample_rate * config.hop_ms / 1000)
+    spectrum = tf.abs(tf.signal.stft(samples, frame, hop, pad_end=True))
+    weights = tf.signal.linear_to_mel_weight_matrix(
+        config.mel_bins, spectrum.shape[-1], sample_rate, LOWEST_MEL_HZ, sample_rate / 2
+    )
+    return _standardise(tf.math.log(spectrum @ weights + 1e-3))
+
+
+def sound(pcm: tf.Tensor, sample_rate: int, audio_input: str, config: DataConfig) -> tf.Tensor:
+    """16-bit PCM bytes -> float32 [samples] (audio_input "waveform") or [frames, mel_bins] ("spectrogram"), standardised."""
+    samples = tf.cast(tf.io.decode_raw(pcm, tf.int16), tf.float32) / 32768.0
+    return _standardise(samples) if audio_input == "waveform" else log_mel(samples, sample_rate, config)
+
+
+def _standardise(x: tf.Tensor) -> tf.Tensor:
+    mean, variance = tf.nn.moments(x, axes=list(range(x.shape.rank)))
+    return (x - mean) * tf.math.rsqrt(variance + 1e-6)

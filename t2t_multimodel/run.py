@@ -1,0 +1,126 @@
+"""A run's directory: `config.json`, `vocabulary.model` and checkpoints, enough to go on, to evaluate and to decode."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel import __version__
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data.vocabulary import Vocabulary, write_beside
+from t2t_multimodel.features import ProblemSpec
+
+VOCABULARY = "vocabulary.model"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything a run was started with.
+
+    Attributes:
+        hparams_set: the set's name; `hparams`: its values with all overrides.
+        problems: what it learns.
+        vocab_size, vocabulary_sha256: of the vocabulary copied beside.
+        data_dir: where the records lay.
+        version: of this package.
+    """
+
+    hparams_set: str
+    hparams: HParams
+    problems: tuple[ProblemSpec, ...]
+    vocab_size: int
+    vocabulary_sha256: str
+    data_dir: str
+    version: str = __version__
+
+    def save(self, output_dir: Path | str) -> None:
+        """Writes `config.json` beside its place and renames it."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values["hparams"] = self.hparams.to_dict()
+        values["problems"] = [spec.to_dict() for spec in self.problems]
+        write_beside(Path(output_dir) / "config.json", (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+
+    @classmethod
+    def load(cls, output_dir: Path | str) -> RunConfig:
+        """Reads `config.json`; DataError where it is missing or damaged."""
+        path = Path(output_dir) / "config.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            values["hparams"] = HParams.from_dict(values["hparams"])
+            values["problems"] = tuple(ProblemSpec.from_dict(spec) for spec in values["problems"])
+            return cls(**values)
+        except FileNotFoundError:
+            raise DataError(f"{output_dir} is no output_dir of mm-trainer: there is no {path}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is damaged or of another version: {error}") from None
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """What keeps a run of `other` from going on in this one's directory: "name: ours, theirs" each.
+
+        How long, how often and where from may differ; what the weights and the order of batches depend on may not.
+        """
+        free = {"train_steps", "eval_every", "eval_steps", "save_every", "keep_checkpoints"}
+        ours, theirs = _flat(self), _flat(other)
+        return [f"{name}: {ours[name]!r}, now {theirs[name]!r}" for name in ours if name not in free and ours[name] != theirs[name]]
+
+
+def _flat(config: RunConfig) -> dict[str, Any]:
+    values = {name: value for part in config.hparams.to_dict().values() for name, value in part.items()}
+    names = [spec.name for spec in config.problems]
+    return {"problems": names, "features": config.problems, "vocabulary": config.vocabulary_sha256, **values}
+
+
+def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -> None:
+    """Prepares `output_dir` for a run, or checks that the run in it is the same.
+
+    Raises:
+        DataError: another run's config is there; nothing is changed then.
+    """
+    output_dir = Path(output_dir)
+    if (output_dir / "config.json").exists():
+        different = RunConfig.load(output_dir).differences(config)
+        if different:
+            raise DataError(f"{output_dir} holds a run with another config ({'; '.join(different[:3])}); choose another --output_dir")
+    elif output_dir.is_dir() and list(output_dir.glob("ckpt-*")):
+        raise DataError(f"{output_dir} holds checkpoints but no config.json; choose another --output_dir")
+    output_dir.mkdir(parents=True, exist_ok=True)
+    temporary = output_dir / f".{VOCABULARY}.new"
+    shutil.copyfile(Path(data_dir) / VOCABULARY, temporary)
+    temporary.replace(output_dir / VOCABULARY)
+    config.save(output_dir)
+
+
+def build_model(config: RunConfig) -> Any:
+    """The run's MultiModel, built, its initial weights from the run's seed."""
+    import keras
+
+    from t2t_multimodel.models.multimodel import MultiModel
+
+    keras.utils.set_random_seed(config.hparams.training.seed)
+    mel_bins = config.hparams.data.mel_bins
+    model = MultiModel(config.hparams.model, config.vocab_size, config.problems, mel_bins, name="multimodel")
+    model.build()
+    return model
+
+
+def open_run(output_dir: Path | str, step: int | None = None) -> tuple[RunConfig, Vocabulary, Any, int]:
+    """A finished or running run, to decode or evaluate with: config, vocabulary, model with a checkpoint's weights, its step.
+
+    Raises:
+        DataError: no run, no checkpoint, or one that does not fit.
+    """
+    from t2t_multimodel.training.checkpoints import Checkpoints
+
+    config = RunConfig.load(output_dir)
+    vocabulary = Vocabulary.load(Path(output_dir) / VOCABULARY)
+    if vocabulary.sha256 != config.vocabulary_sha256:
+        raise DataError(f"{output_dir}/{VOCABULARY} is not the vocabulary the run was trained with (see config.json)")
+    model = build_model(config)
+    found = Checkpoints(output_dir, model).restore(step)
+    if found is None:
+        raise DataError(f"there is no checkpoint in {output_dir}; train first: mm-trainer --output_dir={output_dir} ...")
+    return config, vocabulary, model, found

@@ -1,0 +1,91 @@
+"""Where a run's figures go: `metrics.jsonl`, TensorBoard, and the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, TextIO
+
+import tensorflow as tf
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 60.0
+
+
+class MetricsWriter:
+    """Appends one JSON object a line to `output_dir/metrics.jsonl` and writes the same figures as TensorBoard scalars."""
+
+    def __init__(self, output_dir: Path | str) -> None:
+        self._file = (Path(output_dir) / "metrics.jsonl").open("a", encoding="utf-8")
+        self._events = tf.summary.create_file_writer(str(Path(output_dir) / "events"))
+        self._start = time.monotonic()
+
+    def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
+        """Records `metrics` of `problem` on `split` after `step` steps."""
+        seconds = round(time.monotonic() - self._start, 2)
+        row = {"step": step, "problem": problem, "split": split, "time": seconds, **metrics}
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        with self._events.as_default(step):
+            for name, value in metrics.items():
+                tf.summary.scalar(f"{problem}/{split}/{name}", value)
+
+    def close(self) -> None:
+        """Flushes and closes both."""
+        self._file.close()
+        self._events.close()
+
+
+class Progress:
+    """A live line on a terminal, or a plain line a minute: loss of each problem, target tokens a second, time left."""
+
+    def __init__(self, total: int, done: int, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._live = stream.isatty()
+        self._bar = tqdm(total=total, initial=done, file=stream, disable=not self._live, unit="step", dynamic_ncols=True)
+        self._losses: dict[str, float] = {}
+        self._recent: deque[tuple[float, float]] = deque(maxlen=200)
+        self._total, self._step, self._first = total, done, done
+        self._start = self._last_line = time.monotonic()
+
+    def update(self, step: int, problem: str, loss: float, tokens: float) -> None:
+        """After a step: `step` steps are done; `problem` had `loss` on `tokens` target tokens."""
+        self._step = step
+        self._losses[problem] = 0.95 * self._losses.get(problem, loss) + 0.05 * loss
+        now = time.monotonic()
+        self._recent.append((now, tokens))
+        if self._live:
+            self._bar.update(1)
+            self._bar.set_postfix_str(f"{self._rate():.0f} tok/s | {self._described()}", refresh=False)
+        elif now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            left = (now - self._start) / max(step - self._first, 1) * (self._total - step)
+            self.say(f"step {step}/{self._total}, {self._rate():.0f} tokens/s, {left / 60:.0f} min left | {self._described()}")
+
+    def say(self, text: str) -> None:
+        """A line above the live one."""
+        if self._live:
+            self._bar.write(text, file=self._stream)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Leaves the line as it stands."""
+        self._bar.close()
+
+    def _rate(self) -> float:
+        if len(self._recent) < 2:
+            return 0.0
+        seconds = self._recent[-1][0] - self._recent[0][0]
+        return sum(tokens for _, tokens in list(self._recent)[1:]) / max(seconds, 1e-9)
+
+    def _described(self) -> str:
+        return " ".join(f"{name} {loss:.2f}" for name, loss in sorted(self._losses.items()))
+
+
+def formatted(metrics: dict[str, Any]) -> str:
+    """Figures in one line, in the order given."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

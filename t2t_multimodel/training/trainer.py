@@ -1,0 +1,195 @@
+"""The training loop: one step trains one problem."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.mixing import ProblemSchedule
+from t2t_multimodel.data.pipeline import evaluation_batches, num_examples, training_batches
+from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.training.checkpoints import Checkpoints, by_path
+from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted
+from t2t_multimodel.training.optimizer import Adam, learning_rate
+from t2t_multimodel.training.steps import EvaluationSums, Steps
+
+SUMMARY_EVERY = 50
+
+
+class NotFinite(Exception):
+    """The loss or the gradient is no longer a number; the message names the problem and the step."""
+
+
+class Trainer:
+    """Trains a model on several problems and keeps what came of it.
+
+    Args:
+        model: a built MultiModel.
+        problems: what to train on; their records lie in `data_dir`.
+        hparams: of the run.
+        data_dir, output_dir: records; checkpoints, `metrics.jsonl` and TensorBoard events.
+    """
+
+    def __init__(self, model: Any, problems: Sequence[Problem], hparams: HParams, data_dir: Path, output_dir: Path) -> None:
+        self.problems = {problem.name: problem for problem in problems}
+        self.hparams = hparams
+        self.data_dir = data_dir
+        self.output_dir = output_dir
+        self._optimizer = Adam(by_path(model.trainable_variables), hparams.training)
+        self.steps = Steps(model, self._optimizer, hparams)
+        keep = hparams.training.keep_checkpoints
+        self._checkpoints = Checkpoints(output_dir, model, self._optimizer.slots, keep)
+        self._stop = False
+
+    def train(self, until: int | None = None, seconds: float = 0.0) -> int:
+        """Trains from the newest checkpoint on until `until` (default train_steps) or for `seconds`, if that is not 0.
+
+        Evaluates every eval_every steps and at the end; saves then, every save_every steps, and on SIGTERM or Ctrl-C, after which
+        it returns. Returns the steps done.
+
+        Raises:
+            NotFinite: the loss was no number; the newest checkpoint is from before.
+        """
+        config = self.hparams.training
+        total = config.train_steps if until is None else until
+        step = self._checkpoints.restore() or 0
+        writer, progress = MetricsWriter(self.output_dir), Progress(total, step)
+        if step:
+            progress.say(f"going on from step {step}")
+        try:
+            with _stop_on_signals(self):
+                step = self._loop(step, total, time.monotonic() + seconds if seconds else float("inf"), writer, progress)
+        finally:
+            progress.close()
+            writer.close()
+        return step
+
+    def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
+        config = self.hparams.training
+        schedule, batches = self._schedule(), self._batches()
+        saved = step
+        mean = _Means()
+        while step < total and not self._stop and time.monotonic() < deadline:
+            name = schedule.at(step)
+            rate = learning_rate(step, config)
+            result = self.steps.train(name, next(batches[name]), rate, step + 1)
+            step += 1
+            loss, tokens = float(result.loss), float(result.tokens)
+            if not np.isfinite(loss) or not np.isfinite(float(result.gradient_norm)):
+                raise NotFinite(f"loss or gradient of {name} is not finite at step {step}; the checkpoint of step {saved} is untouched")
+            progress.update(step, name, loss, tokens)
+            mean.add(name, result)
+            if step % SUMMARY_EVERY == 0:
+                mean.flush(step, rate, writer)
+            if step % config.eval_every == 0 and step < total:
+                self.evaluate(step, writer, progress)
+            if step % (config.save_every or config.eval_every) == 0:
+                self._checkpoints.save(step)
+                saved = step
+        mean.flush(step, learning_rate(step, config), writer)
+        if saved != step:
+            self._checkpoints.save(step)
+        if self._stop:
+            progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
+        elif step:
+            self.evaluate(step, writer, progress)
+        return step
+
+    def evaluate(self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev") -> None:
+        """Teacher-forced measures of every problem on `split`, at most eval_steps batches of each."""
+        for name in self.problems:
+            if split in self.problems[name].splits:
+                metrics = self.measures(name, split, self.hparams.training.eval_steps)
+                writer.write(step, name, split, metrics)
+                progress.say(f"step {step} {name} {split}: {formatted(metrics)}")
+
+    def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float]:
+        """Teacher-forced measures of one problem over its `split`, or its first `limit` batches."""
+        batches = evaluation_batches(self.problems[name], self.data_dir, self.hparams, split)
+        rows = [self.steps.evaluate(name, batch) for batch in (batches.take(limit) if limit else batches)]
+        return measures_of(EvaluationSums(*(sum(float(value) for value in column) for column in zip(*rows, strict=True))))
+
+    def request_stop(self) -> None:
+        """The loop ends after the step that is running, and saves."""
+        self._stop = True
+
+    def _schedule(self) -> ProblemSchedule:
+        c = self.hparams.training
+        sizes = [num_examples(problem, self.data_dir) for problem in self.problems.values()]
+        return ProblemSchedule(list(self.problems), sizes, c.problem_schedule, c.temperature, c.problem_weights, c.seed)
+
+    def _batches(self) -> dict[str, Iterator[dict[str, tf.Tensor]]]:
+        seed = self.hparams.training.seed
+        return {
+            name: iter(training_batches(problem, self.data_dir, self.hparams, seed + i))
+            for i, (name, problem) in enumerate(self.problems.items())
+        }
+
+
+def measures_of(sums: EvaluationSums) -> dict[str, float]:
+    """Named means of summed measures."""
+    nats = float(sums.nats) / float(sums.weight)
+    return {
+        "loss": nats,
+        "log_perplexity": nats,
+        "neg_log_perplexity": -nats,
+        "accuracy": float(sums.correct) / float(sums.weight),
+        "accuracy_top5": float(sums.correct_top5) / float(sums.weight),
+        "accuracy_per_sequence": float(sums.sequences_correct) / float(sums.sequences),
+        "examples": float(sums.sequences),
+    }
+
+
+class _Means:
+    """Means of the training figures of each problem since the last flush."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[list[float]]] = {}
+        self._shares: dict[str, list[np.ndarray]] = {}
+        self._since = time.monotonic()
+
+    def add(self, problem: str, result: Any) -> None:
+        figures = (result.loss, result.gradient_norm, result.tokens, result.load_cv, result.importance_cv)
+        self._rows.setdefault(problem, []).append([float(figure) for figure in figures])
+        self._shares.setdefault(problem, []).append(result.expert_load.numpy())
+
+    def flush(self, step: int, rate: float, writer: MetricsWriter) -> None:
+        seconds = max(time.monotonic() - self._since, 1e-9)
+        steps = sum(map(len, self._rows.values()))
+        tokens = sum(row[2] for rows in self._rows.values() for row in rows)
+        speed = {"target_tokens_per_second": tokens / seconds, "steps_per_second": steps / seconds}
+        for problem, rows in self._rows.items():
+            loss, norm, _, load_cv, importance_cv = np.mean(rows, axis=0)
+            metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **speed}
+            health = {"expert_load_cv": load_cv, "expert_importance_cv": importance_cv, "expert_dropped_fraction": 0.0}
+            shares = np.mean(self._shares[problem], axis=0).ravel()
+            loads = {f"expert_load/{i}": float(share) for i, share in enumerate(shares)} if len(shares) <= 64 else {}
+            writer.write(step, problem, "train", {name: float(value) for name, value in (metrics | health | loads).items()})
+        self._rows, self._shares, self._since = {}, {}, time.monotonic()
+
+
+class _stop_on_signals:
+    """SIGTERM and Ctrl-C end the loop after the running step; a second Ctrl-C interrupts at once."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+
+    def __enter__(self) -> None:
+        self._old = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in self._old:
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: Any) -> None:
+        self._trainer.request_stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def __exit__(self, *exc: object) -> None:
+        for number, old in self._old.items():
+            signal.signal(number, old)
