@@ -1,0 +1,180 @@
+"""mm-decoder: files and prompt of a run's directory, and one line for each mistake."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from t2t_multimodel.cli import common, decoder
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.vocabulary import train_vocabulary
+from t2t_multimodel.features import Image, ProblemSpec, Text
+from t2t_multimodel.run import RunConfig
+
+ENDE = ProblemSpec("mini_ende", Text(), Text(), "to_german")
+CAPTION = ProblemSpec("mini_caption", Image(16, 16), Text(), "to_english")
+SMALL = (
+    "hidden_size=16,num_heads=2,encoder_blocks=2,mixer_blocks=1,decoder_blocks=2,num_experts=4,moe_k=2,moe_hidden_size=16,"
+    "max_length=8,vocab_size=300"
+)
+
+
+class FakeDecoder:
+    """Answers in capitals."""
+
+    def __init__(self, *specs):
+        self.specs = {spec.name: spec for spec in specs}
+
+    def spec(self, problem):
+        return self.specs[problem]
+
+    def decode(self, problem, raws, batch_size=1, progress=None):
+        return [raw.upper() for raw in raws]
+
+    def warm_up(self, problem):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def no_registries(monkeypatch):
+    monkeypatch.setattr(common, "load_registries", lambda usr_dir: None)
+
+
+def save_config(folder, *specs, **changes):
+    RunConfig("tiny", HParams().override(SMALL), specs, **{"vocab_size": 300, "vocabulary_sha256": "", **changes}).save(folder)
+
+
+@pytest.fixture
+def output_dir(tmp_path, monkeypatch):
+    """A directory with a config of two problems, and a fake decoder for it."""
+    folder = tmp_path / "run"
+    save_config(folder, ENDE, CAPTION, data_dir="data")
+    monkeypatch.setattr(decoder, "load", lambda output_dir: (FakeDecoder(ENDE, CAPTION), "a fake"))
+    return folder
+
+
+@pytest.fixture
+def run(output_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.txt").write_bytes(b"a dog\n\na cat")
+    (tmp_path / "out.txt").write_text("old\n")
+    return lambda *flags: decoder.main([f"--output_dir={output_dir}", *flags])
+
+
+def test_a_file_is_decoded_line_by_line(run, tmp_path):
+    assert run("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=out.txt") == 0
+    assert (tmp_path / "out.txt").read_bytes() == b"A DOG\n\nA CAT\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "out.txt", "run"]
+
+
+def test_without_a_file_to_write_outputs_go_to_stdout(run, capfdbinary):
+    assert run("--problems=mini_ende", "--decode_from_file=in.txt") == 0
+    assert capfdbinary.readouterr().out == b"A DOG\n\nA CAT\n"
+
+
+def test_damaged_lines_are_named_and_the_rest_is_decoded(run, tmp_path, capsys):
+    (tmp_path / "in.txt").write_bytes(b"a\n\xff\nb\n" + b"\xff\n" * 30)
+    assert run("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=out.txt") == 1
+    assert (tmp_path / "out.txt").read_bytes() == b"A\n\nB\n" + b"\n" * 30
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "mm-decoder: in.txt, line 2: the line is not UTF-8 text"
+    assert lines[-1] == "mm-decoder: and 11 more damaged lines"
+    assert len(lines) == 21
+
+
+def test_an_image_that_is_not_there_is_named(run, tmp_path, capsys):
+    (tmp_path / "in.txt").write_text("none.png\n")
+    assert run("--problems=mini_caption", "--decode_from_file=in.txt", "--decode_to_file=out.txt") == 1
+    assert (tmp_path / "out.txt").read_text() == "\n"
+    assert "in.txt, line 1: there is no file 'none.png'" in capsys.readouterr().err
+
+
+def test_a_piped_line_is_answered_by_the_first_problem(run, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a dog\n")))
+    assert run() == 0
+    captured = capsys.readouterr()
+    assert captured.out == "A DOG\n"
+    assert captured.err == "a fake\n:help lists the commands\n"
+
+
+MISTAKES = [
+    (["--problems=mini_end"], "unknown problem 'mini_end'; did you mean mini_ende"),
+    (["--decode_from_file=in.txt"], "--problems must say which problem the file is for; there are: mini_ende, mini_caption"),
+    (["--decode_to_file=out.txt"], "--decode_to_file goes with --decode_from_file"),
+    (["--problems=mini_ende", "--decode_from_file=none.txt"], "none.txt: No such file or directory"),
+    (["--problems=mini_ende", "--decode_from_file=run"], "run: Is a directory"),
+    (["--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=run"], "--decode_to_file=run is a folder"),
+    (["--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=no/o.txt"], "there is no folder no"),
+    (["--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=in.txt"], "is the file to decode"),
+    (["--output_dir="], "--output_dir must be given"),
+    (["--output_dir=none"], "none is no output_dir of mm-trainer"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), MISTAKES)
+def test_a_mistake_is_one_line_and_code_2_and_nothing_is_overwritten(run, tmp_path, capsys, flags, message):
+    assert run(*flags) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith("mm-decoder: error: ")
+    assert message in errors[0]
+    assert (tmp_path / "out.txt").read_text() == "old\n"
+    assert (tmp_path / "in.txt").read_bytes() == b"a dog\n\na cat"
+
+
+def test_a_failure_in_the_middle_leaves_the_old_output(run, tmp_path, monkeypatch):
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeDecoder, "decode", fail)
+    assert run("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=out.txt") == 130
+    assert (tmp_path / "out.txt").read_text() == "old\n"
+    assert not list(tmp_path.glob(".out.txt*"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A directory as mm-trainer leaves it, with the initial weights as step 7."""
+    from keras import backend
+
+    from t2t_multimodel.run import build_model
+    from t2t_multimodel.training.checkpoints import Checkpoints
+
+    folder = tmp_path_factory.mktemp("trained")
+    vocabulary = train_vocabulary(["a dog", "ein Hund"], ["(S", ")S"], 300, folder / "vocabulary.model")
+    save_config(folder, ENDE, vocab_size=vocabulary.size, vocabulary_sha256=vocabulary.sha256, data_dir="data")
+    backend.clear_session()  # the names of random states count up within a process
+    Checkpoints(folder, build_model(RunConfig.load(folder))).save(7)
+    backend.clear_session()
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
+def test_a_run_is_decoded_from_its_directory_alone(trained, tmp_path, monkeypatch, capsys):
+    (tmp_path / "in.txt").write_text("a dog\n\nein Hund\n")
+    outputs = tmp_path / "out.txt"
+    flags = [f"--output_dir={trained}", f"--decode_from_file={tmp_path / 'in.txt'}", f"--decode_to_file={outputs}"]
+    assert decoder.main(flags) == 0
+    assert len(outputs.read_text().split("\n")) == 4
+    assert outputs.read_text().split("\n")[1] == ""
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_run_without_a_checkpoint_or_with_another_vocabulary_is_refused(trained, tmp_path, capsys):
+    values = json.loads((trained / "config.json").read_text())
+    (tmp_path / "vocabulary.model").write_bytes((trained / "vocabulary.model").read_bytes())
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert decoder.main([f"--output_dir={tmp_path}"]) == 2
+    assert f"there is no checkpoint in {tmp_path}; train first" in capsys.readouterr().err
+    (tmp_path / "config.json").write_text(json.dumps({**values, "vocabulary_sha256": "other"}))
+    assert decoder.main([f"--output_dir={tmp_path}"]) == 2
+    assert "is not the vocabulary the run was trained with" in capsys.readouterr().err
+
+
+def test_help_needs_no_tensorflow():
+    code = "import sys, t2t_multimodel.cli.decoder as d\ntry: d.main(['--help'])\nfinally: print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+    assert "--decode_from_file" in done.stdout

@@ -1,0 +1,86 @@
+"""Files of inputs: a line out for every line in."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image as Picture
+
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.decoding.files import decode_lines, read_lines, read_raw, read_text
+from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
+
+
+class FakeDecoder:
+    """Answers with the input in capitals, or with the size of a file."""
+
+    def __init__(self, inputs):
+        self._spec = ProblemSpec("fake", inputs, Text(), "to_fake")
+        self.calls = []
+
+    def spec(self, problem):
+        return self._spec
+
+    def decode(self, problem, raws, batch_size, progress):
+        self.calls.append(len(raws))
+        return [raw.upper() if isinstance(raw, str) else f"{len(raw)}\nbytes" for raw in raws]
+
+
+def decode(decoder, lines, folder=Path(), batch_size=1, progress=None):
+    damaged = []
+
+    def report(number, error):
+        damaged.append((number, str(error)))
+
+    return decode_lines(decoder, "fake", lines, folder, batch_size, report, progress), damaged
+
+
+def test_empty_and_damaged_lines_have_empty_outputs():
+    lines = [b"a b", b"", b"\xff\xfe", b"  ", b"c\0d", "\u00fc".encode()]
+    outputs, damaged = decode(FakeDecoder(Text()), lines)
+    assert outputs == ["A B", "", "", "", "", "\u00dc"]
+    assert damaged == [(3, "the line is not UTF-8 text"), (5, "the line holds control characters; expected text")]
+
+
+def test_images_are_found_beside_the_file_that_names_them(tmp_path):
+    Picture.new("RGB", (4, 4)).save(tmp_path / "a b.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a b.png").read_bytes()[:-16])
+    size = (tmp_path / "a b.png").stat().st_size
+    outputs, damaged = decode(FakeDecoder(Image()), [b"a b.png", b"cut.png", b"none.png", b"'a b.png'", b"."], tmp_path)
+    assert outputs == [f"{size} bytes", "", "", f"{size} bytes", ""]
+    assert [number for number, _ in damaged] == [2, 3, 5]
+    assert "cut.png is a" in damaged[0][1]
+    assert "there is no file 'none.png'; expected the path of an image" in damaged[1][1]
+    assert "is no file; expected the path of an image" in damaged[2][1]
+
+
+def test_few_files_are_held_at_a_time_and_all_of_the_text(tmp_path):
+    Picture.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    pictures, text = FakeDecoder(Image()), FakeDecoder(Text())
+    decode(pictures, [b"a.png"] * 10, tmp_path)
+    decode(text, [b"a"] * 10)
+    assert pictures.calls == [4, 4, 2]
+    assert text.calls == [10]
+
+
+def test_progress_counts_skipped_lines():
+    done = []
+    decode(FakeDecoder(Text()), [b"a", b"", b"\xff"], progress=done.append)
+    assert done == [2]
+
+
+def test_lines_end_with_newlines_alone(tmp_path):
+    path = tmp_path / "in"
+    path.write_bytes("\ufeffa\u2028b\r\n\nc".encode())
+    assert read_lines(path) == ["a\u2028b".encode(), b"", b"c"]
+    path.write_bytes(b"")
+    assert read_lines(path) == []
+
+
+def test_text_from_a_terminal_may_be_damaged_too():
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_text("\udcff")
+
+
+def test_a_name_too_long_for_a_path_is_no_file():
+    with pytest.raises(DataError, match="there is no file"):
+        read_raw(Audio(), "x" * 5000)

@@ -1,0 +1,144 @@
+"""The prompt: what each line is answered with."""
+
+import io
+import sys
+
+import pytest
+
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.decoding import interactive
+from t2t_multimodel.decoding.interactive import Session, interact
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.registry import UnknownNameError, unknown
+
+SPECS = [
+    ProblemSpec("mini_ende", Text(), Text(), "to_german"),
+    ProblemSpec("mini_image", Image(), Label(("cat", "dog")), "to_class"),
+    ProblemSpec("mini_speech", Audio(), Text(), "to_english"),
+]
+
+
+class FakeDecoder:
+    """Answers in capitals; remembers what it was warmed up for."""
+
+    def __init__(self):
+        self.specs = {spec.name: spec for spec in SPECS}
+        self.warm = []
+
+    def spec(self, problem):
+        if problem not in self.specs:
+            raise UnknownNameError(unknown("problem", problem, list(self.specs)))
+        return self.specs[problem]
+
+    def decode(self, problem, raws):
+        if raws == ["damaged"]:
+            raise DataError("it is\ndamaged")
+        return [raw.upper() + "\n" for raw in raws]
+
+    def classify(self, problem, raws, top):
+        return [[("dog", 0.9), ("cat", 0.1)] for _ in raws]
+
+    def warm_up(self, problem):
+        self.warm.append(problem)
+
+
+def run(*lines, problem="mini_ende"):
+    """(prompts, answers, messages) of a session; an exception among `lines` is raised instead of a line."""
+    prompts, answers, messages = [], [], []
+    rest = iter(lines)
+
+    def read_line(prompt):
+        prompts.append(prompt)
+        line = next(rest, EOFError())
+        if isinstance(line, BaseException):
+            raise line
+        return line
+
+    Session(FakeDecoder(), problem, answers.append, messages.append).run(read_line, outlives_interrupts=True)
+    return prompts, answers, messages
+
+
+def test_a_line_is_answered_and_an_empty_one_prompts_again():
+    prompts, answers, messages = run("a dog", "", "   ", b"a cat")
+    assert prompts == ["mini_ende> "] * 5
+    assert answers == ["A DOG", "A CAT"]
+    assert not messages
+
+
+def test_the_decoder_is_warm_before_the_first_prompt():
+    decoder = FakeDecoder()
+
+    def read_line(prompt):
+        assert decoder.warm == ["mini_ende"]
+        raise EOFError
+
+    Session(decoder, "mini_ende", print, print).run(read_line)
+
+
+def test_problems_are_listed_and_switched():
+    prompts, answers, messages = run(":problem mini_speech", ":problems")
+    assert prompts == ["mini_ende> ", "mini_speech> ", "mini_speech> "]
+    assert messages == [
+        "  mini_ende: text -> text (to_german)",
+        "  mini_image: image -> label (to_class)",
+        "* mini_speech: audio -> text (to_english)",
+    ]
+
+
+def test_several_lines_may_be_pasted():
+    assert run("a\nb\n:quit\nc", "d")[1] == ["A", "B"]
+
+
+def test_quit_and_interrupts():
+    prompts, answers, _ = run("a", KeyboardInterrupt(), "b", ":quit", "c")
+    assert answers == ["A", "B"]
+    with pytest.raises(KeyboardInterrupt):
+        Session(FakeDecoder(), "mini_ende", print, print).run(lambda prompt: (_ for _ in ()).throw(KeyboardInterrupt()))
+
+
+EXPLAINED = [
+    ("damaged", "it is damaged"),
+    (b"\xff\xfe", "the line is not UTF-8 text"),
+    (b"\0\1", "the line holds control characters; expected text"),
+    (":problm x", "unknown command ':problm'; did you mean :problem or :problems?"),
+    (":problem", ":problem takes a name; there are: mini_ende, mini_image, mini_speech"),
+    (":problem german", "unknown problem 'german'; there are: mini_ende, mini_image, mini_speech"),
+]
+
+
+@pytest.mark.parametrize(("line", "explanation"), EXPLAINED)
+def test_a_mistake_is_explained_in_one_line_and_the_prompt_comes_again(line, explanation):
+    prompts, answers, messages = run(line, "on")
+    assert messages == [explanation]
+    assert answers == ["ON"]
+    assert prompts == ["mini_ende> "] * 3
+
+
+def test_a_wrong_path_is_explained(tmp_path):
+    damaged = tmp_path / "a.png"
+    damaged.write_bytes(b"no picture")
+    _, answers, messages = run("none.png", str(damaged), str(tmp_path), problem="mini_image")
+    assert len(messages) == 3 and not answers
+    assert messages[0] == "there is no file 'none.png'; expected the path of an image (JPEG, PNG)"
+    assert messages[1] == f"{damaged} is no JPEG or PNG image, or far too large a one"
+
+
+def test_classes_come_with_their_probabilities(tmp_path):
+    from PIL import Image as Picture
+
+    Picture.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    assert run(str(tmp_path / "a.png"), problem="mini_image")[1] == ["dog (90%), cat (10%)"]
+
+
+def test_help_says_what_a_line_is():
+    assert run(":help", problem="mini_speech")[2][0] == "A line is the path of a sound file (WAV, FLAC)."
+    assert len(run(":help")[2]) == 1 + len(interactive.COMMANDS)
+
+
+def test_a_pipe_gets_one_answer_a_line_and_all_else_on_stderr(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a dog\r\n\n\xff\n:problems\nlast")))
+    interact(FakeDecoder(), "mini_ende", "out at step 3")
+    captured = capsys.readouterr()
+    assert captured.out == "A DOG\nLAST\n"
+    assert captured.err.startswith("out at step 3\n")
+    assert "not UTF-8" in captured.err
