@@ -6,12 +6,14 @@ import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from t2t_multimodel.data.media import check_image, decode_audio
 from t2t_multimodel.data.problem import DataError
-from t2t_multimodel.decoding.decoder import Progress, Raw
 from t2t_multimodel.features import Audio, Feature, Image
+
+if TYPE_CHECKING:  # the decoder imports TensorFlow, which reading a file need not wait for
+    from t2t_multimodel.decoding.decoder import Progress, Raw
 
 FILES_AT_A_TIME = 4
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -96,8 +98,8 @@ def decode_lines(
 
 
 def one_line(output: str) -> str:
-    """`output` without line breaks, which a model may well produce."""
-    return " ".join(output.splitlines())
+    """`output` without line breaks and what else steers a terminal, which a model may well produce."""
+    return _CONTROL_CHARACTERS.sub(" ", " ".join(output.splitlines()))
 
 
 def _readable(

@@ -178,3 +178,12 @@ def test_help_needs_no_tensorflow():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False\n")
     assert "--decode_from_file" in done.stdout
+
+
+def test_mistakes_are_found_before_tensorflow_is_imported(tmp_path):
+    save_config(tmp_path, ENDE, data_dir="data")
+    code = "import sys, t2t_multimodel.cli.decoder as d\nd.main(sys.argv[1:])\nprint('tensorflow' in sys.modules)"
+    flags = [f"--output_dir={tmp_path}", f"--decode_from_file={tmp_path / 'config.json'}", f"--decode_to_file={tmp_path}"]
+    done = subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    assert "is a folder; name a file" in done.stderr

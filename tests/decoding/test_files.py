@@ -6,7 +6,7 @@ import pytest
 from PIL import Image as Picture
 
 from t2t_multimodel.data.problem import DataError
-from t2t_multimodel.decoding.files import decode_lines, read_lines, read_raw, read_text
+from t2t_multimodel.decoding.files import decode_lines, one_line, read_lines, read_raw, read_text
 from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
 
 
@@ -84,3 +84,7 @@ def test_text_from_a_terminal_may_be_damaged_too():
 def test_a_name_too_long_for_a_path_is_no_file():
     with pytest.raises(DataError, match="there is no file"):
         read_raw(Audio(), "x" * 5000)
+
+
+def test_an_output_is_one_line_and_steers_no_terminal():
+    assert one_line("a\nb\u2028c\x1b[2Jd\te") == "a b c [2Jd\te"
