@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from t2t_multimodel.cli import common
 from t2t_multimodel.config import HParams
@@ -37,53 +36,18 @@ def _run(args: argparse.Namespace) -> int:
     chosen = common.selected_problems(args)
     _check_schedule(chosen, hparams)
     common.quiet_tensorflow()
-    train(chosen, args.hparams_set, hparams, Path(args.data_dir), Path(args.output_dir), args.train_minutes * 60)
+    from t2t_multimodel.experiments.launch import train_run
+
+    train_run(chosen, args.hparams_set, hparams, Path(args.data_dir), Path(args.output_dir), args.train_minutes * 60)
     return 0
 
 
-def train(
-    problems: Sequence[Problem], set_name: str, hparams: HParams, data_dir: Path, output_dir: Path, seconds: float = 0.0
-) -> None:
-    """Trains `problems` from their records in `data_dir` on, in `output_dir`, going on where a run there stopped."""
-    import tensorflow as tf
-
-    from t2t_multimodel import run
-    from t2t_multimodel.data.records import read_manifest
-    from t2t_multimodel.data.vocabulary import Vocabulary
-    from t2t_multimodel.training.trainer import NotFinite, Trainer
-
-    # Grappler's passes took longer than they saved (docs/architecture.md).
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
-    vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
-    _check_vocabulary(vocabulary, manifests, hparams, data_dir)
-    specs = tuple(problem.spec() for problem in problems)
-    config = run.RunConfig(set_name, hparams, specs, vocabulary.size, vocabulary.sha256, str(data_dir))
-    run.start_run(config, output_dir, data_dir)
-    try:
-        Trainer(run.build_model(config), problems, hparams, data_dir, output_dir).train(seconds=seconds)
-    except NotFinite as error:
-        raise common.UserError(f"{error}; a lower learning_rate or clip_norm may help") from error
-
-
-def _check_vocabulary(vocabulary: Any, manifests: Sequence[dict[str, Any]], hparams: HParams, data_dir: Path) -> None:
-    for manifest in manifests:
-        if manifest["vocabulary_sha256"] != vocabulary.sha256:
-            name = manifest["problem"]
-            raise common.UserError(f"the records of {name} in {data_dir} were made with another vocabulary; run mm-datagen again")
-    if vocabulary.size > hparams.data.vocab_size:
-        fitting = f"--hparams=vocab_size={vocabulary.size}"
-        raise common.UserError(
-            f"the vocabulary in {data_dir} has {vocabulary.size} pieces, the set has vocab_size={hparams.data.vocab_size}; "
-            f"train with {fitting} or make the data with the same set in another --data_dir"
-        )
-
-
 def _evaluate(args: argparse.Namespace) -> int:
+    names = [problem.name for problem in common.selected_problems(args)] if args.problems else None
     common.quiet_tensorflow()
     from t2t_multimodel.experiments.scoring import score_run
 
-    score_run(Path(args.output_dir), Path(args.data_dir), args.problems, args.eval_split, args.eval_steps or 0)
+    score_run(Path(args.output_dir), Path(args.data_dir), names, args.eval_split, args.eval_steps or 0)
     return 0
 
 

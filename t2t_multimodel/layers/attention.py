@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.layers.convolution import ConvStep
+from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import dense
 from t2t_multimodel.layers.position import timing_signal
 
@@ -27,7 +28,7 @@ class MultiHeadAttention(keras.layers.Layer):
         num_heads: must divide the depth.
         dropout: rate on the attention weights.
 
-    Call: target [B, T, D], source [B, S, D], mask [B or 1, T or 1, S] (1 may be read, 0 may not); returns [B, T, D]. A target
+    Call: target [B, T, D], source [B, S, D], attention_mask [B or 1, T or 1, S] (1 may be read, 0 may not); returns [B, T, D]. A target
     position that may read nothing gets the mean of all values; its own output is padding.
     """
 
@@ -35,7 +36,7 @@ class MultiHeadAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
-        self.drop = keras.layers.Dropout(dropout, name="dropout")
+        self.drop = Dropout(dropout, name="dropout")
 
     def build(self, target_shape, source_shape=None):
         depth = target_shape[-1]
@@ -44,14 +45,15 @@ class MultiHeadAttention(keras.layers.Layer):
         for name in ("query", "key", "value", "output"):
             weight = self.add_weight(shape=(depth, depth), initializer="glorot_uniform", name=name)
             setattr(self, f"{name}_kernel", weight)
+        self.drop.build()
 
-    def call(self, target, source, mask, training=None):
+    def call(self, target, source, attention_mask, training=None):
         depth = target.shape[-1]
         q = self._heads(dense(target, self.query_kernel) * (depth // self.num_heads) ** -0.5)
         k = self._heads(dense(source, self.key_kernel))
         v = self._heads(dense(source, self.value_kernel))
         logits = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
-        logits = logits + LOWEST * (1.0 - ops.cast(mask, logits.dtype))[:, None]
+        logits = logits + LOWEST * (1.0 - ops.cast(attention_mask, logits.dtype))[:, None]
         weights = self.drop(ops.softmax(logits), training=training)
         context = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
         return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)

@@ -9,6 +9,7 @@ all on the left), so that an output position reads the same inputs whatever stan
 import keras
 from keras import ops
 
+from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, dense
 
 LOWEST = -1e9
@@ -76,7 +77,9 @@ def subsample(x, strides: tuple[int, ...]):
 
 def _spread(mask, x):
     """mask [B, L] as a factor for x [B, L, ...]."""
-    return ops.reshape(mask, (-1, ops.shape(mask)[1], *[1] * (len(x.shape) - 2)))
+    for _ in range(len(x.shape) - 2):
+        mask = ops.expand_dims(mask, -1)
+    return mask
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -94,7 +97,7 @@ class ConvStep(keras.layers.Layer):
         causal: one-dimensional: padded on the left alone.
         relu: False for the step that reads raw pixels or samples.
 
-    Call: x [B, L, C] or [B, H, W, C] and, optionally, mask [B, L] or [B, H] (1 real, 0 padding): padded positions are read as 0.
+    Call: x [B, L, C] or [B, H, W, C] and, optionally, padding_mask [B, L] or [B, H] (1 real, 0 padding): padded positions are read as 0.
     """
 
     def __init__(self, filters, kernel_size, dilation=1, strides=None, causal=False, relu=True, **kwargs):
@@ -121,14 +124,14 @@ class ConvStep(keras.layers.Layer):
         self.pointwise = self.add_weight(shape=(channels, self.filters), initializer="glorot_uniform", name="pointwise")
         self.norm.build((*input_shape[:-1], self.filters))
 
-    def call(self, x, mask=None):
+    def call(self, x, padding_mask=None):
         if self.pointwise_only:
             x = subsample(x, self.strides)
         if self.relu:
             x = ops.relu(x)
         if not self.pointwise_only:
-            if mask is not None:
-                x = x * _spread(mask, x)
+            if padding_mask is not None:
+                x = x * _spread(padding_mask, x)
             x = self._depthwise(x)
         return self.norm(dense(x, self.pointwise))
 
@@ -152,7 +155,7 @@ class ConvBlock(keras.layers.Layer):
         dropout: rate at the end of the block.
         dropout_on: "stream" (the paper) or "branch": only what the last step adds to x.
 
-    Call: x [B, L, D], mask [B, L] or None; returns [B, L, D].
+    Call: x [B, L, D], padding_mask [B, L] or None; returns [B, L, D].
     """
 
     def __init__(self, causal=False, dropout=0.4, dropout_on="stream", **kwargs):
@@ -160,7 +163,7 @@ class ConvBlock(keras.layers.Layer):
         self.causal = causal
         self.dropout = dropout
         self.dropout_on = dropout_on
-        self.drop = keras.layers.Dropout(dropout, name="dropout")
+        self.drop = Dropout(dropout, name="dropout")
 
     def build(self, input_shape):
         kernels = ((3, 1), (3, 1), (15, 1), (15, 8))
@@ -168,14 +171,14 @@ class ConvBlock(keras.layers.Layer):
             ConvStep(input_shape[-1], (size,), dilation=dilation, causal=self.causal, name=f"step{i}")
             for i, (size, dilation) in enumerate(kernels, start=1)
         ]
-        for step in self.steps:
-            step.build(input_shape)
+        for layer in (*self.steps, self.drop):
+            layer.build(input_shape)
 
-    def call(self, x, mask=None, training=None):
-        hidden1 = self.steps[0](x, mask=mask)
-        hidden2 = x + self.steps[1](hidden1, mask=mask)
-        hidden3 = self.steps[2](hidden2, mask=mask)
-        branch = self.steps[3](hidden3, mask=mask)
+    def call(self, x, padding_mask=None, training=None):
+        hidden1 = self.steps[0](x, padding_mask=padding_mask)
+        hidden2 = x + self.steps[1](hidden1, padding_mask=padding_mask)
+        hidden3 = self.steps[2](hidden2, padding_mask=padding_mask)
+        branch = self.steps[3](hidden3, padding_mask=padding_mask)
         if self.dropout_on == "branch":
             return x + self.drop(branch, training=training)
         return self.drop(x + branch, training=training)
@@ -194,7 +197,8 @@ class ConvRes(keras.layers.Layer):
         strides: of pooling and shortcut, one per axis.
         relu: False where x is raw pixels or samples: the first step and the shortcut then leave the ReLU out.
 
-    Call: x [B, L, C] or [B, H, W, C], mask [B, L] or [B, H] or None; returns each axis ceil(size / stride) long, F channels.
+    Call: x [B, L, C] or [B, H, W, C], padding_mask [B, L] or [B, H] or None; returns each axis ceil(size / stride) long and F
+    channels.
     """
 
     def __init__(self, filters, strides, relu=True, **kwargs):
@@ -212,9 +216,9 @@ class ConvRes(keras.layers.Layer):
         self.step2.build((*input_shape[:-1], self.filters))
         self.shortcut.build(input_shape)
 
-    def call(self, x, mask=None):
-        h = self.step2(self.step1(x, mask=mask), mask=mask)
-        return max_pool(h, self.strides, mask) + self.shortcut(x)
+    def call(self, x, padding_mask=None):
+        h = self.step2(self.step1(x, padding_mask=padding_mask), padding_mask=padding_mask)
+        return max_pool(h, self.strides, padding_mask) + self.shortcut(x)
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters, "strides": self.strides, "relu": self.relu}

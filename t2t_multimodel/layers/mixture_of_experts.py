@@ -45,7 +45,7 @@ class NoisyTopKGate(keras.layers.Layer):
 
     Both matrices start at zero, so that all experts are equally likely at first. All in float32.
 
-    Call: x [N, D], mask [N] (1 real, 0 padding); returns a Routing.
+    Call: x [N, D], padding_mask [N] (1 real, 0 padding); returns a Routing.
     """
 
     def __init__(self, num_experts, k=4, noise_floor=1e-2, seed=None, **kwargs):
@@ -56,26 +56,26 @@ class NoisyTopKGate(keras.layers.Layer):
         self.k = k
         self.noise_floor = noise_floor
         self.seed = seed
-        self.noise = keras.random.SeedGenerator(seed, name="noise")
 
     def build(self, input_shape):
+        self.noise = keras.random.SeedGenerator(self.seed, name="noise")
         shape = (input_shape[-1], self.num_experts)
         self.gate_kernel = self.add_weight(shape=shape, initializer="zeros", name="gate")
-        self.noise_kernel = self.add_weight(shape=shape, initializer="zeros", name="noise")
+        self.noise_kernel = self.add_weight(shape=shape, initializer="zeros", name="noise_kernel")
 
-    def call(self, x, mask, training=None):
+    def call(self, x, padding_mask, training=None):
         clean = ops.matmul(x, self.gate_kernel)
         noisy, deviation = clean, None
         if training:
             deviation = ops.softplus(ops.matmul(x, self.noise_kernel)) + self.noise_floor
             noisy = clean + deviation * keras.random.normal(ops.shape(clean), seed=self.noise)
         top, experts = ops.top_k(noisy, min(self.k + 1, self.num_experts))
-        gates = ops.softmax(top[:, : self.k]) * mask[:, None]
-        experts = ops.where(mask[:, None] > 0, ops.cast(experts[:, : self.k], "int32"), self.num_experts)
+        gates = ops.softmax(top[:, : self.k]) * padding_mask[:, None]
+        experts = ops.where(padding_mask[:, None] > 0, ops.cast(experts[:, : self.k], "int32"), self.num_experts)
         ids = ops.reshape(experts, (-1,))
         importance = ops.segment_sum(ops.reshape(gates, (-1,)), ids, self.num_experts + 1)[:-1]
         if training and self.k < self.num_experts:
-            load = ops.sum(load_probability(clean, noisy, deviation, top, self.k) * mask[:, None], axis=0)
+            load = ops.sum(load_probability(clean, noisy, deviation, top, self.k) * padding_mask[:, None], axis=0)
         else:
             load = ops.segment_sum(ops.ones_like(ids, dtype="float32"), ids, self.num_experts + 1)[:-1]
         return Routing(experts, gates, importance, load)
@@ -172,7 +172,7 @@ class MixtureOfExperts(keras.layers.Layer):
         hidden_size: width F of an expert's hidden layer.
         seed: of the gate's noise.
 
-    Call: x [B, L, D], mask [B, L]; returns (y [B, L, D], Routing). Padded positions get zeros.
+    Call: x [B, L, D], padding_mask [B, L]; returns (y [B, L, D], Routing). Padded positions get zeros.
     """
 
     def __init__(self, num_experts, hidden_size, k=4, noise_floor=1e-2, seed=None, **kwargs):
@@ -193,10 +193,10 @@ class MixtureOfExperts(keras.layers.Layer):
             shape = (self.num_experts, fan_in, fan_out)
             setattr(self, name, self.add_weight(shape=shape, initializer=initializer, name=name))
 
-    def call(self, x, mask, training=None):
+    def call(self, x, padding_mask, training=None):
         depth, length = x.shape[-1], ops.shape(x)[1]
         rows = ops.reshape(x, (-1, depth))
-        routing = self.gate(ops.cast(rows, "float32"), ops.reshape(mask, (-1,)), training=training)
+        routing = self.gate(ops.cast(rows, "float32"), ops.reshape(padding_mask, (-1,)), training=training)
         plan = dispatch(routing.experts, self.num_experts)
         queues = gather_rows(rows, plan.tokens, plan.slots)
         outputs = self._experts(ops.reshape(queues, (self.num_experts, -1, depth)))

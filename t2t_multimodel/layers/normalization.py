@@ -21,7 +21,7 @@ class LayerNorm(keras.layers.Layer):
         self.beta = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="beta")
 
     def call(self, x):
-        return layer_norm(x, ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta), self.epsilon)
+        return layer_norm(x, ops.cast(self.gamma, x.dtype), ops.cast(self.beta, x.dtype), self.epsilon)
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}

@@ -49,7 +49,7 @@ class AudioModality(keras.layers.Layer):
         x = sound[..., None]
         mask = ops.cast(ops.arange(ops.shape(x)[1])[None, :] < ops.cast(length, "int32")[:, None], "float32")
         for block in self.blocks:
-            x = block(x, mask=mask)
+            x = block(x, padding_mask=mask)
             mask = mask[:, ::2]
         if not self.bins:
             return Embedded(dense(x, self.projection) * mask[:, :, None], mask)

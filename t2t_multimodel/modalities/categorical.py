@@ -44,11 +44,11 @@ class CategoricalModality(keras.layers.Layer):
         x, mask = self._fold(states, embedded)
         h = x
         for step in self.narrow:
-            h = step(h, mask=mask)
-        h = max_pool(h, (2, 2), mask) + self.skip(x, mask=mask)
+            h = step(h, padding_mask=mask)
+        h = max_pool(h, (2, 2), mask) + self.skip(x, padding_mask=mask)
         mask = mask[:, ::2]
         for step in self.widen:
-            h = step(h, mask=mask)
+            h = step(h, padding_mask=mask)
         h = ops.relu(h)
         real = mask[:, :, None, None]
         positions = ops.sum(mask, axis=1)[:, None] * ops.cast(ops.shape(h)[2], h.dtype)

@@ -41,7 +41,7 @@ def _tuples(config):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class ExpertsBlock(_Part):
-    """LN(x + MoE(x)). Call: x [B, L, D], mask [B, L]; returns (y [B, L, D], Routing)."""
+    """LN(x + MoE(x)). Call: x [B, L, D], padding_mask [B, L]; returns (y [B, L, D], Routing)."""
 
     def build(self, input_shape):
         c = self.config
@@ -50,8 +50,8 @@ class ExpertsBlock(_Part):
         self.moe.build(input_shape)
         self.norm.build(input_shape)
 
-    def call(self, x, mask, training=None):
-        y, routing = self.moe(x, mask, training=training)
+    def call(self, x, padding_mask, training=None):
+        y, routing = self.moe(x, padding_mask, training=training)
         return self.norm(x + y), routing
 
 
@@ -59,7 +59,7 @@ class ExpertsBlock(_Part):
 class Encoder(_Part):
     """Input + timing, ConvBlocks, a mixture of experts in the middle.
 
-    Call: x [B, S, D], mask [B, S]; returns (states [B, S, D], zero at padding; Routing or None).
+    Call: x [B, S, D], padding_mask [B, S]; returns (states [B, S, D], zero at padding; Routing or None).
     """
 
     def build(self, input_shape):
@@ -69,14 +69,14 @@ class Encoder(_Part):
         for layer in filter(None, (*self.blocks, self.experts, self.norm)):
             layer.build(input_shape)
 
-    def call(self, x, mask, training=None):
+    def call(self, x, padding_mask, training=None):
         routing = None
-        real = mask[:, :, None]
+        real = ops.expand_dims(padding_mask, -1)
         x = (x + timing_signal(ops.shape(x)[1], x.shape[-1])) * real
         for i, block in enumerate(self.blocks, start=1):
-            x = block(x, mask=mask, training=training)
+            x = block(x, padding_mask=padding_mask, training=training)
             if self.experts and i == len(self.blocks) // 2:
-                x, routing = self.experts(x, mask, training=training)
+                x, routing = self.experts(x, padding_mask, training=training)
         return (self.norm(x) if self.norm else x) * real, routing
 
 
@@ -104,7 +104,7 @@ class Mixer(_Part):
 class Decoder(_Part):
     """[Causal ConvBlock, residual attention over the encoded input] repeated, a mixture of experts in the middle.
 
-    Call: x [B, T, D], mask [B, T], source [B, S, D], source_mask [B, S]; returns (states [B, T, D], Routing or None).
+    Call: x [B, T, D], padding_mask [B, T], source [B, S, D], source_padding_mask [B, S]; returns (states [B, T, D], Routing or None).
     """
 
     def build(self, input_shape):
@@ -115,11 +115,11 @@ class Decoder(_Part):
         for layer in filter(None, (*self.blocks, *self.attentions, self.experts, self.norm)):
             layer.build(input_shape)
 
-    def call(self, x, mask, source, source_mask, training=None):
+    def call(self, x, padding_mask, source, source_mask, training=None):
         routing = None
         for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True), start=1):
             x = block(x, training=training)
             x = x + attention(x, source, source_mask, training=training)
             if self.experts and i == len(self.blocks) // 2:
-                x, routing = self.experts(x, mask, training=training)
+                x, routing = self.experts(x, padding_mask, training=training)
         return self.norm(x) if self.norm else x, routing

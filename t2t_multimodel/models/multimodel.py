@@ -9,6 +9,7 @@ from keras import ops
 
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
 from t2t_multimodel.models.blocks import Decoder, Encoder, Mixer
@@ -83,7 +84,7 @@ class MultiModel(keras.Model):
         self.encoder = Encoder(config, name="encoder")
         self.mixer = Mixer(config, name="mixer") if spaces else None
         self.decoder = Decoder(config, name="decoder") if spaces else None
-        self.embedding_drop = keras.layers.Dropout(config.embedding_dropout, name="embedding_dropout")
+        self.embedding_drop = Dropout(config.embedding_dropout, name="embedding_dropout")
 
     def _make_nets(self):
         nets = {}
@@ -114,6 +115,7 @@ class MultiModel(keras.Model):
             command.build()
         for part in filter(None, (self.encoder, self.mixer, self.decoder)):
             part.build((None, None, self.config.hidden_size))
+        self.embedding_drop.build()
         self.built = True
 
     def _net(self, feature):
@@ -145,7 +147,7 @@ class MultiModel(keras.Model):
 
     def _command(self, problem, space):
         if space is None:
-            return ops.convert_to_tensor(self.commands[self._spec(problem).target_space].embedding)
+            return ops.cast(self.commands[self._spec(problem).target_space].embedding, self.compute_dtype)
         rows = [ops.expand_dims(command.embedding, 0) for command in self.commands.values()]
         return ops.take(ops.concatenate(rows), space, axis=0)
 

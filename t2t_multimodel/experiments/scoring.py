@@ -1,0 +1,109 @@
+"""Scores of a trained run: teacher-forced measures and decoded outputs, over a whole split."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.pipeline import evaluation_batches
+from t2t_multimodel.data.problem import DataError, Problem, problems
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.decoding.decoder import Decoder
+from t2t_multimodel.evaluation.metrics import score
+from t2t_multimodel.features import ProblemSpec, Text
+from t2t_multimodel.run import RunConfig, open_run
+from t2t_multimodel.training.steps import EvaluationSums, Steps
+from t2t_multimodel.training.trainer import measures_of
+
+
+class Decoded(NamedTuple):
+    """One example: its input as text ("" for images and sound), right answers, the model's."""
+
+    inputs: str
+    references: list[str]
+    output: str
+
+
+class Scorer:
+    """Evaluates a model on splits of its problems.
+
+    Args:
+        model, vocabulary, hparams, specs: of the run.
+        data_dir: where the records lie.
+    """
+
+    def __init__(self, model: Any, vocabulary: Vocabulary, hparams: HParams, specs: Sequence[ProblemSpec], data_dir: Path) -> None:
+        self._steps = Steps(model, None, hparams)
+        self._decoder = Decoder(model, specs, vocabulary, hparams)
+        self._vocabulary, self._hparams, self._data_dir = vocabulary, hparams, data_dir
+
+    def score(self, problem: Problem, split: str, limit: int = 0) -> tuple[dict[str, float], list[Decoded]]:
+        """Every measure of `problem` on `split` (its first `limit` batches, if not 0), and the decoded examples."""
+        batches = evaluation_batches(problem, self._data_dir, self._hparams, split)
+        rows, decoded = [], []
+        for batch in tqdm(batches.take(limit) if limit else batches, desc=f"{problem.name} {split}", unit="batch", disable=None):
+            rows.append(self._steps.evaluate(problem.name, batch))
+            decoded += self._decode(problem, batch)
+        metrics = measures_of(EvaluationSums(*(sum(float(value) for value in column) for column in zip(*rows, strict=True))))
+        for name in problem.metrics:
+            outputs, references = [row.output for row in decoded], [row.references for row in decoded]
+            metrics |= score(name, outputs, references, [row.inputs for row in decoded])
+        return metrics, decoded
+
+    def _decode(self, problem: Problem, batch: dict[str, Any]) -> list[Decoded]:
+        outputs = self._decoder.decode_batch(problem.name, {k: v for k, v in batch.items() if k.startswith("inputs")})
+        inputs = [self._vocabulary.decode(row) for row in batch["inputs"].numpy().tolist()] if _is_text(problem.inputs) else None
+        return [
+            Decoded(inputs[i] if inputs else "", self._references(problem, batch, i), output) for i, output in enumerate(outputs)
+        ]
+
+    def _references(self, problem: Problem, batch: dict[str, Any], i: int) -> list[str]:
+        if not _is_text(problem.targets):
+            return [problem.targets.classes[int(batch["targets"][i])]]
+        several = [text.decode() for text in batch["references"][i].numpy() if text] if "references" in batch else []
+        return several or [self._vocabulary.decode(batch["targets"][i].numpy().tolist())]
+
+
+def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, split: str, limit: int = 0) -> None:
+    """Scores the newest checkpoint, prints a line a problem, appends to metrics.jsonl, and writes `decoded-<problem>-<split>.jsonl`.
+
+    Args:
+        names: problems of the run; None means all of them that have the split.
+        limit: batches of each; 0 means all.
+
+    Raises:
+        DataError: no run, no checkpoint, no records, or a problem that is not in the run.
+    """
+    config, vocabulary, model, step = open_run(output_dir)
+    scorer = Scorer(model, vocabulary, config.hparams, config.problems, data_dir)
+    for problem in _chosen(config, names, split):
+        start = time.monotonic()
+        metrics, decoded = scorer.score(problem, split, limit)
+        row = {"step": step, "problem": problem.name, "split": split, "time": round(time.monotonic() - start, 2), **metrics}
+        with (output_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        lines = [json.dumps(example._asdict(), ensure_ascii=False) for example in decoded]
+        (output_dir / f"decoded-{problem.name}-{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"{problem.name} {split} step {step}: " + "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+
+
+def _chosen(config: RunConfig, names: Sequence[str] | None, split: str) -> list[Problem]:
+    trained = [spec.name for spec in config.problems]
+    unknown = [name for name in names or () if name not in trained]
+    if unknown:
+        raise DataError(f"this run has no problem {', '.join(unknown)}; there are: {', '.join(trained)}")
+    chosen = [problems.get(name) for name in names or trained]
+    with_split = [problem for problem in chosen if split in problem.splits]
+    if not with_split:
+        raise DataError(f"no split {split!r}; there are: {', '.join(sorted({s for problem in chosen for s in problem.splits}))}")
+    return with_split
+
+
+def _is_text(feature: Any) -> bool:
+    return isinstance(feature, Text)

@@ -1,0 +1,32 @@
+"""Dropout whose random state has a name of its own, so that a checkpoint finds it again."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class Dropout(keras.layers.Layer):
+    """Zeroes a fraction `rate` of the input in training and scales the rest by 1 / (1 - rate).
+
+    Keras's own layer names its state by counting the layers made in this process; here it lies under the layer's path.
+
+    Args:
+        rate: from 0 up to, not including, 1.
+        seed: of the state; None takes Keras's global seed.
+    """
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate must lie in [0, 1), got {rate}")
+        self.rate = rate
+        self.seed = seed
+
+    def build(self, input_shape=None):
+        self.noise = keras.random.SeedGenerator(self.seed, name="noise") if self.rate else None
+        self.built = True
+
+    def call(self, x, training=None):
+        return keras.random.dropout(x, self.rate, seed=self.noise) if training and self.noise else x
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
