@@ -12,10 +12,10 @@ PROGRESS := awk '/^(Collecting|Processing)/ {n = split($$2, path, "/"); print " 
 .PHONY: demo demo-full test lint format clean
 
 demo: $(VENV)/.installed
-	$(VENV)/bin/python -m t2t_multimodel.experiments.demo --output_dir=demo_output
+	$(VENV)/bin/python -m t2t_multimodel.cli.demo --output_dir=demo_output
 
 demo-full: $(VENV)/.installed
-	$(VENV)/bin/python -m t2t_multimodel.experiments.demo --full --output_dir=demo_output
+	$(VENV)/bin/python -m t2t_multimodel.cli.demo --full --output_dir=demo_output
 
 test: lint
 	$(VENV)/bin/python -m pytest -q

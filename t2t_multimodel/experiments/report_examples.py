@@ -1,0 +1,94 @@
+"""Decoded dev examples for a report: pictures, sounds and sentences beside the right answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+from t2t_multimodel.data.media import decode_audio
+from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.decoding.decoder import bracketed
+from t2t_multimodel.experiments.report_page import Block, Card, Cards, Heading, Paragraph, Picture, Table
+from t2t_multimodel.experiments.report_pictures import enlarged, spectrogram
+from t2t_multimodel.experiments.report_run import Run
+from t2t_multimodel.experiments.scoring import Decoded
+from t2t_multimodel.features import Audio, Image, Text
+
+PICTURES, SOUNDS, SENTENCES = 4, 2, 4
+
+
+def example_blocks(run: Run, tmp_dir: Path) -> list[Block]:
+    """A section for pictures, one for speech, one for each problem between texts; examples are spread evenly over dev."""
+    cards = {
+        kind: [card for p in run.problems if isinstance(p.inputs, kind) for card in make(p, run, tmp_dir)] for kind, make in _MAKE
+    }
+    blocks: list[Block] = []
+    for kind, title in ((Image, "Pictures"), (Audio, "Speech")):
+        if cards[kind]:
+            blocks += [Heading(title), Cards(cards[kind])]
+    blocks += [Heading("Sentences"), Paragraph("Greedy decoding; the model has seen none of these sentences in training.")]
+    for problem in run.problems:
+        if isinstance(problem.inputs, Text):
+            blocks += [Heading(problem.name), sentences(problem, run.decoded[problem.name])]
+    return blocks
+
+
+def picture_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
+    """Pictures of dev with their decoded captions or classes. Evaluation keeps the order of pictures."""
+    decoded = run.decoded[problem.name]
+    raws = list(islice(problem.generate("dev", tmp_dir), len(decoded)))
+    chosen = spread(list(zip(raws, decoded, strict=True)), PICTURES)
+    return [
+        Card(Picture(f"{problem.name}-{i}", enlarged(raw["inputs"]), f"{problem.name}, example {i}"), answers(example))
+        for i, (raw, example) in enumerate(chosen)
+    ]
+
+
+def sound_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
+    """Spectrograms of dev with the decoded words. Sounds are found by their text; those whose text occurs twice are left out."""
+    assert isinstance(problem.inputs, Audio)
+    raws = list(problem.generate("dev", tmp_dir))
+    times = Counter(raw["targets"] for raw in raws)
+    sounds = {raw["targets"]: raw["inputs"] for raw in raws if times[raw["targets"]] == 1}
+    chosen = spread([example for example in run.decoded[problem.name] if example.references[0] in sounds], SOUNDS)
+    cards = []
+    for i, example in enumerate(chosen):
+        wav = sounds[example.references[0]]
+        samples = decode_audio(wav, problem.inputs.sample_rate, f"{problem.name} {i}")
+        picture = Picture(
+            f"{problem.name}-{i}", spectrogram(samples, problem.inputs.sample_rate), f"spectrogram of {problem.name} {i}"
+        )
+        cards.append(Card(picture, answers(example), wav))
+    return cards
+
+
+def sentences(problem: Problem, decoded: list[Decoded]) -> Table:
+    """Input, output and right answer of a few examples; trees in brackets, with their words."""
+    is_tree = isinstance(problem.targets, Text) and problem.targets.format == "tree"
+    rows = []
+    for example in spread(decoded, SENTENCES):
+        texts = [example.output, example.references[0]]
+        if is_tree:
+            texts = [bracketed(example.inputs.split(), text) for text in texts]
+        rows.append((example.inputs, *texts, verdict(example)))
+    return Table(("input", "model", "reference", ""), rows)
+
+
+def answers(example: Decoded) -> list[tuple[str, str]]:
+    """What the model said, what is right, and whether they agree."""
+    return [(f"model ({verdict(example)})", example.output or "(nothing)"), ("reference", example.references[0])]
+
+
+def verdict(example: Decoded) -> str:
+    """ "right" if the output is one of the references, else "wrong"."""
+    return "right" if example.output in example.references else "wrong"
+
+
+def spread(items: list, count: int) -> list:
+    """At most `count` of `items`, spread evenly."""
+    step = max(1, len(items) // count)
+    return items[step // 2 :: step][:count]
+
+
+_MAKE = ((Image, picture_cards), (Audio, sound_cards))
