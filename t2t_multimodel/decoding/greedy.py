@@ -25,11 +25,11 @@ class Source(NamedTuple):
 class GreedySearch:
     """Decodes batches with a model.
 
-    The input is encoded once a batch; the loop over tokens runs inside one `tf.function`. Functions are traced once for an input
-    modality and once for a target space, whatever the lengths, so problems that have these in common share them.
+    The input is encoded once a batch; the loop over tokens runs inside one `tf.function`. One such function serves all target
+    spaces, and one encoding function all problems of an input modality, whatever the lengths.
 
     Args:
-        model: a MultiModel, or anything with its `specs`, `config`, `mel_bins`, `encode`, `decode` and `classify`.
+        model: a MultiModel, or anything with its `specs`, `config`, `mel_bins`, `space_index`, `encode`, `decode` and `classify`.
     """
 
     def __init__(self, model: Any) -> None:
@@ -47,9 +47,10 @@ class GreedySearch:
         key = (spec.inputs.kind, getattr(spec.inputs, "channels", None))
         encode = self._function(("encode", *key), lambda: self._trace_encode(problem))
         source = encode(*self._arguments(spec.inputs, batch))
-        generate = self._function(("generate", spec.target_space), lambda: self._trace_generate(problem, source))
+        generate = self._function("generate", lambda: self._trace_generate(problem, source))
         limits = np.broadcast_to(np.asarray(max_length, np.int32), len(batch["inputs"]))
-        return generate(source.states, source.mask, tf.constant(limits)).numpy()
+        space = tf.constant(self.model.space_index(problem))
+        return generate(source.states, source.mask, tf.constant(limits), space).numpy()
 
     def classify(self, problem: str, batch: Mapping[str, Any]) -> np.ndarray:
         """The logits float32 [B, classes] of a problem whose targets are labels."""
@@ -91,9 +92,9 @@ class GreedySearch:
     def _trace_generate(self, problem: str, source: Source) -> Callable[..., tf.Tensor]:
         """The whole loop, of any batch size and lengths, for sources of the depth and type of `source`."""
 
-        def generate(states: tf.Tensor, mask: tf.Tensor, limits: tf.Tensor) -> tf.Tensor:
+        def generate(states: tf.Tensor, mask: tf.Tensor, limits: tf.Tensor, space: tf.Tensor) -> tf.Tensor:
             def step(prefix: tf.Tensor, done: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                tokens = tf.where(done, 0, self._next_tokens(Source(states, mask), prefix, problem))
+                tokens = tf.where(done, 0, self._next_tokens(Source(states, mask), prefix, problem, space))
                 prefix = tf.concat([prefix, tokens[:, None]], axis=1)
                 return prefix, done | (tokens == EOS_ID) | (tf.shape(prefix)[1] >= limits)
 
@@ -105,15 +106,16 @@ class GreedySearch:
             tf.TensorSpec([None, None, source.states.shape[-1]], source.states.dtype),
             tf.TensorSpec([None, None], source.mask.dtype),
             tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([], tf.int32),
         ]
         return tf.function(generate, input_signature=signature)
 
-    def _next_tokens(self, source: Source, prefix: tf.Tensor, problem: str) -> tf.Tensor:
+    def _next_tokens(self, source: Source, prefix: tf.Tensor, problem: str, space: tf.Tensor) -> tf.Tensor:
         """The likeliest ids int32 [B] behind prefix [B, T]; never padding.
 
         The logits of a position do not depend on its own id, but a position that holds padding is left out of the mixture of
         experts, so any other id must stand there.
         """
         targets = tf.pad(prefix, [[0, 0], [0, 1]], constant_values=UNK_ID)
-        logits = self.model.decode(source, targets, problem, training=False)[:, -1]
+        logits = self.model.decode(source, targets, problem, training=False, space=space)[:, -1]
         return tf.argmax(logits[:, 1:], axis=-1, output_type=tf.int32) + 1

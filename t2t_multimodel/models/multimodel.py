@@ -131,11 +131,14 @@ class MultiModel(keras.Model):
         states, routing = self.encoder(states, embedded.mask, training=training)
         return Encoded(states, embedded.mask, embedded.shape, routing)
 
-    def decode(self, encoded: Encoded, targets, problem=None, training=False):
-        """Logits float32 [B, T, V]; those at position t read targets [B, T] before t, behind the command token."""
-        return self._decode(encoded, targets, problem, training)[0]
+    def decode(self, encoded: Encoded, targets, problem=None, training=False, space=None):
+        """Logits float32 [B, T, V]; those at position t read targets [B, T] before t, behind the command token.
 
-    def _decode(self, encoded, targets, problem, training, space=None):
+        `space`, an int32 scalar tensor from `space_index`, overrides the problem's target space.
+        """
+        return self._decode(encoded, targets, problem, training, space)[0]
+
+    def _decode(self, encoded, targets, problem, training, space):
         net = self._net(self._spec(problem).targets)
         embedded = net.bottom(targets)
         first = ops.broadcast_to(self._command(problem, space), (ops.shape(targets)[0], 1, self.config.hidden_size))
