@@ -1,0 +1,49 @@
+"""Run by test_jax_backend.py with KERAS_BACKEND=jax: jax_program.py WEIGHTS LOGITS PROBLEM...
+
+Reads the weights, writes each problem's logits, and fails unless the compiled gradient of the first problem's loss is finite.
+"""
+
+import sys
+
+import jax
+import keras
+import numpy as np
+import tiny
+
+
+def compiled(model, function):
+    """`function(batch)` under jax.jit, as a function of the trainable variables' values and the batch."""
+
+    def run(values, fixed, batch):
+        mapping = [*zip(model.trainable_variables, values, strict=True), *zip(model.non_trainable_variables, fixed, strict=True)]
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(batch)
+
+    return run
+
+
+def main(weights, output, *names):
+    assert keras.backend.backend() == "jax"
+    jax.config.update("jax_disable_most_optimizations", True)  # compiles in a third of the time
+    model = tiny.make(names)
+    stored = np.load(weights)
+    values = [stored[key] for key in stored.files]
+    fixed = [v.value for v in model.non_trainable_variables]
+
+    def loss(batch):
+        terms = model.loss_terms(batch, names[0], training=True, label_smoothing=0.1)
+        return terms.total / terms.weight + terms.balance
+
+    logits = {}
+    for name in names:
+        forward = jax.jit(compiled(model, lambda batch, name=name: model(batch, problem=name)))
+        logits[name] = np.asarray(forward(values, fixed, tiny.batch(name)))
+    np.savez(output, **logits)
+    gradients = jax.jit(jax.grad(compiled(model, loss)))(values, fixed, tiny.batch(names[0]))
+    assert all(np.isfinite(gradient).all() for gradient in gradients), "a gradient is not finite"
+    moved = {v.path for v, gradient in zip(model.trainable_variables, gradients, strict=True) if np.any(gradient)}
+    assert any("gate" in path for path in moved) and any("/table" in path for path in moved), f"a gradient reaches only {moved}"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
