@@ -24,9 +24,7 @@ def test_conv_block_equals_hidden4_of_the_paper(causal, length):
 
 @pytest.mark.parametrize("dropout_on", ["stream", "branch"])
 def test_conv_block_is_a_layer(dropout_on):
-    make = lambda: ConvBlock(True, 0.2, dropout_on)  # noqa: E731
-    # The last step's shift and scale are the only ones behind which no normalisation takes them away.
-    run_layer_test(make, normal(2, 9, 8), output_shape=(2, 9, 8), trainable_weights=16)
+    run_layer_test(lambda: ConvBlock(True, 0.2, dropout_on), normal(2, 9, 8), output_shape=(2, 9, 8), trainable_weights=16)
 
 
 def test_a_causal_block_reads_nothing_later():

@@ -169,12 +169,12 @@ def test_problems_of_one_domain_share_their_nets():
 def test_variables_are_the_same_ones_in_the_same_order_whenever_a_model_is_made():
     first, second = (list(by_path(model).items()) for model in (tiny.model(), tiny.make()))
     assert [(path, v.shape) for path, v in first] == [(path, v.shape) for path, v in second]
-    assert len(first) == len(tiny.model().trainable_variables)
+    assert len(first) == len(tiny.model().variables)
 
 
 def by_path(model):
     """Weights by their paths; `tf.train.Checkpoint(model=...)` would follow no layer that is kept in a list or a dict."""
-    return {v.path.partition("/")[2].replace("/", "."): v.value for v in model.trainable_variables}
+    return {v.path.partition("/")[2].replace("/", "."): v.value for v in model.variables}
 
 
 # The loss
