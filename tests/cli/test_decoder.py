@@ -137,7 +137,6 @@ def test_a_failure_in_the_middle_leaves_the_old_output(run, tmp_path, monkeypatc
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A directory as mm-trainer leaves it, with the initial weights as step 7."""
-    from keras import backend
 
     from t2t_multimodel.run import build_model
     from t2t_multimodel.training.checkpoints import Checkpoints
@@ -145,13 +144,10 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     vocabulary = train_vocabulary(["a dog", "ein Hund"], ["(S", ")S"], 300, folder / "vocabulary.model")
     save_config(folder, ENDE, vocab_size=vocabulary.size, vocabulary_sha256=vocabulary.sha256, data_dir="data")
-    backend.clear_session()  # the names of random states count up within a process
     Checkpoints(folder, build_model(RunConfig.load(folder))).save(7)
-    backend.clear_session()
     return folder
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
 def test_a_run_is_decoded_from_its_directory_alone(trained, tmp_path, monkeypatch, capsys):
     (tmp_path / "in.txt").write_text("a dog\n\nein Hund\n")
     outputs = tmp_path / "out.txt"

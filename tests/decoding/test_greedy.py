@@ -33,7 +33,6 @@ SPECS = [
 EOS = 1
 
 # Keras takes an argument called mask for its own, which layers here pass on themselves.
-pytestmark = pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,71 @@
+"""What the benchmarks share: the machine's peak, a model's arithmetic, memory, and batches of random numbers."""
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from t2t_multimodel.cli.quiet import quiet_tensorflow  # noqa: E402
+
+quiet_tensorflow()
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from t2t_multimodel.features import Audio, Label, Text  # noqa: E402
+
+
+def peak_gflops(size: int = 2048, repeats: int = 12) -> float:
+    """The best rate of a float32 product of two square matrices, in GFLOP/s."""
+    a = tf.random.normal((size, size))
+    product = tf.function(lambda x: tf.matmul(x, x))
+    best = min(_seconds(lambda: product(a)[0, 0].numpy()) for _ in range(repeats))
+    return 2 * size**3 / best / 1e9
+
+
+def _seconds(work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def training_flops(config, batch: int, source: int, target: int, vocab_size: int) -> float:
+    """Floating-point operations of the matrix products of one training step, text to text (backward counts twice forward).
+
+    Depthwise convolutions, normalisation, softmax, dropout and the optimizer are left out: they are what keeps a step from the peak.
+    """
+    d = config.hidden_size
+    product = 2 * d * d
+    experts = config.moe_k * 4 * d * config.moe_hidden_size + 4 * d * config.num_experts if config.num_experts else 0
+    blocks = config.mixer_blocks + config.decoder_blocks
+    attentions = 1 + config.decoder_blocks
+    per_source = config.encoder_blocks * 4 * product + experts + attentions * 2 * product
+    per_target = blocks * 4 * product + experts + attentions * (2 + 4 + 2) * product + 2 * d * vocab_size
+    per_target += attentions * 4 * d * (target + source)
+    return 3.0 * batch * (source * per_source + target * per_target)
+
+
+def random_batch(spec, hparams, batch: int, source: int, target: int, vocab_size: int, seed: int = 0) -> dict:
+    """A batch of `spec`'s problem: `source` tokens, frames or samples and `target` tokens, nothing padded."""
+    rng = np.random.default_rng(seed)
+    values = {}
+    if isinstance(spec.inputs, Text):
+        values["inputs"] = rng.integers(3, vocab_size, (batch, source)).astype(np.int32)
+    elif isinstance(spec.inputs, Audio):
+        bins = (hparams.data.mel_bins,) if hparams.model.audio_input == "spectrogram" else ()
+        values["inputs"] = rng.normal(size=(batch, source, *bins)).astype(np.float32)
+        values["inputs_length"] = np.full(batch, source, np.int32)
+    else:
+        shape = (batch, spec.inputs.height, spec.inputs.width, spec.inputs.channels)
+        values["inputs"] = rng.normal(size=shape).astype(np.float32)
+    classes = len(spec.targets.classes) if isinstance(spec.targets, Label) else 0
+    values["targets"] = rng.integers(0, classes, batch) if classes else rng.integers(3, vocab_size, (batch, target))
+    values["targets"] = values["targets"].astype(np.int32)
+    return {name: tf.constant(value) for name, value in values.items()}
+
+
+def peak_memory_gib() -> float:
+    """The largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
