@@ -19,7 +19,7 @@ class ProblemSchedule:
         seed: of the choice.
 
     Raises:
-        ValueError: weights that name no problem or are no positive numbers, or weights for "round_robin".
+        ValueError: weights that name no problem or are no positive numbers, weights for "round_robin", a temperature not above 0.
     """
 
     def __init__(
@@ -27,7 +27,10 @@ class ProblemSchedule:
     ) -> None:
         if kind == "round_robin" and weights:
             raise ValueError("problem_weights have no meaning with problem_schedule=round_robin")
-        exponent = {"uniform": 0.0, "round_robin": 0.0, "proportional": 1.0, "temperature": 1.0 / temperature}[kind]
+        if kind == "temperature" and not temperature > 0:
+            raise ValueError(f"temperature should be above 0, got {temperature}")
+        inverse = 1.0 / temperature if kind == "temperature" else 0.0
+        exponent = {"uniform": 0.0, "round_robin": 0.0, "proportional": 1.0, "temperature": inverse}[kind]
         rates = np.asarray(sizes, np.float64) ** exponent * _factors(names, weights)
         self.probabilities = rates / rates.sum()
         self._kind = kind
@@ -54,7 +57,7 @@ def _factors(names: Sequence[str], weights: str) -> np.ndarray:
             factor = float(value)
         except ValueError:
             factor = 0.0
-        if not factor > 0:
+        if not part or not 0 < factor < float("inf"):
             raise ValueError(f"problem_weights: {item!r} should be a part of a name and a positive number, as caption:2")
         factors[matching] *= factor
     return factors
