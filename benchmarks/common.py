@@ -34,7 +34,7 @@ def _seconds(work) -> float:
 def training_flops(config, batch: int, source: int, target: int, vocab_size: int) -> float:
     """Floating-point operations of the matrix products of one training step, text to text (backward counts twice forward).
 
-    Depthwise convolutions, normalisation, softmax, dropout and the optimizer are left out: they are what keeps a step from the peak.
+    Depthwise convolutions, normalisation, softmax, dropout and the optimizer are left out: they keep a step from the peak.
     """
     d = config.hidden_size
     product = 2 * d * d

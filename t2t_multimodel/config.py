@@ -164,8 +164,9 @@ class HParams:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> HParams:
         """The inverse of `to_dict`."""
-        flat = {name: value for part in values.values() for name, value in part.items()}
-        return cls().override(**{k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
+        flat: dict[str, Any] = {name: value for part in values.values() for name, value in part.items()}
+        changes: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
+        return cls().override("", **changes)
 
     def _part_of(self, name: str) -> str:
         parts = {field: part for part in ("model", "data", "training") for field in vars(getattr(self, part))}

@@ -24,7 +24,9 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """An image. Raw and in a record: encoded JPEG or PNG bytes. In a batch: float32 [batch, height, width, channels], standardised.
+    """An image.
+
+    Raw and in a record: encoded JPEG or PNG bytes. In a batch: float32 [batch, height, width, channels], standardised.
 
     Attributes:
         height, width: pixels every image is brought to (aspect kept, the middle cut out).

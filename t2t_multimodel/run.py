@@ -65,7 +65,8 @@ class RunConfig:
         """
         free = {"train_steps", "eval_every", "eval_steps", "save_every", "keep_checkpoints"}
         ours, theirs = _flat(self), _flat(other)
-        return [f"{name}: {ours[name]!r}, now {theirs[name]!r}" for name in ours if name not in free and ours[name] != theirs[name]]
+        changed = [name for name in ours if name not in free and ours[name] != theirs[name]]
+        return [f"{name}: {ours[name]!r}, now {theirs[name]!r}" for name in changed]
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:
@@ -84,7 +85,9 @@ def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -
     if (output_dir / "config.json").exists():
         different = RunConfig.load(output_dir).differences(config)
         if different:
-            raise DataError(f"{output_dir} holds a run with another config ({'; '.join(different[:3])}); choose another --output_dir")
+            raise DataError(
+                f"{output_dir} holds a run with another config ({'; '.join(different[:3])}); choose another --output_dir"
+            )
     elif output_dir.is_dir() and list(output_dir.glob("ckpt-*")):
         raise DataError(f"{output_dir} holds checkpoints but no config.json; choose another --output_dir")
     output_dir.mkdir(parents=True, exist_ok=True)

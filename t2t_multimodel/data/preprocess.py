@@ -34,8 +34,8 @@ def image_pixels(content: tf.Tensor, feature: Image, training: bool) -> tf.Tenso
     scaled = tf.maximum(scaled, tf.cast(wanted, tf.int32))
     x = tf.image.resize(tf.cast(pixels, tf.float32), scaled, antialias=True)
     room = tf.cast(scaled - tf.cast(wanted, tf.int32), tf.float32)
-    place = tf.random.uniform([2]) if crop else tf.constant([0.5, 0.5])
-    top_left = tf.cast(room * place, tf.int32)
+    place = tf.minimum(tf.random.uniform([2]) * (room + 1.0), room) if crop else room / 2.0
+    top_left = tf.cast(place, tf.int32)
     x = tf.image.crop_to_bounding_box(x, top_left[0], top_left[1], feature.height, feature.width)
     if training and "flip" in feature.augment:
         x = tf.image.random_flip_left_right(x)

@@ -23,8 +23,8 @@ class Problem:
         name: how commands call it.
         inputs, targets: the features.
         target_space: the command token: "to_english", "to_german", "to_parse_tree", ...
-        generate: `generate(split, tmp_dir)` yields raw examples of "train", "dev" or "test" from the files under `tmp_dir`; raises
-            DataError where something is missing or damaged.
+        generate: `generate(split, tmp_dir)` yields raw examples of "train", "dev" or "test" from the files under `tmp_dir`;
+            raises DataError where something is missing or damaged.
         metrics: scores of decoded outputs: "bleu", "wer", "cider", "parse_f1".
         splits: the splits that exist.
         records: name of the record files it reads; "" means its own name. A reversed problem reads the forward one's.

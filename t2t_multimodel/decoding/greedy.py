@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data.vocabulary import EOS_ID, UNK_ID
+from t2t_multimodel.data.vocabulary import EOS_ID
 from t2t_multimodel.features import Audio, Feature, Image, Text
 
 
@@ -111,11 +111,7 @@ class GreedySearch:
         return tf.function(generate, input_signature=signature)
 
     def _next_tokens(self, source: Source, prefix: tf.Tensor, problem: str, space: tf.Tensor) -> tf.Tensor:
-        """The likeliest ids int32 [B] behind prefix [B, T]; never padding.
-
-        The logits of a position do not depend on its own id, but a position that holds padding is left out of the mixture of
-        experts, so any other id must stand there.
-        """
-        targets = tf.pad(prefix, [[0, 0], [0, 1]], constant_values=UNK_ID)
+        """The likeliest ids int32 [B] behind prefix [B, T]; never padding."""
+        targets = tf.pad(prefix, [[0, 0], [0, 1]])
         logits = self.model.decode(source, targets, problem, training=False, space=space)[:, -1]
         return tf.argmax(logits[:, 1:], axis=-1, output_type=tf.int32) + 1

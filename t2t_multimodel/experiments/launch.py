@@ -29,7 +29,8 @@ def train_run(
         The steps done.
 
     Raises:
-        DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, or the loss was no number.
+        DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, or the loss was no
+            number.
     """
     # Grappler's passes took longer than they saved (docs/architecture.md).
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

@@ -16,7 +16,7 @@ from t2t_multimodel.data.problem import DataError, Problem, problems
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.decoder import Decoder
 from t2t_multimodel.evaluation.metrics import score
-from t2t_multimodel.features import ProblemSpec, Text
+from t2t_multimodel.features import Label, ProblemSpec, Text
 from t2t_multimodel.run import RunConfig, open_run
 from t2t_multimodel.training.steps import EvaluationSums, Steps
 from t2t_multimodel.training.trainer import measures_of
@@ -38,7 +38,9 @@ class Scorer:
         data_dir: where the records lie.
     """
 
-    def __init__(self, model: Any, vocabulary: Vocabulary, hparams: HParams, specs: Sequence[ProblemSpec], data_dir: Path) -> None:
+    def __init__(
+        self, model: Any, vocabulary: Vocabulary, hparams: HParams, specs: Sequence[ProblemSpec], data_dir: Path
+    ) -> None:
         self._steps = Steps(model, None, hparams)
         self._decoder = Decoder(model, specs, vocabulary, hparams)
         self._vocabulary, self._hparams, self._data_dir = vocabulary, hparams, data_dir
@@ -64,14 +66,14 @@ class Scorer:
         ]
 
     def _references(self, problem: Problem, batch: dict[str, Any], i: int) -> list[str]:
-        if not _is_text(problem.targets):
+        if isinstance(problem.targets, Label):
             return [problem.targets.classes[int(batch["targets"][i])]]
         several = [text.decode() for text in batch["references"][i].numpy() if text] if "references" in batch else []
         return several or [self._vocabulary.decode(batch["targets"][i].numpy().tolist())]
 
 
 def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, split: str, limit: int = 0) -> None:
-    """Scores the newest checkpoint, prints a line a problem, appends to metrics.jsonl, and writes `decoded-<problem>-<split>.jsonl`.
+    """Scores the newest checkpoint: a line a problem, the same in metrics.jsonl, and `decoded-<problem>-<split>.jsonl`.
 
     Args:
         names: problems of the run; None means all of them that have the split.

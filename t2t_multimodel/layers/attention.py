@@ -8,7 +8,7 @@ from keras import ops
 
 from t2t_multimodel.layers.convolution import ConvStep
 from t2t_multimodel.layers.dropout import Dropout
-from t2t_multimodel.layers.normalization import dense
+from t2t_multimodel.layers.normalization import dense, softmax
 from t2t_multimodel.layers.position import timing_signal
 
 LOWEST = -1e9
@@ -28,8 +28,8 @@ class MultiHeadAttention(keras.layers.Layer):
         num_heads: must divide the depth.
         dropout: rate on the attention weights.
 
-    Call: target [B, T, D], source [B, S, D], attention_mask [B or 1, T or 1, S] (1 may be read, 0 may not); returns [B, T, D]. A target
-    position that may read nothing gets the mean of all values; its own output is padding.
+    Call: target [B, T, D], source [B, S, D], attention_mask [B or 1, T or 1, S] (1 may be read, 0 may not); returns
+    [B, T, D]. A target position that may read nothing gets the mean of all values; its own output is padding.
     """
 
     def __init__(self, num_heads=8, dropout=0.0, **kwargs):
@@ -54,7 +54,7 @@ class MultiHeadAttention(keras.layers.Layer):
         v = self._heads(dense(source, self.value_kernel))
         logits = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
         logits = logits + LOWEST * (1.0 - ops.cast(attention_mask, logits.dtype))[:, None]
-        weights = self.drop(ops.softmax(logits), training=training)
+        weights = self.drop(softmax(logits), training=training)
         context = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
         return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
 
@@ -92,8 +92,10 @@ class AttentionBlock(keras.layers.Layer):
             ConvStep(target_shape[-1], (5,), dilation=dilation, causal=True, name=f"step{i}")
             for i, dilation in enumerate((1, 4), start=1)
         ]
-        for layer in (*self.steps, self.self_attention, self.source_attention):
-            layer.build(target_shape)
+        for step in self.steps:
+            step.build(target_shape)
+        self.self_attention.build(target_shape)
+        self.source_attention.build(target_shape)
 
     def call(self, target, source, source_mask, training=None):
         length = ops.shape(target)[1]

@@ -46,7 +46,7 @@ def depthwise_conv_1d(x, kernel, dilation: int = 1, causal: bool = False):
 
 
 def depthwise_conv_2d(x, kernel, stride: int = 1):
-    """Depthwise convolution of x [B, H, W, C] by kernel [h, w, C], odd sizes; returns [B, ceil(H / stride), ceil(W / stride), C]."""
+    """Depthwise convolution of x [B, H, W, C] by kernel [h, w, C] of odd sizes; axes become ceil(size / stride) long."""
     height, width, channels = kernel.shape
     x = ops.pad(x, [[0, 0], [height // 2] * 2, [width // 2] * 2, [0, 0]])
     kernel = ops.reshape(kernel, (height, width, channels, 1))
@@ -97,7 +97,8 @@ class ConvStep(keras.layers.Layer):
         causal: one-dimensional: padded on the left alone.
         relu: False for the step that reads raw pixels or samples.
 
-    Call: x [B, L, C] or [B, H, W, C] and, optionally, padding_mask [B, L] or [B, H] (1 real, 0 padding): padded positions are read as 0.
+    Call: x [B, L, C] or [B, H, W, C] and, optionally, padding_mask [B, L] or [B, H] (1 real, 0 padding): padded positions are
+    read as 0. Returns [B, L', F] or [B, H', W', F].
     """
 
     def __init__(self, filters, kernel_size, dilation=1, strides=None, causal=False, relu=True, **kwargs):
@@ -171,8 +172,9 @@ class ConvBlock(keras.layers.Layer):
             ConvStep(input_shape[-1], (size,), dilation=dilation, causal=self.causal, name=f"step{i}")
             for i, (size, dilation) in enumerate(kernels, start=1)
         ]
-        for layer in (*self.steps, self.drop):
-            layer.build(input_shape)
+        for step in self.steps:
+            step.build(input_shape)
+        self.drop.build()
 
     def call(self, x, padding_mask=None, training=None):
         hidden1 = self.steps[0](x, padding_mask=padding_mask)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from t2t_multimodel.layers.normalization import softmax
+
 
 class Routing(NamedTuple):
     """What the router decided.
@@ -70,7 +72,7 @@ class NoisyTopKGate(keras.layers.Layer):
             deviation = ops.softplus(ops.matmul(x, self.noise_kernel)) + self.noise_floor
             noisy = clean + deviation * keras.random.normal(ops.shape(clean), seed=self.noise)
         top, experts = ops.top_k(noisy, min(self.k + 1, self.num_experts))
-        gates = ops.softmax(top[:, : self.k]) * padding_mask[:, None]
+        gates = softmax(top[:, : self.k]) * padding_mask[:, None]
         experts = ops.where(padding_mask[:, None] > 0, ops.cast(experts[:, : self.k], "int32"), self.num_experts)
         ids = ops.reshape(experts, (-1,))
         importance = ops.segment_sum(ops.reshape(gates, (-1,)), ids, self.num_experts + 1)[:-1]

@@ -1,4 +1,4 @@
-"""What every step of the body ends with: a pointwise product, and layer normalisation (Ba et al. 2016, arXiv 1607.06450)."""
+"""Pointwise products, softmax, and layer normalisation (Ba et al. 2016, arXiv 1607.06450)."""
 
 import keras
 from keras import ops
@@ -35,8 +35,13 @@ def dense(x, kernel):
     return ops.reshape(ops.matmul(ops.reshape(x, (-1, inputs)), kernel), (*ops.shape(x)[:-1], outputs))
 
 
+def softmax(x):
+    """Softmax over the last axis; Keras's warns of an axis of one, whose softmax is 1."""
+    return ops.ones_like(x) if x.shape[-1] == 1 else ops.softmax(x)
+
+
 def layer_norm(x, gamma, beta, epsilon: float):
-    """LN over the last axis of x [..., D], with gamma and beta [D]. The gradient is written out: half the traced one's operations."""
+    """LN over the last axis of x [..., D], with gamma and beta [D]; the gradient, written out, takes half the operations."""
     depth = x.shape[-1]
 
     @ops.custom_gradient

@@ -32,9 +32,7 @@ class AudioModality(keras.layers.Layer):
         self.fold = fold
         strides = (2, 1) if bins else (2,)
         self.depths = [min(max(2**i, min_channels), hidden_size) for i in range(1, num_blocks + 1)]
-        self.blocks = [
-            ConvRes(depth, strides, relu=i > 1, name=f"res{i}") for i, depth in enumerate(self.depths, start=1)
-        ]
+        self.blocks = [ConvRes(depth, strides, relu=i > 1, name=f"res{i}") for i, depth in enumerate(self.depths, start=1)]
 
     def build(self, input_shape=None):
         shape = (None, None, self.bins, 1) if self.bins else (None, None, 1)

@@ -32,9 +32,11 @@ class ImageModality(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = tuple(input_shape)
-        for layer in (self.stem, self.widen, *self.blocks):
-            layer.build(shape)
-            shape = (*shape[:-1], layer.filters)
+        self.stem.build(shape)
+        shape = (*shape[:-1], self.stem.filters)
+        self.widen.build(shape)
+        for block, depth in zip(self.blocks, (self.widen.filters, *self.depths), strict=False):
+            block.build((*shape[:-1], depth))
         self.built = True
 
     def bottom(self, pixels, length=None, training=None):

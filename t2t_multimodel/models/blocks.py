@@ -104,7 +104,7 @@ class Mixer(_Part):
 class Decoder(_Part):
     """[Causal ConvBlock, residual attention over the encoded input] repeated, a mixture of experts in the middle.
 
-    Call: x [B, T, D], padding_mask [B, T], source [B, S, D], source_padding_mask [B, S]; returns (states [B, T, D], Routing or None).
+    Call: x [B, T, D], padding_mask [B, T], source [B, S, D], source_mask [B, S]; returns (states [B, T, D], Routing or None).
     """
 
     def build(self, input_shape):

@@ -14,6 +14,8 @@ from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
 from t2t_multimodel.models.blocks import Decoder, Encoder, Mixer
 
+EOS = 1  # Ends a sequence; id 0 is padding.
+
 
 class Encoded(NamedTuple):
     """What the encoder made of an input: states [B, S, D], mask [B, S], the (height, width) of an image or None, its Routing."""
@@ -82,8 +84,8 @@ class MultiModel(keras.Model):
         spaces = sorted({spec.target_space for spec in problems if not isinstance(spec.targets, Label)})
         self.commands = {space: CommandToken(config.hidden_size, name=f"command_{space}") for space in spaces}
         self.encoder = Encoder(config, name="encoder")
-        self.mixer = Mixer(config, name="mixer") if spaces else None
-        self.decoder = Decoder(config, name="decoder") if spaces else None
+        self.mixer: Any = Mixer(config, name="mixer") if spaces else None
+        self.decoder: Any = Decoder(config, name="decoder") if spaces else None
         self.embedding_drop = Dropout(config.embedding_dropout, name="embedding_dropout")
 
     def _make_nets(self):
@@ -141,11 +143,12 @@ class MultiModel(keras.Model):
     def _decode(self, encoded, targets, problem, training, space):
         net = self._net(self._spec(problem).targets)
         embedded = net.bottom(targets)
+        real = ops.pad(ops.cast(targets[:, :-1] > EOS, "float32"), [[0, 0], [1, 0]], constant_values=1.0)
         first = ops.broadcast_to(self._command(problem, space), (ops.shape(targets)[0], 1, self.config.hidden_size))
         shifted = ops.concatenate([first, embedded.states[:, :-1]], axis=1)
         shifted = self.embedding_drop(shifted, training=training)
         mixed = self.mixer(shifted, encoded.states, encoded.mask, training=training)
-        states, routing = self.decoder(mixed, embedded.mask, encoded.states, encoded.mask, training=training)
+        states, routing = self.decoder(mixed, real, encoded.states, encoded.mask, training=training)
         return net.top(states, training=training), routing
 
     def _command(self, problem, space):
@@ -210,7 +213,9 @@ class MultiModel(keras.Model):
     @classmethod
     def from_config(cls, config):
         values = dict(config)
-        network = {name: tuple(value) if isinstance(value, list) else value for name, value in values.pop("config").items()}
+        network: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.pop("config").items()
+        }
         problems = [ProblemSpec.from_dict(spec) for spec in values.pop("problems")]
         return cls(ModelConfig(**network), problems=problems, **values)
 

@@ -51,7 +51,7 @@ class Steps:
 
     def __init__(self, model: Any, optimizer: Adam | None, hparams: HParams) -> None:
         self._model = model
-        self._optimizer = optimizer
+        self._optimizer: Any = optimizer
         self._hparams = hparams
         self._traced: dict[tuple[str, ...], Callable[..., Any]] = {}
 
@@ -111,8 +111,8 @@ def evaluation_sums(logits: tf.Tensor, targets: tf.Tensor) -> EvaluationSums:
     flat, ids = tf.reshape(logits, (-1, logits.shape[-1])), tf.reshape(targets, [-1])
     top5 = tf.reshape(tf.cast(tf.math.in_top_k(ids, flat, min(5, logits.shape[-1])), tf.float32), tf.shape(targets))
     whole = tf.reduce_min(tf.maximum(right, 1.0 - weights), axis=-1) if is_text else right
-    sums = [tf.reduce_sum(values * weights) for values in (nats, right, top5)]
-    return EvaluationSums(*sums, tf.reduce_sum(weights), tf.reduce_sum(whole), tf.cast(tf.size(whole), tf.float32))
+    nats, right, top5 = (tf.reduce_sum(values * weights) for values in (nats, right, top5))
+    return EvaluationSums(nats, right, top5, tf.reduce_sum(weights), tf.reduce_sum(whole), tf.cast(tf.size(whole), tf.float32))
 
 
 def _expert_statistics(routings):

@@ -83,7 +83,9 @@ class Trainer:
             step += 1
             loss, tokens = float(result.loss), float(result.tokens)
             if not np.isfinite(loss) or not np.isfinite(float(result.gradient_norm)):
-                raise NotFinite(f"loss or gradient of {name} is not finite at step {step}; the checkpoint of step {saved} is untouched")
+                raise NotFinite(
+                    f"loss or gradient of {name} is not finite at step {step}; the checkpoint of step {saved} is untouched"
+                )
             progress.update(step, name, loss, tokens)
             mean.add(name, result)
             if step % SUMMARY_EVERY == 0:

@@ -121,7 +121,6 @@ class Replay:
 
     def decode(self, encoded, targets, problem, training, space):
         self.steps.assign_add(1)
-        tf.debugging.assert_equal(targets[:, -1], 2)
         logits = tf.one_hot(self.rows[:, : tf.shape(targets)[1]], 9)
         return logits + 9.0 * tf.one_hot(0, 9)
 

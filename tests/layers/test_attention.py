@@ -8,10 +8,8 @@ from tensors import close, normal, shake
 from t2t_multimodel.layers.attention import AttentionBlock, MultiHeadAttention, causal_mask
 from t2t_multimodel.testing import run_layer_test
 
+
 # Keras warns of a softmax over one place, which attention to a single position and a single expert a token are.
-pytestmark = pytest.mark.filterwarnings("ignore:.*You are using a softmax over axis:UserWarning")
-
-
 def attention(heads=4):
     layer = MultiHeadAttention(heads)
     layer.build((None, None, 8))

@@ -13,8 +13,6 @@ from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts, NoisyTopK
 from t2t_multimodel.testing import run_layer_test
 
 # Keras warns of a softmax over one place, which attention to a single position and a single expert a token are.
-pytestmark = pytest.mark.filterwarnings("ignore:.*You are using a softmax over axis:UserWarning")
-
 N, D, E, K = 12, 8, 6, 3
 
 

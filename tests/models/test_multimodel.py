@@ -16,8 +16,6 @@ from t2t_multimodel.features import Label
 from t2t_multimodel.models.multimodel import MultiModel, smoothed_cross_entropy
 
 # Keras warns of a softmax over one place, which attention to a single position and a single expert a token are.
-pytestmark = pytest.mark.filterwarnings("ignore:.*You are using a softmax over axis:UserWarning")
-
 VARIANTS = {
     "paper": {},
     "waveform": {"audio_input": "waveform"},
@@ -302,3 +300,10 @@ def test_the_papers_joint_model_has_the_papers_shape():
         4,
     )
     assert (model.config.num_experts, model.config.moe_k, model.config.dropout, model.config.num_heads) == (240, 4, 0.4, 8)
+
+
+def test_padding_at_and_behind_a_position_changes_no_logit_up_to_it():
+    inputs, targets = tiny.ids(9), tiny.ids(14, seed=3)
+    cut = targets.copy()
+    cut[:, 5:] = 0
+    close(translations(inputs, cut)[:, :6], translations(inputs, targets)[:, :6], 1e-4)
