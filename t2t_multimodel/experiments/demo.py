@@ -20,7 +20,7 @@ from t2t_multimodel.experiments.scoring import score_run
 TRAIN_MINUTES = 8.0
 PROBLEMS, HPARAMS_SET = "mini8", "multimodel_mini"
 # Often enough for curves, and a few percent of the time.
-EVALUATION = {"eval_every": 400, "eval_steps": 4}
+EVALUATION = "eval_every=400,eval_steps=4"
 
 
 def run_demo(output_dir: Path, full: bool = False, minutes: float = TRAIN_MINUTES) -> None:
@@ -36,7 +36,7 @@ def run_demo(output_dir: Path, full: bool = False, minutes: float = TRAIN_MINUTE
     """
     data_dir = output_dir / "data"
     problems = resolve(PROBLEMS)
-    hparams = get_hparams(HPARAMS_SET).override(**EVALUATION)
+    hparams = get_hparams(HPARAMS_SET, EVALUATION)
     start = time.monotonic()
     _announce(1, f"data of {len(problems)} problems in {data_dir}")
     generate(problems, data_dir, data_dir, hparams.data.vocab_size)

@@ -43,7 +43,7 @@ def write_report(output_dir: Path, data_dir: Path, facts: Sequence[str] = (), co
     table = score_table(run, goals, data_dir, Vocabulary.load(output_dir / VOCABULARY))
     title = f"One model, {len(run.problems)} problems"
     blocks: list[Block] = [Paragraph(summary(run, facts)), Heading("Results"), Paragraph(TABLE_TEXT), table]
-    blocks += [Paragraph(outcome(run, goals, continue_with)), *_training_blocks(run), *example_blocks(run, data_dir)]
+    blocks += [Paragraph(outcome(run, goals, continue_with)), *training_blocks(run), *example_blocks(run, data_dir)]
     write_beside(output_dir / "report.html", to_html(title, blocks).encode())
     markdown, files = to_markdown(title, blocks, FOLDER)
     (output_dir / FOLDER).mkdir(exist_ok=True)
@@ -70,7 +70,8 @@ def outcome(run: Run, goals: dict[str, Goals], continue_with: str) -> str:
     return f"{text} `{continue_with}` goes on from here to the end." if run.step < total else text
 
 
-def _training_blocks(run: Run) -> list[Block]:
+def training_blocks(run: Run) -> list[Block]:
+    """Curves, and how the experts were used, if there are any."""
     curves = Picture("curves", report_pictures.curves(run), "training loss and dev accuracy of each problem against steps")
     blocks: list[Block] = [Heading("Curves"), Paragraph(CURVES_TEXT), curves]
     if run.config.hparams.model.num_experts:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from t2t_multimodel.data.media import decode_audio
 from t2t_multimodel.data.problem import Problem
@@ -16,10 +18,13 @@ from t2t_multimodel.experiments.scoring import Decoded
 from t2t_multimodel.features import Audio, Image, Text
 
 PICTURES, SOUNDS, SENTENCES = 4, 2, 4
+SENTENCES_TEXT = "Examples of dev, picked at random; outputs are decoded greedily. None of the inputs occurs in training."
+_SEED = 3
+T = TypeVar("T")
 
 
 def example_blocks(run: Run, tmp_dir: Path) -> list[Block]:
-    """A section for pictures, one for speech, one for each problem between texts; examples are spread evenly over dev."""
+    """A section for pictures, one for speech, one for each problem between texts; examples are picked at random from dev."""
     cards = {
         kind: [card for p in run.problems if isinstance(p.inputs, kind) for card in make(p, run, tmp_dir)] for kind, make in _MAKE
     }
@@ -27,10 +32,10 @@ def example_blocks(run: Run, tmp_dir: Path) -> list[Block]:
     for kind, title in ((Image, "Pictures"), (Audio, "Speech")):
         if cards[kind]:
             blocks += [Heading(title), Cards(cards[kind])]
-    blocks += [Heading("Sentences"), Paragraph("Greedy decoding; the model has seen none of these sentences in training.")]
+    blocks += [Heading("Sentences"), Paragraph(SENTENCES_TEXT)]
     for problem in run.problems:
         if isinstance(problem.inputs, Text):
-            blocks += [Heading(problem.name), sentences(problem, run.decoded[problem.name])]
+            blocks += [Heading(problem.name, level=3), sentences(problem, run.decoded[problem.name])]
     return blocks
 
 
@@ -38,7 +43,7 @@ def picture_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
     """Pictures of dev with their decoded captions or classes. Evaluation keeps the order of pictures."""
     decoded = run.decoded[problem.name]
     raws = list(islice(problem.generate("dev", tmp_dir), len(decoded)))
-    chosen = spread(list(zip(raws, decoded, strict=True)), PICTURES)
+    chosen = sample(list(zip(raws, decoded, strict=True)), PICTURES)
     return [
         Card(Picture(f"{problem.name}-{i}", enlarged(raw["inputs"]), f"{problem.name}, example {i}"), answers(example))
         for i, (raw, example) in enumerate(chosen)
@@ -51,7 +56,7 @@ def sound_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
     raws = list(problem.generate("dev", tmp_dir))
     times = Counter(raw["targets"] for raw in raws)
     sounds = {raw["targets"]: raw["inputs"] for raw in raws if times[raw["targets"]] == 1}
-    chosen = spread([example for example in run.decoded[problem.name] if example.references[0] in sounds], SOUNDS)
+    chosen = sample([example for example in run.decoded[problem.name] if example.references[0] in sounds], SOUNDS)
     cards = []
     for i, example in enumerate(chosen):
         wav = sounds[example.references[0]]
@@ -67,7 +72,7 @@ def sentences(problem: Problem, decoded: list[Decoded]) -> Table:
     """Input, output and right answer of a few examples; trees in brackets, with their words."""
     is_tree = isinstance(problem.targets, Text) and problem.targets.format == "tree"
     rows = []
-    for example in spread(decoded, SENTENCES):
+    for example in sample(decoded, SENTENCES):
         texts = [example.output, example.references[0]]
         if is_tree:
             texts = [bracketed(example.inputs.split(), text) for text in texts]
@@ -85,10 +90,10 @@ def verdict(example: Decoded) -> str:
     return "right" if example.output in example.references else "wrong"
 
 
-def spread(items: list, count: int) -> list:
-    """At most `count` of `items`, spread evenly."""
-    step = max(1, len(items) // count)
-    return items[step // 2 :: step][:count]
+def sample(items: list[T], count: int) -> list[T]:
+    """At most `count` of `items` in their order, picked at random but the same each time."""
+    places = random.Random(_SEED).sample(range(len(items)), min(count, len(items)))
+    return [items[place] for place in sorted(places)]
 
 
 _MAKE = ((Image, picture_cards), (Audio, sound_cards))

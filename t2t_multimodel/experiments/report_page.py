@@ -16,10 +16,13 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bo
 th { background: #f3f5f9; } td { overflow-wrap: anywhere; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
 td.name { white-space: nowrap; overflow-wrap: normal; }
-.good { color: #11693a; font-weight: 600; } .bad { color: #a3320b; font-weight: 600; }
+td.good, td.bad { font-weight: 600; white-space: nowrap; overflow-wrap: normal; }
+.good { color: #11693a; } .bad { color: #a3320b; }
+code { background: #f3f5f9; padding: 0 .2rem; }
 img { max-width: 100%; height: auto; } figure { margin: 1rem 0; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 1rem; }
-.card { border: 1px solid #e6eaf0; border-radius: 8px; padding: .8rem; font-size: .9rem; }
+.cards { display: flex; flex-wrap: wrap; gap: 1rem; }
+.card { box-sizing: border-box; flex: 0 1 260px; border: 1px solid #e6eaf0; border-radius: 8px; padding: .8rem; }
+.card.sound { flex-basis: 535px; } .card dl { font-size: .9rem; margin: .6rem 0 0; }
 .card dt { color: #667085; font-size: .8rem; } .card dd { margin: 0 0 .3rem; } audio { width: 100%; height: 32px; }
 """
 GOOD, BAD = ("reached", "right"), ("not yet", "wrong")
@@ -28,13 +31,14 @@ _NAME = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 
 
 class Heading(NamedTuple):
-    """The title of a section."""
+    """The title of a section, or at level 3 of a part of one."""
 
     text: str
+    level: int = 2
 
 
 class Paragraph(NamedTuple):
-    """Running text."""
+    """Running text; what is between `backticks` is code."""
 
     text: str
 
@@ -106,10 +110,10 @@ def _pictures(block: Block) -> list[Picture]:
 
 def _html(block: Block) -> str:
     match block:
-        case Heading(text):
-            return f"<h2>{escape(text)}</h2>"
+        case Heading(text, level):
+            return f"<h{level}>{escape(text)}</h{level}>"
         case Paragraph(text):
-            return f"<p>{escape(text)}</p>"
+            return "<p>" + re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)) + "</p>"
         case Table(header, rows):
             head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
             body = "\n".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in rows)
@@ -134,7 +138,8 @@ def _html_image(picture: Picture) -> str:
 def _html_card(card: Card) -> str:
     sound = f'<audio controls src="{_data_uri(card.wav, "audio/wav")}"></audio>' if card.wav else ""
     lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in card.lines)
-    return f'<div class="card">{_html_image(card.picture)}{sound}<dl>{lines}</dl></div>'
+    kind = "card sound" if card.wav else "card"
+    return f'<div class="{kind}">{_html_image(card.picture)}{sound}<dl>{lines}</dl></div>'
 
 
 def _data_uri(content: bytes, kind: str) -> str:
@@ -143,8 +148,8 @@ def _data_uri(content: bytes, kind: str) -> str:
 
 def _markdown(block: Block, folder: str) -> str:
     match block:
-        case Heading(text):
-            return f"## {text}"
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
         case Paragraph(text):
             return _plain(text)
         case Table(header, rows):

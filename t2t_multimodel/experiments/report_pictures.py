@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from t2t_multimodel.experiments.report_run import Row, Run
@@ -47,12 +48,13 @@ def curves(run: Run) -> bytes:
 def expert_load(run: Run) -> bytes:
     """The share of tokens each expert got lately: bars are means over problems, points are problems."""
     loads = {name: load for name in run.train if (load := recent_load(run, name)) is not None}
+    colours = {name: f"C{i}" for i, name in enumerate(loads)}
     count = max(map(len, loads.values()), default=0)
     figure = Figure((12, 3.4), layout="constrained")
     for number, axes in enumerate(np.atleast_1d(figure.subplots(1, max(count, 1), sharey=True))):
         rows = {name: load[number] for name, load in loads.items() if number < len(load)}
-        for row in rows.values():
-            axes.plot(np.arange(len(row)), row, "o", ms=5, zorder=3, label="")
+        for name, row in rows.items():
+            axes.plot(np.arange(len(row)), row, "o", ms=5, zorder=3, color=colours[name])
         if rows:
             mean = np.mean(list(rows.values()), axis=0)
             axes.bar(np.arange(len(mean)), mean, color=BAR, width=0.7)
@@ -61,8 +63,13 @@ def expert_load(run: Run) -> bytes:
         title = MIXTURES[number] if number < len(MIXTURES) else f"mixture {number}"
         axes.set(title=f"{title}'s mixture", xlabel="expert", ylabel="share of tokens" if not number else "")
         axes.spines[["top", "right"]].set_visible(False)
-    lines = figure.axes[0].lines[: len(loads)]
-    figure.legend(lines, list(loads), loc="outside right upper", fontsize=8, frameon=False)
+    figure.legend(
+        [Line2D([], [], ls="", marker="o", color=c) for c in colours.values()],
+        list(colours),
+        loc="outside right upper",
+        fontsize=8,
+        frameon=False,
+    )
     return _png(figure)
 
 

@@ -21,6 +21,7 @@ from t2t_multimodel.features import Label, Text
 
 HEADER = ("problem", "measure", "model", "trivial", "which is", "goal", "verdict")
 OF_REFERENCES = 0.9  # the part of the references' own CIDEr that is the goal
+_RECORDS_AT_ONCE = 500
 _LOWER_IS_BETTER = frozenset({"wer"})
 _DIGITS = {"bleu": 1, "cider": 2}
 
@@ -80,16 +81,16 @@ def trivial_of(problem: Problem, decoded: list[Decoded], data_dir: Path, vocabul
 def target_ids(problem: Problem, data_dir: Path, split: str) -> list[Any]:
     """The targets in the records: class indices, or lists of token ids with the end-of-sequence id."""
     forward, side = problem.forward(), "inputs" if problem.reversed else "targets"
-    records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split))
-    targets = records.map(lambda record: parse_example(record, forward.inputs, forward.targets)[side])
+    records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split)).batch(_RECORDS_AT_ONCE)
+    targets = [parse_example(batch, forward.inputs, forward.targets)[side].numpy() for batch in records]
     if isinstance(problem.targets, Label):
-        return [int(index) for index in targets.as_numpy_iterator()]
-    return [[*ids.tolist(), EOS_ID] for ids in targets.as_numpy_iterator()]
+        return [index for batch in targets for index in batch.tolist()]
+    return [[*filter(None, ids), EOS_ID] for batch in targets for ids in batch.tolist()]
 
 
 def score_table(run: Run, goals: dict[str, Goals], data_dir: Path, vocabulary: Vocabulary) -> Table:
     """A row for each measure of each problem of the run."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for problem in run.problems:
         trivial = trivial_of(problem, run.decoded[problem.name], data_dir, vocabulary)
         rows += _rows(problem.name, run.scores(problem), goals[problem.name], trivial)
@@ -115,7 +116,7 @@ def shown(measure: str, value: float) -> str:
 
 def _rows(problem: str, scores: dict[str, Any], goals: Goals, trivial: dict[str, Trivial]) -> list[tuple[str, ...]]:
     reached = goals.reached(scores)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, goal in goals.values.items():
         model = shown(name, scores[name])
         if name in goals.references_own:
