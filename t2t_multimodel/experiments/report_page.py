@@ -21,8 +21,8 @@ td.good, td.bad { font-weight: 600; white-space: nowrap; overflow-wrap: normal; 
 code { background: #f3f5f9; padding: 0 .2rem; }
 img { max-width: 100%; height: auto; } figure { margin: 1rem 0; }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; }
-.card { box-sizing: border-box; flex: 0 1 260px; border: 1px solid #e6eaf0; border-radius: 8px; padding: .8rem; }
-.card.sound { flex-basis: 535px; } .card dl { font-size: .9rem; margin: .6rem 0 0; }
+.card { box-sizing: border-box; flex: 0 1 235px; border: 1px solid #e6eaf0; border-radius: 8px; padding: .8rem; }
+.card.sound { flex-basis: 515px; } .card dl { font-size: .9rem; margin: .6rem 0 0; }
 .card dt { color: #667085; font-size: .8rem; } .card dd { margin: 0 0 .3rem; } audio { width: 100%; height: 32px; }
 """
 GOOD, BAD = ("reached", "right"), ("not yet", "wrong")
