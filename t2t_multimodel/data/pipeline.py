@@ -28,13 +28,16 @@ def training_batches(problem: Problem, data_dir: Path | str, hparams: HParams, s
     """
     shards = shard_paths(data_dir, problem.records_name, "train")
     files = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(shards), seed=seed)
-    records = files.interleave(tf.data.TFRecordDataset, cycle_length=min(4, len(shards)), deterministic=True)
+    records = files.interleave(tf.data.TFRecordDataset, cycle_length=min(4, len(shards)))
     records = records.shuffle(hparams.data.shuffle_buffer, seed=seed).repeat()
     return _batches(records, problem, hparams, training=True).with_options(_options()).prefetch(4)
 
 
 def evaluation_batches(problem: Problem, data_dir: Path | str, hparams: HParams, split: str = "dev") -> tf.data.Dataset:
-    """Every example of `split` once, no augmentation; a batch has "references" string [B, n] where the records have them."""
+    """Every example of `split` once, however long, and without augmentation.
+
+    Where targets are text, a batch also has "references" string [B, n], n = 0 where the records have none.
+    """
     records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split))
     return _batches(records, problem, hparams, training=False).with_options(_options()).prefetch(2)
 
@@ -94,9 +97,12 @@ def _batches(records, problem, hparams, training):
 
     examples = records.map(parse, num_parallel_calls=1, deterministic=True)
     size, limit, bounds, batch_sizes = _buckets(spec, hparams)
+    if training and size:
+        examples = examples.filter(lambda example: size(example) <= limit)
+    if training and isinstance(spec.targets, Text):
+        examples = examples.filter(lambda example: tf.shape(example["targets"])[0] <= hparams.data.max_length)
     if not size:
         return examples.padded_batch(hparams.data.batch_images)
-    examples = examples.filter(lambda example: size(example) <= limit)
     return examples.bucket_by_sequence_length(size, [bound + 1 for bound in bounds], [*batch_sizes, batch_sizes[-1]])
 
 

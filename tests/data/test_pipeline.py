@@ -1,0 +1,257 @@
+"""Batches out of records, and out of what a user gives the decoder."""
+
+import collections
+import dataclasses
+import io
+import itertools
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from PIL import Image as Picture
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.generation import generate
+from t2t_multimodel.data.media import decode_audio
+from t2t_multimodel.data.pipeline import batch_signature, evaluation_batches, num_examples, prepare_inputs, training_batches
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.features import Audio, Image, Label
+from t2t_multimodel.testing import fake_problem
+
+HPARAMS = HParams().override(
+    "max_length=40,batch_tokens=160,batch_images=4,batch_seconds=0.5,max_seconds=0.4,mel_bins=5,shuffle_buffer=50"
+)
+CLASSES = Label(("red", "green", "blue"), "colours")
+COLOURS = ("red", "green", "blue", "white", "gray")
+PICTURE = Image(height=8, width=10, augment=("crop", "flip"))
+LONG = "".join(str(i * i % 97) for i in range(300))
+
+
+def picture(i):
+    image = Picture.new("RGB", (14 + i, 11), COLOURS[i % 5])
+    image.paste("black", (0, 0, 3 + i % 4, 6))
+    with io.BytesIO() as file:
+        image.save(file, "PNG")
+        return file.getvalue()
+
+
+def sound(i):
+    wave = np.sin(np.arange(200 + 130 * i) * (0.1 + 0.02 * i)) / 2
+    with io.BytesIO() as file:
+        soundfile.write(file, wave, 4000, format="WAV")
+        return file.getvalue()
+
+
+def sentence(i):
+    return {"inputs": "".join("abcdefg"[(i + j) % 7] for j in range(1 + i)), "targets": "xyz" * (1 + i % 4)}
+
+
+SENTENCES = [*map(sentence, range(24)), {"inputs": "a", "targets": LONG}, {"inputs": LONG, "targets": "x"}]
+TRANSLATE = fake_problem("translate", SENTENCES)
+CAPTION = fake_problem(
+    "caption",
+    [
+        {"inputs": picture(i), "targets": LONG if i == 6 else COLOURS[i % 5], "references": [f"{i}", "so"][: i % 3]}
+        for i in range(9)
+    ],
+    inputs=PICTURE,
+)
+CLASS = fake_problem("class", [{"inputs": picture(i), "targets": CLASSES.classes[i % 3]} for i in range(7)], PICTURE, CLASSES)
+SPEECH = fake_problem("speech", [{"inputs": sound(i), "targets": "s" * (i + 1)} for i in range(12)], inputs=Audio(4000))
+TOPIC = fake_problem("topic", [{"inputs": "b" * (3 + i), "targets": CLASSES.classes[i % 3]} for i in range(6)], targets=CLASSES)
+BACK = TRANSLATE.reverse("to_back", "back")
+ALL = [TRANSLATE, CAPTION, CLASS, SPEECH, TOPIC, BACK]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    generate(ALL, folder, folder, 320, num_shards=2, report=lambda line: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vocabulary(data_dir):
+    return Vocabulary.load(data_dir / "vocabulary.model")
+
+
+def some_training(problem, data_dir, count, seed=1, hparams=HPARAMS):
+    return list(training_batches(problem, data_dir, hparams, seed).take(count).as_numpy_iterator())
+
+
+def dev(problem, data_dir, hparams=HPARAMS):
+    return list(evaluation_batches(problem, data_dir, hparams).as_numpy_iterator())
+
+
+def rows(batches, *names):
+    """The examples in a list of batches, padding cut off."""
+    cut = lambda row: tuple(row[row != 0].tolist()) if row.ndim else int(row)  # noqa: E731
+    return [tuple(map(cut, example)) for batch in batches for example in zip(*(batch[name] for name in names), strict=True)]
+
+
+def ids(vocabulary, text):
+    return (*vocabulary.encode(text), 1)
+
+
+def test_evaluation_has_every_example_once(data_dir, vocabulary):
+    wanted = [(ids(vocabulary, e["inputs"]), ids(vocabulary, e["targets"])) for e in TRANSLATE.generate("dev", None)]
+    assert collections.Counter(rows(dev(TRANSLATE, data_dir), "inputs", "targets")) == collections.Counter(wanted)
+    assert sum(len(batch["targets"]) for batch in dev(SPEECH, data_dir)) == 12
+
+
+def test_text_ends_with_1_and_is_padded_with_0(data_dir):
+    for batch in dev(TRANSLATE, data_dir):
+        for name in ("inputs", "targets"):
+            assert batch[name].dtype == np.int32
+            for row in batch[name]:
+                length = np.count_nonzero(row)
+                assert row[length - 1] == 1
+                assert not row[length:].any() and not (row[: length - 1] == 1).any()
+
+
+def test_a_reversed_problem_swaps_the_sides(data_dir):
+    forwards, backwards = rows(dev(TRANSLATE, data_dir), "inputs", "targets"), rows(dev(BACK, data_dir), "targets", "inputs")
+    assert sorted(forwards) == sorted(backwards)
+    assert batch_signature(BACK.spec(), HPARAMS).keys() == {"inputs", "targets"}
+
+
+def test_training_batches_hold_at_most_batch_tokens(data_dir):
+    batches = some_training(TRANSLATE, data_dir, 40)
+    sizes = [batch["inputs"].size + batch["targets"].size for batch in batches]
+    assert max(sizes) <= 160
+    assert {len(batch["inputs"]) for batch in batches} == {13, 10, 8}
+
+
+def test_training_leaves_out_what_is_too_long(data_dir, vocabulary):
+    seen = set(rows(some_training(TRANSLATE, data_dir, 60), "inputs", "targets"))
+    short = [e for e in TRANSLATE.generate("train", None) if LONG not in e.values()]
+    assert seen == {(ids(vocabulary, e["inputs"]), ids(vocabulary, e["targets"])) for e in short}
+    captions = {caption for (caption,) in rows(some_training(CAPTION, data_dir, 12), "targets")}
+    assert len(captions) == 5 and max(map(len, captions)) <= 40
+
+
+def test_sound_batches_hold_at_most_batch_seconds(data_dir):
+    batches = some_training(SPEECH, data_dir, 30)
+    assert max(batch["inputs"].shape[0] * batch["inputs"].shape[1] for batch in batches) <= 50
+    lengths = {int(length) for batch in batches for length in batch["inputs_length"]}
+    frames = {-(-(200 + 130 * i) // 40) for i in range(12)}
+    assert lengths == {frame for frame in frames if frame <= 41}
+
+
+def test_sound_has_its_length_and_zeros_behind(data_dir):
+    for batch in dev(SPEECH, data_dir):
+        assert batch["inputs"].shape[1] == batch["inputs_length"].max()
+        for row, length in zip(batch["inputs"], batch["inputs_length"], strict=True):
+            assert not row[length:].any() and row[:length].any(axis=1).all()
+
+
+def same(first, second):
+    return all(a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("problem", [TRANSLATE, SPEECH], ids=lambda problem: problem.name)
+def test_a_seed_decides_the_order(problem, data_dir):
+    first, again, other = (some_training(problem, data_dir, 10, seed) for seed in (1, 1, 2))
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_training_goes_through_the_examples_evenly_in_ever_new_orders(data_dir):
+    labels = list(itertools.chain(*(batch["inputs"][:, 0, 0, 0].tolist() for batch in some_training(CLASS, data_dir, 14))))
+    assert len(labels) == 14 * 4
+    targets = np.concatenate([batch["targets"] for batch in some_training(CLASS, data_dir, 14)])
+    assert np.bincount(targets).tolist() == [24, 16, 16]
+    passes = targets.reshape(8, 7)
+    assert len({tuple(order) for order in passes.tolist()}) > 2
+
+
+def test_images_are_augmented_in_training_alone(data_dir):
+    plain = [preprocess.image_pixels(tf.constant(picture(i)), PICTURE, False).numpy() for i in range(7)]
+    np.testing.assert_allclose(np.concatenate([b["inputs"] for b in dev(CLASS, data_dir)]), plain, atol=1e-5)
+    tf.random.set_seed(1)
+    trained = np.concatenate([batch["inputs"] for batch in some_training(CLASS, data_dir, 4)])
+    assert trained.shape[1:] == (8, 10, 3)
+    distances = np.abs(trained[:, None] - np.stack(plain)).max(axis=(2, 3, 4)).min(axis=1)
+    assert np.mean(distances > 0.01) > 0.5
+
+
+def test_references_come_through(data_dir):
+    batches = dev(CAPTION, data_dir)
+    found = [[text.decode() for text in row if text] for batch in batches for row in batch["references"]]
+    assert found == [[f"{i}", "so"][: i % 3] for i in range(9)]
+    assert "references" not in some_training(CAPTION, data_dir, 1)[0]
+    assert "references" not in dev(BACK, data_dir)[0]
+
+
+@pytest.mark.parametrize("audio_input", ["spectrogram", "waveform"])
+@pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
+def test_the_signature_fits_the_batches(problem, audio_input, data_dir):
+    hparams = HPARAMS.override(audio_input=audio_input)
+    signature = batch_signature(problem.spec(), hparams)
+    trained = training_batches(problem, data_dir, hparams, 1).element_spec
+    assert trained.keys() == signature.keys()
+    evaluated = evaluation_batches(problem, data_dir, hparams).element_spec
+    for name, spec in signature.items():
+        for batches in (trained, evaluated):
+            assert batches[name].dtype == spec.dtype
+            assert spec.is_compatible_with(batches[name])
+            assert batches[name].shape.rank == spec.shape.rank
+
+
+def prepared(problem, raws, vocabulary, **changes):
+    return prepare_inputs(problem.inputs, raws, HPARAMS.override(**changes), vocabulary)
+
+
+@pytest.mark.parametrize("problem", [TRANSLATE, CAPTION, SPEECH], ids=lambda problem: problem.name)
+def test_raw_inputs_are_prepared_as_the_pipeline_does_it(problem, data_dir, vocabulary):
+    raws = [example["inputs"] for example in problem.generate("dev", None)][:6]
+    found = prepared(problem, raws, vocabulary)
+    signature = batch_signature(problem.spec(), HPARAMS)
+    assert all(signature[name].is_compatible_with(tf.constant(value)) for name, value in found.items())
+    assert found.keys() == signature.keys() - {"targets"}
+    lengths = found.get("inputs_length", [np.count_nonzero(row) if row.ndim == 1 else len(row) for row in found["inputs"]])
+    batched = [row for batch in dev(problem, data_dir) for row in batch["inputs"]]
+    for row, length in zip(found["inputs"], lengths, strict=True):
+        assert any(np.allclose(row[:length], other[:length], atol=1e-5) for other in batched if len(other) >= length)
+
+
+def test_raw_sound_of_both_kinds_is_prepared_alone_as_together(vocabulary):
+    for kind, samples in (("waveform", 1), ("spectrogram", 40)):
+        together = prepared(SPEECH, [sound(0), sound(3)], vocabulary, audio_input=kind)
+        assert together["inputs_length"].tolist() == [200 // samples, -(-590 // samples)]
+        alone = prepared(SPEECH, [sound(0)], vocabulary, audio_input=kind)
+        assert np.array_equal(together["inputs"][0, : 200 // samples], alone["inputs"][0])
+
+
+def test_raw_inputs_that_are_too_long_are_cut(vocabulary):
+    text = prepared(TRANSLATE, [LONG, "a"], vocabulary)["inputs"]
+    assert text.shape == (2, 40)
+    assert tuple(text[0]) == (*vocabulary.encode(LONG)[:39], 1)
+    cut = prepared(SPEECH, [sound(20)], vocabulary, audio_input="waveform")
+    assert cut["inputs_length"].tolist() == [1600]
+    pcm = decode_audio(sound(20), 4000, "sound")[:1600]
+    np.testing.assert_allclose(cut["inputs"][0], (pcm - pcm.mean()) / pcm.std(), atol=1e-3)
+
+
+def test_damaged_raw_inputs_are_named(vocabulary):
+    with pytest.raises(DataError, match="the image is a"):
+        prepared(CAPTION, [picture(0)[:-30]], vocabulary)
+    with pytest.raises(DataError, match="the sound is cut short"):
+        prepared(SPEECH, [sound(1)[:-30]], vocabulary)
+    with pytest.raises(TypeError, match="a label is no input"):
+        prepare_inputs(CLASSES, ["red"], HPARAMS, vocabulary)
+
+
+def test_missing_records_are_named_with_the_command(tmp_path, data_dir):
+    with pytest.raises(DataError, match="make them with: mm-datagen --problems=translate"):
+        training_batches(TRANSLATE, tmp_path, HPARAMS, 1)
+    with pytest.raises(DataError, match="no split 'test'; there are: train, dev"):
+        evaluation_batches(dataclasses.replace(TRANSLATE), data_dir, HPARAMS, "test")
+
+
+def test_examples_are_counted(data_dir):
+    assert num_examples(BACK, data_dir) == 26
+    assert num_examples(CLASS, data_dir, "dev") == 7
