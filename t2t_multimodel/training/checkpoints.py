@@ -55,8 +55,8 @@ class Checkpoints:
         try:
             status = self._checkpoint.restore(path)
             status.assert_existing_objects_matched()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
+        except (AssertionError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise DataError(f"checkpoint {path} does not fit the model of config.json beside it: {reason}") from error
         if not self._with_optimizer:
             status.expect_partial()

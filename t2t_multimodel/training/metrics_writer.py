@@ -42,8 +42,8 @@ class MetricsWriter:
 class Progress:
     """A live line on a terminal, or a plain line a minute: loss of each problem, target tokens a second, time left."""
 
-    def __init__(self, total: int, done: int, stream: TextIO = sys.stderr) -> None:
-        self._stream = stream
+    def __init__(self, total: int, done: int, stream: TextIO | None = None) -> None:
+        self._stream = stream = stream or sys.stderr
         self._live = stream.isatty()
         self._bar = tqdm(total=total, initial=done, file=stream, disable=not self._live, unit="step", dynamic_ncols=True)
         self._losses: dict[str, float] = {}

@@ -30,7 +30,7 @@ def _decay(step: int, warmup: int, config: TrainingConfig) -> float:
     kind = config.learning_rate_schedule
     if kind in ("rsqrt", "noam"):
         return math.sqrt(warmup / (step + 1))
-    length = config.decay_steps or config.train_steps
+    length = max(config.decay_steps or config.train_steps, 1)
     if kind == "cosine":
         done = min(1.0, (step - config.warmup_steps) / max(length - config.warmup_steps, 1))
         return config.final_learning_rate + (1 - config.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * done))

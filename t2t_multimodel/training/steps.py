@@ -58,7 +58,7 @@ class Steps:
     def train(self, problem: str, batch: Batch, rate: float, step: int) -> StepResult:
         """One step on a batch of `problem` at learning rate `rate`; `step` counts from 1."""
         function = self._function("train", problem, self._make_train)
-        scalars = (tf.constant(rate, tf.float32), tf.constant(float(step)), tf.constant(self._model.specs[problem].loss_weight))
+        scalars = [tf.constant(value, tf.float32) for value in (rate, step, self._model.specs[problem].loss_weight)]
         return function(batch, tf.constant(self._model.space_index(problem)), *scalars)
 
     def evaluate(self, problem: str, batch: Batch) -> EvaluationSums:

@@ -73,7 +73,7 @@ class Trainer:
 
     def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
         config = self.hparams.training
-        schedule, batches = self._schedule(), self._batches()
+        schedule, batches = self._schedule(), self._batches(step)
         saved = step
         mean = _Means()
         while step < total and not self._stop and time.monotonic() < deadline:
@@ -83,9 +83,8 @@ class Trainer:
             step += 1
             loss, tokens = float(result.loss), float(result.tokens)
             if not np.isfinite(loss) or not np.isfinite(float(result.gradient_norm)):
-                raise NotFinite(
-                    f"loss or gradient of {name} is not finite at step {step}; the checkpoint of step {saved} is untouched"
-                )
+                kept = f"the checkpoint of step {saved} is untouched" if saved else "there is no checkpoint yet"
+                raise NotFinite(f"loss or gradient of {name} is not finite at step {step}; {kept}")
             progress.update(step, name, loss, tokens)
             mean.add(name, result)
             if step % SUMMARY_EVERY == 0:
@@ -127,8 +126,9 @@ class Trainer:
         sizes = [num_examples(problem, self.data_dir) for problem in self.problems.values()]
         return ProblemSchedule(list(self.problems), sizes, c.problem_schedule, c.temperature, c.problem_weights, c.seed)
 
-    def _batches(self) -> dict[str, Iterator[dict[str, tf.Tensor]]]:
-        seed = self.hparams.training.seed
+    def _batches(self, step: int) -> dict[str, Iterator[dict[str, tf.Tensor]]]:
+        """Batches of each problem; a run that goes on from `step` reads them in another order than it began with."""
+        seed = self.hparams.training.seed + step * len(self.problems)
         return {
             name: iter(training_batches(problem, self.data_dir, self.hparams, seed + i))
             for i, (name, problem) in enumerate(self.problems.items())

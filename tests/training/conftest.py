@@ -1,0 +1,60 @@
+"""A tiny model of three problems that differ in target space or in kind, and batches for it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.features import Label, ProblemSpec, Text
+from t2t_multimodel.run import RunConfig, build_model
+
+HPARAMS = HParams().override(
+    "hidden_size=16,num_heads=2,encoder_blocks=2,mixer_blocks=1,decoder_blocks=2,num_experts=4,moe_k=2,moe_hidden_size=12,"
+    "categorical_sizes=10:12,dropout=0.1,attention_dropout=0.1,embedding_dropout=0.1,output_norm=true,learning_rate=0.01"
+)
+SPECS = (
+    ProblemSpec("german", Text(), Text(), "to_german"),
+    ProblemSpec("french", Text(), Text(), "to_french", loss_weight=2),
+    ProblemSpec("topic", Text(), Label(tuple("abcdefg"), "topics"), "to_topic"),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_in_a_run():
+    """Grappler is off, as `train_run` has it."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture(scope="session")
+def hparams():
+    return HPARAMS
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """A new model; `changes` are hyperparameters."""
+
+    def make(**changes):
+        return build_model(RunConfig("tiny", HPARAMS.override(**changes), SPECS, 23, "", ""))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_batch():
+    """Rows of ids for a problem, each ended by 1 and padded with 0."""
+
+    def make(problem, *lengths, seed=0):
+        generator = np.random.default_rng(seed)
+
+        def ids():
+            rows = np.zeros((len(lengths), max(lengths)), "int32")
+            for row, length in zip(rows, lengths, strict=True):
+                row[:length] = [*generator.integers(3, 23, length - 1), 1]
+            return rows
+
+        inputs = ids()
+        targets = np.arange(len(lengths), dtype="int32") % 7 if problem == "topic" else ids()
+        return {"inputs": tf.constant(inputs), "targets": tf.constant(targets)}
+
+    return make

@@ -1,0 +1,125 @@
+"""Saving and going on: the same weights, slots, noise and step."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.training.checkpoints import Checkpoints, by_path
+from t2t_multimodel.training.optimizer import Adam
+from t2t_multimodel.training.steps import Steps
+
+
+class Run:
+    """Model, optimizer, steps and checkpoints of a run in `folder`."""
+
+    def __init__(self, model, hparams, folder):
+        self.model = model
+        self.optimizer = Adam(by_path(model.trainable_variables), hparams.training)
+        self.steps = Steps(model, self.optimizer, hparams)
+        self.checkpoints = Checkpoints(folder, model, self.optimizer.slots)
+
+    def state(self):
+        slots = [slot.numpy() for kind in self.optimizer.slots.values() for slot in kind.values()]
+        return [variable.numpy() for variable in by_path(self.model.variables).values()] + slots
+
+
+def equal(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_restored_run_goes_on_bit_for_bit(make_model, make_batch, hparams, tmp_path):
+    run = Run(make_model(), hparams, tmp_path)
+    batches = [make_batch("german", 6, 3, seed=seed) for seed in range(4)]
+    for step in (1, 2):
+        run.steps.train("german", batches[step - 1], 0.01, step)
+    assert run.checkpoints.save(2).endswith("ckpt-2")
+    saved = run.state()
+    other = Run(make_model(seed=99), hparams, tmp_path)
+    assert not equal(other.state(), saved)
+    assert other.checkpoints.restore() == 2
+    assert equal(other.state(), saved)
+    for step in (3, 4):
+        losses = [float(r.steps.train("german", batches[step - 1], 0.01, step).loss) for r in (run, other)]
+        assert losses[0] == losses[1]
+    assert equal(run.state(), other.state())
+    assert not equal(run.state(), saved)
+
+
+def test_every_variable_has_a_path_of_its_own_that_is_the_same_in_each_model(make_model):
+    first, second = make_model(), make_model()
+    assert len(by_path(first.variables)) == len(first.variables)
+    assert list(by_path(first.variables)) == list(by_path(second.variables))
+    assert any("noise" in path for path in by_path(first.variables))
+
+
+@pytest.fixture(scope="module")
+def model(make_model):
+    return make_model(num_experts=0)
+
+
+def test_weights_are_restored_without_an_optimizer(model, hparams, tmp_path):
+    saved = [weight + 1 for weight in model.get_weights()]
+    model.set_weights(saved)
+    Run(model, hparams, tmp_path).checkpoints.save(7)
+    model.set_weights([0 * weight for weight in saved])
+    assert Checkpoints(tmp_path, model).restore() == 7
+    assert equal(model.get_weights(), saved)
+
+
+def test_the_last_few_are_kept_and_each_can_be_restored(model, tmp_path):
+    checkpoints = Checkpoints(tmp_path, model, keep=2)
+    for step in (1, 2, 5):
+        model.set_weights([np.full_like(weight, step) for weight in model.get_weights()])
+        checkpoints.save(step)
+    assert sorted(path.name for path in tmp_path.glob("*.index")) == ["ckpt-2.index", "ckpt-5.index"]
+    fresh = Checkpoints(tmp_path, model)
+    assert fresh.restore(2) == 2
+    assert np.all(model.get_weights()[0] == 2)
+    assert fresh.restore() == 5
+    assert np.all(model.get_weights()[0] == 5)
+    with pytest.raises(DataError, match=r"no checkpoint of step 1 in .*; there are: ckpt-2, ckpt-5"):
+        fresh.restore(1)
+
+
+def test_without_a_checkpoint_nothing_is_restored(model, tmp_path):
+    before = model.get_weights()
+    assert Checkpoints(tmp_path, model).restore() is None
+    assert equal(before, model.get_weights())
+    with pytest.raises(DataError, match="no checkpoint of step 3 in .*; there are: none"):
+        Checkpoints(tmp_path, model).restore(3)
+
+
+def one_line(error):
+    return "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("changes", [{"hidden_size": 8}, {"encoder_blocks": 3}], ids=str)
+def test_a_checkpoint_of_another_model_is_refused_in_one_line(changes, model, make_model, tmp_path):
+    Checkpoints(tmp_path, model).save(3)
+    other = make_model(num_experts=0, **changes)
+    with pytest.raises(DataError, match=r"checkpoint .*ckpt-3 does not fit the model of config\.json beside it") as error:
+        Checkpoints(tmp_path, other).restore()
+    assert one_line(error)
+
+
+@pytest.mark.parametrize("file", ["ckpt-3.index", "ckpt-3.data-00000-of-00001"])
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_damaged_checkpoint_is_refused_in_one_line(file, damage, model, tmp_path):
+    Checkpoints(tmp_path, model).save(3)
+    content = (tmp_path / file).read_bytes()
+    (tmp_path / file).unlink()
+    if damage == "cut":
+        (tmp_path / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="ckpt-3") as error:
+        Checkpoints(tmp_path, model).restore()
+    assert one_line(error)
+
+
+def test_paths_use_no_separator_of_checkpoints():
+    variable = tf.Variable(1.0)
+
+    class Named:
+        path, value = "model/encoder/block1/kernel", variable
+
+    assert by_path([Named]) == {"encoder.block1.kernel": variable}

@@ -1,0 +1,92 @@
+"""Learning rates by hand, and Adam against NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from t2t_multimodel.config import CHOICES, TrainingConfig
+from t2t_multimodel.training.optimizer import Adam, learning_rate
+
+RATES = [
+    ({"learning_rate_schedule": "constant"}, {0: 0.02, 49: 1.0, 99: 1.0 * 2, 100: 2.0, 10_000: 2.0}),
+    ({"learning_rate_schedule": "rsqrt"}, {0: 0.02, 99: 2.0, 399: 1.0, 9999: 0.2}),
+    ({"learning_rate_schedule": "noam"}, {0: 0.02, 99: 2.0, 399: 1.0, 9999: 0.2}),
+    ({"learning_rate_schedule": "rsqrt", "warmup_steps": 0}, {0: 2.0, 3: 1.0, 99: 0.2}),
+    ({"learning_rate_schedule": "cosine"}, {99: 2.0, 100: 2.0, 550: 1.1, 1000: 0.2, 5000: 0.2}),
+    (
+        {"learning_rate_schedule": "cosine", "decay_steps": 300},
+        {100: 2.0, 150: 0.2 + 1.8 * (2 + math.sqrt(2)) / 4, 200: 1.1, 300: 0.2},
+    ),
+    ({"learning_rate_schedule": "exp", "decay_steps": 50}, {99: 2.0, 100: 2.0, 150: 1.0, 250: 0.25}),
+    ({"learning_rate_schedule": "exp", "train_steps": 0}, {100: 2.0, 101: 1.0}),
+]
+
+
+@pytest.mark.parametrize(("changes", "wanted"), RATES)
+def test_the_learning_rate_is_as_the_schedule_says(changes, wanted):
+    config = TrainingConfig(
+        **{"learning_rate": 2.0, "warmup_steps": 100, "train_steps": 1000, "final_learning_rate": 0.1, **changes}
+    )
+    assert {step: learning_rate(step, config) for step in wanted} == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("kind", CHOICES["learning_rate_schedule"])
+def test_every_schedule_falls_after_the_warm_up_without_a_jump(kind):
+    config = TrainingConfig(learning_rate=1.0, learning_rate_schedule=kind, warmup_steps=50, train_steps=500)
+    rates = np.array([learning_rate(step, config) for step in range(500)])
+    assert np.all(np.diff(rates[:50]) > 0)
+    assert np.all(np.diff(rates[50:]) <= 0)
+    assert np.max(np.abs(np.diff(rates))) <= 0.0201
+
+
+class NumpyAdam:
+    """Algorithm 1 of arXiv 1412.6980 with the corrections in the rate (its section 2), after clipping by the global norm."""
+
+    def __init__(self, variables, config):
+        self.values = {name: value.numpy().astype("float64") for name, value in variables.items()}
+        self.m = {name: np.zeros_like(value) for name, value in self.values.items()}
+        self.v = {name: np.zeros_like(value) for name, value in self.values.items()}
+        self.config = config
+
+    def apply(self, gradients, rate, step):
+        c = self.config
+        norm = math.sqrt(sum(np.sum(gradient**2) for gradient in gradients.values()))
+        scale = min(1.0, c.clip_norm / norm) if c.clip_norm else 1.0
+        rate = rate * math.sqrt(1 - c.beta2**step) / (1 - c.beta1**step)
+        for name, gradient in gradients.items():
+            self.m[name] = c.beta1 * self.m[name] + (1 - c.beta1) * scale * gradient
+            self.v[name] = c.beta2 * self.v[name] + (1 - c.beta2) * (scale * gradient) ** 2
+            self.values[name] -= rate * self.m[name] / (np.sqrt(self.v[name]) + c.epsilon)
+        return norm
+
+
+@pytest.mark.parametrize("clip_norm", [0.5, 1000.0, 0.0])
+def test_adam_equals_numpy_adam(clip_norm):
+    generator = np.random.default_rng(0)
+    config = TrainingConfig(clip_norm=clip_norm, beta1=0.8, beta2=0.95, epsilon=1e-3)
+    variables = {
+        name: tf.Variable(generator.normal(size=shape), dtype=tf.float32)
+        for name, shape in {"a": (3, 4), "b": (5,), "c": ()}.items()
+    }
+    ours, wanted = Adam(variables, config), NumpyAdam(variables, config)
+    for step in range(1, 9):
+        used = [name for name in variables if not (name == "b" and step in (3, 4, 7))]
+        gradients = {name: generator.normal(size=variables[name].shape) * 10 ** generator.uniform(-1, 1) for name in used}
+        before = variables["b"].numpy()
+        values = [tf.constant(gradient, tf.float32) for gradient in gradients.values()]
+        norm = ours.apply(used, values, tf.constant(0.1 / step), tf.constant(float(step)))
+        assert float(norm) == pytest.approx(wanted.apply(gradients, 0.1 / step, step), rel=1e-5)
+        assert np.array_equal(before, variables["b"]) == ("b" not in used)
+        for name, variable in variables.items():
+            np.testing.assert_allclose(variable, wanted.values[name], rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(ours.slots["m"][name], wanted.m[name], rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(ours.slots["v"][name], wanted.v[name], rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_of_zero_change_nothing():
+    variables = {"a": tf.Variable([1.0, 2.0])}
+    norm = Adam(variables, TrainingConfig()).apply(["a"], [tf.zeros(2)], tf.constant(0.1), tf.constant(1.0))
+    assert float(norm) == 0
+    assert variables["a"].numpy().tolist() == [1.0, 2.0]

@@ -1,0 +1,225 @@
+"""The loop around the steps, with steps that only pretend: what is written, saved, evaluated, and when it ends."""
+
+import json
+import os
+import signal
+import types
+
+import pytest
+import tensorflow as tf
+
+from t2t_multimodel.data.generation import generate
+from t2t_multimodel.features import Label
+from t2t_multimodel.testing import fake_problem
+from t2t_multimodel.training import trainer as module
+from t2t_multimodel.training.steps import EvaluationSums, StepResult
+from t2t_multimodel.training.trainer import NotFinite, Trainer, measures_of
+
+COPY = fake_problem("copy", [{"inputs": "abc"[: i % 3 + 1], "targets": "xyz"[: i % 3 + 1]} for i in range(12)])
+TOPIC = fake_problem(
+    "topic", [{"inputs": "b" * (i + 1), "targets": "uv"[i % 2]} for i in range(4)], targets=Label(("u", "v"), "uv")
+)
+
+
+class FakeModel:
+    """One number, which counts the steps."""
+
+    def __init__(self):
+        self.number = tf.Variable(0.0)
+        self.trainable_variables = self.variables = [types.SimpleNamespace(path="model/number", value=self.number)]
+
+
+class FakeSteps:
+    """Each step counts the model up; the loss is 1 / step, unless `losses` says otherwise."""
+
+    def __init__(self, model, losses=None, at=None):
+        self.model, self.losses, self.at, self.trained, self.evaluated = model, losses or {}, at or {}, [], []
+
+    def train(self, name, batch, rate, step):
+        self.trained.append((name, rate, step))
+        self.model.number.assign_add(1.0)
+        self.at.get(step, lambda: None)()
+        loss, norm = self.losses.get(step, (1 / step, 0.5))
+        return StepResult(*map(tf.constant, (loss, norm, 10.0, 0.3, 0.4, [[0.25, 0.75]])))
+
+    def evaluate(self, name, batch):
+        self.evaluated.append(name)
+        return EvaluationSums(*map(tf.constant, (6.0, 2.0, 3.0, 4.0, 1.0, 2.0)))
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    generate([COPY, TOPIC], folder, folder, 290, num_shards=1, report=lambda line: None)
+    return folder
+
+
+@pytest.fixture
+def make_trainer(hparams, data_dir, tmp_path):
+    def make(changes="", losses=None, at=None):
+        settings = hparams.override("train_steps=12,eval_every=5,eval_steps=0,learning_rate_schedule=constant,warmup_steps=0")
+        model = FakeModel()
+        trainer = Trainer(model, [COPY, TOPIC], settings.override(changes), data_dir, tmp_path)
+        trainer.steps = FakeSteps(model, losses, at)
+        return trainer, model
+
+    return make
+
+
+def written(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def saved(folder):
+    return sorted(int(path.stem.partition("-")[2]) for path in folder.glob("ckpt-*.index"))
+
+
+def test_a_run_trains_evaluates_and_saves_as_it_is_told(make_trainer, tmp_path, capsys):
+    trainer, model = make_trainer("problem_schedule=round_robin,keep_checkpoints=2")
+    assert trainer.train() == 12
+    assert [(name, step) for name, _, step in trainer.steps.trained] == [(("copy", "topic")[i % 2], i + 1) for i in range(12)]
+    assert model.number.numpy() == 12
+    assert saved(tmp_path) == [10, 12]
+    dev = [row for row in written(tmp_path) if row["split"] == "dev"]
+    assert [(row["step"], row["problem"]) for row in dev] == [(s, p) for s in (5, 10, 12) for p in ("copy", "topic")]
+    shown = capsys.readouterr().err
+    assert "step 12 topic dev: loss 1.5" in shown
+
+
+TRAIN_FIELDS = {
+    "loss",
+    "learning_rate",
+    "gradient_norm",
+    "target_tokens_per_second",
+    "steps_per_second",
+    "expert_load_cv",
+    "expert_importance_cv",
+}
+DEV_FIELDS = {"loss", "neg_log_perplexity", "log_perplexity", "accuracy", "accuracy_top5", "accuracy_per_sequence"}
+
+
+def test_metrics_have_their_fields(make_trainer, tmp_path):
+    make_trainer()[0].train()
+    rows = written(tmp_path)
+    for row in rows:
+        assert {"step", "problem", "split", "time"} <= row.keys()
+        assert (TRAIN_FIELDS if row["split"] == "train" else DEV_FIELDS) <= row.keys()
+    train = [row for row in rows if row["split"] == "train"]
+    assert {row["problem"] for row in train} == {"copy", "topic"}
+    assert all(row["gradient_norm"] == 0.5 and row["expert_load_cv"] == pytest.approx(0.3) for row in train)
+    assert list((tmp_path / "events").iterdir())
+
+
+def test_training_figures_are_means_since_the_last_line(make_trainer, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SUMMARY_EVERY", 4)
+    trainer, _ = make_trainer("problem_schedule=round_robin,train_steps=8")
+    trainer.train()
+    losses = {(row["step"], row["problem"]): row["loss"] for row in written(tmp_path) if row["split"] == "train"}
+    wanted = {
+        (4, "copy"): (1 + 1 / 3) / 2,
+        (4, "topic"): 3 / 8,
+        (8, "copy"): (1 / 5 + 1 / 7) / 2,
+        (8, "topic"): (1 / 6 + 1 / 8) / 2,
+    }
+    assert losses == pytest.approx(wanted)
+
+
+def test_measures_are_means():
+    measures = measures_of(EvaluationSums(6.0, 2.0, 3.0, 4.0, 1.0, 2.0))
+    wanted = {"loss": 1.5, "log_perplexity": 1.5, "neg_log_perplexity": -1.5, "accuracy": 0.5, "accuracy_top5": 0.75}
+    assert measures == wanted | {"accuracy_per_sequence": 0.5, "examples": 2.0}
+
+
+def test_evaluation_is_cut_at_eval_steps(make_trainer):
+    trainer, _ = make_trainer("batch_tokens=16")
+    trainer.measures("copy")
+    whole = len(trainer.steps.evaluated)
+    trainer.measures("copy", limit=2)
+    assert whole > 2
+    assert len(trainer.steps.evaluated) == whole + 2
+
+
+def test_a_run_goes_on_from_its_checkpoint(make_trainer, tmp_path, capsys):
+    whole, _ = make_trainer("train_steps=9")
+    whole.train(until=4)
+    again, model = make_trainer("train_steps=9")
+    assert again.train() == 9
+    assert model.number.numpy() == 9
+    assert [step for _, _, step in again.steps.trained] == [5, 6, 7, 8, 9]
+    assert "going on from step 4" in capsys.readouterr().err
+    schedule = again._schedule()
+    assert [name for name, _, _ in whole.steps.trained + again.steps.trained] == [schedule.at(step) for step in range(9)]
+
+
+def test_a_run_that_goes_on_does_not_read_its_first_batches_again(make_trainer, monkeypatch):
+    seeds = []
+    real = module.training_batches
+    monkeypatch.setattr(module, "training_batches", lambda *args: seeds.append(args[-1]) or real(*args))
+    make_trainer("train_steps=2")[0].train()
+    make_trainer("train_steps=4")[0].train()
+    assert len(seeds) == len(set(seeds)) == 4
+
+
+def test_a_finished_run_is_not_trained_further(make_trainer, tmp_path):
+    make_trainer("train_steps=3")[0].train()
+    again, _ = make_trainer("train_steps=3")
+    assert again.train() == 3
+    assert not again.steps.trained
+    assert saved(tmp_path) == [3]
+
+
+def test_request_stop_saves_and_ends(make_trainer, tmp_path, capsys):
+    trainer, model = make_trainer(at={3: lambda: trainer.request_stop()})
+    assert trainer.train() == 3
+    assert saved(tmp_path) == [3]
+    assert not trainer.steps.evaluated
+    assert "stopped at step 3; the checkpoint is written" in capsys.readouterr().err
+    assert {row["step"] for row in written(tmp_path)} == {3}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends_and_the_old_handlers_come_back(number, make_trainer, tmp_path):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    trainer, _ = make_trainer(at={7: lambda: os.kill(os.getpid(), number)})
+    assert trainer.train() == 7
+    assert saved(tmp_path) == [5, 7]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_time_is_limited(make_trainer, tmp_path, monkeypatch):
+    clock = types.SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
+    monkeypatch.setattr(module, "time", clock)
+    trainer, _ = make_trainer(at={step: lambda: setattr(clock, "now", clock.now + 10) for step in range(1, 13)})
+    assert trainer.train(seconds=35) == 4
+    assert saved(tmp_path) == [4]
+    assert trainer.steps.evaluated
+
+
+BAD = [(float("nan"), 0.5), (float("inf"), 0.5), (1.0, float("nan"))]
+
+
+@pytest.mark.parametrize("figures", BAD, ids=str)
+def test_a_loss_or_gradient_that_is_no_number_ends_the_run_and_harms_no_checkpoint(figures, make_trainer, tmp_path):
+    trainer, _ = make_trainer("problem_schedule=round_robin", losses={8: figures})
+    with pytest.raises(
+        NotFinite, match="loss or gradient of topic is not finite at step 8; the checkpoint of step 5 is untouched"
+    ):
+        trainer.train()
+    assert saved(tmp_path) == [5]
+    again, model = make_trainer()
+    assert again.train(until=5) == 5
+    assert model.number.numpy() == 5
+
+
+def test_before_the_first_checkpoint_none_is_promised(make_trainer, tmp_path):
+    trainer, _ = make_trainer("problem_schedule=round_robin", losses={2: (float("nan"), 1.0)})
+    with pytest.raises(NotFinite, match="loss or gradient of topic is not finite at step 2; there is no checkpoint yet"):
+        trainer.train()
+    assert saved(tmp_path) == []
+
+
+def test_checkpoints_may_come_more_often_than_evaluations(make_trainer, tmp_path):
+    trainer, _ = make_trainer("save_every=2,eval_every=100,train_steps=7,keep_checkpoints=9")
+    trainer.train()
+    assert saved(tmp_path) == [2, 4, 6, 7]
+    assert len({row["step"] for row in written(tmp_path) if row["split"] == "dev"}) == 1
