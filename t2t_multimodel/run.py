@@ -55,8 +55,8 @@ class RunConfig:
             return cls(**values)
         except FileNotFoundError:
             raise DataError(f"{output_dir} is no output_dir of mm-trainer: there is no {path}") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path} is damaged or of another version: {error}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} is damaged or of another version: {type(error).__name__}: {error}") from None
 
     def differences(self, other: RunConfig) -> list[str]:
         """What keeps a run of `other` from going on in this one's directory: "name: ours, theirs" each.
@@ -65,14 +65,16 @@ class RunConfig:
         """
         free = {"train_steps", "eval_every", "eval_steps", "save_every", "keep_checkpoints"}
         ours, theirs = _flat(self), _flat(other)
-        changed = [name for name in ours if name not in free and ours[name] != theirs[name]]
-        return [f"{name}: {ours[name]!r}, now {theirs[name]!r}" for name in changed]
+        found = [f"{name}: {ours[name]}, now {theirs[name]}" for name in ours if name not in free and ours[name] != theirs[name]]
+        known = {spec.name: spec for spec in self.problems}
+        changed = [spec.name for spec in other.problems if known.get(spec.name, spec) != spec]
+        return found + [f"the definition of {name} changed" for name in changed]
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:
     values = {name: value for part in config.hparams.to_dict().values() for name, value in part.items()}
-    names = [spec.name for spec in config.problems]
-    return {"problems": names, "features": config.problems, "vocabulary": config.vocabulary_sha256, **values}
+    names = ",".join(spec.name for spec in config.problems)
+    return {"problems": names, "vocabulary": config.vocabulary_sha256[:12], **values}
 
 
 def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -> None:
