@@ -10,6 +10,7 @@ from t2t_multimodel.cli import common
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem import Problem
 
+INTERRUPTED = 130
 SCHEDULES = ("train_and_evaluate", "evaluate")
 
 
@@ -38,8 +39,9 @@ def _run(args: argparse.Namespace) -> int:
     common.quiet_tensorflow()
     from t2t_multimodel.experiments.launch import train_run
 
-    train_run(chosen, args.hparams_set, hparams, Path(args.data_dir), Path(args.output_dir), args.train_minutes * 60)
-    return 0
+    seconds = args.train_minutes * 60
+    steps = train_run(chosen, args.hparams_set, hparams, Path(args.data_dir), Path(args.output_dir), seconds)
+    return 0 if seconds or steps >= hparams.training.train_steps else INTERRUPTED
 
 
 def _evaluate(args: argparse.Namespace) -> int:

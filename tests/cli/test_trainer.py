@@ -1,0 +1,200 @@
+"""mm-trainer: what it hands on, and one line for each mistake."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from t2t_multimodel import run
+from t2t_multimodel.cli import common, trainer
+from t2t_multimodel.config import HParams, hparams_sets
+from t2t_multimodel.data.generation import generate
+from t2t_multimodel.data.problem import problems
+from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
+from t2t_multimodel.experiments import launch, scoring
+from t2t_multimodel.testing import fake_problem
+
+COPY = fake_problem("tiny_copy")
+OTHER = fake_problem("tiny_other")
+
+
+def tiny():
+    return HParams().override("hidden_size=8,num_heads=2,encoder_blocks=1,decoder_blocks=1,num_experts=0,vocab_size=290")
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setattr(common, "load_registries", lambda usr_dir: None)
+    with problems.temporary(tiny_copy=COPY, tiny_other=OTHER), hparams_sets.temporary(tiny_set=tiny):
+        yield
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    generate([COPY, OTHER], folder, folder, 290, num_shards=1, report=lambda line: None)
+    return folder
+
+
+@pytest.fixture
+def command(data_dir, tmp_path):
+    """Runs mm-trainer; later flags win."""
+    fixed = [f"--data_dir={data_dir}", f"--output_dir={tmp_path / 'run'}", "--problems=tiny_copy", "--hparams_set=tiny_set"]
+    return lambda *flags: trainer.main([*fixed, *flags])
+
+
+@pytest.fixture
+def started(data_dir, tmp_path):
+    """An output_dir in which a run of tiny_copy was started."""
+    vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
+    config = run.RunConfig("tiny_set", tiny(), (COPY.spec(),), vocabulary.size, vocabulary.sha256, str(data_dir))
+    run.start_run(config, tmp_path / "run", data_dir)
+    return tmp_path / "run"
+
+
+def only_error(capsys):
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err
+    (line,) = shown.err.splitlines()
+    assert line.startswith("mm-trainer: error: ")
+    return line
+
+
+MISTAKES = [
+    (["--problems=tiny_cpoy"], "unknown problem 'tiny_cpoy'; did you mean tiny_copy"),
+    (["--problems=tiny_copy,tiny_copi"], "unknown problem 'tiny_copi'; did you mean tiny_copy"),
+    (["--problems="], "--problems must be given"),
+    (["--hparams_set=tiny_sett"], "unknown hparams set 'tiny_sett'; did you mean tiny_set?"),
+    (["--hparams_set="], "--hparams_set must be given; there are: tiny_set"),
+    (["--hparams=hiden_size=3"], "unknown hyperparameter 'hiden_size'; did you mean hidden_size"),
+    (["--hparams=hidden_size=big"], "hyperparameter hidden_size takes an integer, got 'big'"),
+    (["--hparams=hidden_size"], "hyperparameters are given as name=value, got 'hidden_size'"),
+    (["--hparams=problem_schedule=random"], "hyperparameter problem_schedule is one of uniform, proportional"),
+    (["--hparams=problem_weights=parse:2"], "no problem's name contains 'parse'; there are: tiny_copy"),
+    (["--hparams=problem_schedule=temperature,temperature=0"], "temperature should be above 0"),
+    (["--data_dir="], "--data_dir must be given"),
+    (["--output_dir=", "--data_dir="], "--data_dir and --output_dir must be given"),
+    (
+        ["--data_dir=missing_dir"],
+        "there is no data_dir missing_dir; make them with: mm-datagen --problems=tiny_copy --data_dir=missing_dir",
+    ),
+    (["--hparams=vocab_size=100"], "the set has vocab_size=100; train with --hparams=vocab_size="),
+    (["--schedule=evaluate"], "is no output_dir of mm-trainer"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), MISTAKES, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_mistake_is_one_line_and_code_2_and_nothing_is_written(flags, message, command, tmp_path, capsys):
+    assert command(*flags) == 2
+    assert message in only_error(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+OTHER_CONFIGS = [
+    (["--hparams=hidden_size=16"], "hidden_size: 8, now 16"),
+    (["--problems=tiny_other"], "problems: tiny_copy, now tiny_other"),
+    (["--problems=tiny_copy,tiny_other"], "problems: tiny_copy, now tiny_copy,tiny_other"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), OTHER_CONFIGS, ids=lambda value: value if isinstance(value, str) else "")
+def test_an_output_dir_with_another_config_stays_as_it_is(flags, message, started, command, capsys):
+    before = {path.name: path.read_bytes() for path in started.iterdir()}
+    assert command(*flags) == 2
+    line = only_error(capsys)
+    assert message in line
+    assert line.endswith("choose another --output_dir")
+    assert {path.name: path.read_bytes() for path in started.iterdir()} == before
+
+
+def test_a_vocabulary_that_does_not_match_the_run_is_one_line(started, command, tmp_path, capsys):
+    config = (started / "config.json").read_bytes()
+    train_vocabulary(["something else"], [], 280, tmp_path / "vocabulary.model")
+    generate([COPY], tmp_path, tmp_path, 290, num_shards=1, report=lambda line: None)
+    assert command(f"--data_dir={tmp_path}") == 2
+    assert "vocabulary: " in only_error(capsys)
+    assert (started / "config.json").read_bytes() == config
+
+
+def test_records_that_do_not_match_their_vocabulary_are_one_line(data_dir, command, tmp_path, capsys):
+    other = shutil.copytree(data_dir, tmp_path / "data")
+    train_vocabulary(["something else"], [], 280, other / "vocabulary.model")
+    assert command(f"--data_dir={other}") == 2
+    assert "the records of tiny_copy in" in (line := only_error(capsys))
+    assert "were made with another vocabulary; run mm-datagen again" in line
+
+
+def test_evaluating_without_a_checkpoint_is_one_line(started, command, capsys):
+    assert command("--schedule=evaluate") == 2
+    assert "there is no checkpoint in" in only_error(capsys)
+    assert command("--schedule=evaluate", "--problems=tiny_other") == 2
+    assert "this run has no problem tiny_other; there are: tiny_copy" in only_error(capsys)
+
+
+WRONG_FLAGS = [
+    ("--schedule=train", "invalid choice: 'train'"),
+    ("--train_steps=many", "invalid int value: 'many'"),
+    ("--train_step=3", "did you mean --train_steps"),
+    ("now", "unexpected 'now'"),
+]
+
+
+@pytest.mark.parametrize(("flag", "message"), WRONG_FLAGS)
+def test_a_wrong_flag_is_one_line_and_code_2(flag, message, command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command(flag)
+    assert ended.value.code == 2
+    assert message in only_error(capsys)
+
+
+@pytest.fixture
+def handed_on(monkeypatch):
+    """What training and scoring are called with, instead of doing it."""
+    calls = []
+
+    def train(chosen, set_name, hparams, data_dir, output_dir, seconds):
+        calls.append(([problem.name for problem in chosen], set_name, hparams, seconds))
+        return hparams.training.train_steps
+
+    monkeypatch.setattr(launch, "train_run", train)
+    monkeypatch.setattr(scoring, "score_run", lambda *args: calls.append(args))
+    return calls
+
+
+def test_flags_reach_the_run(command, handed_on):
+    flags = ("--problems=tiny_copy-tiny_other", "--train_steps=7", "--eval_steps=3", "--train_minutes=2", "--hparams=dropout=0.3")
+    assert command(*flags) == 0
+    names, set_name, hparams, seconds = handed_on[0]
+    assert (names, set_name, seconds) == (["tiny_copy", "tiny_other"], "tiny_set", 120)
+    assert (hparams.training.train_steps, hparams.training.eval_steps, hparams.model.dropout) == (7, 3, 0.3)
+
+
+def test_flags_reach_the_evaluation(command, handed_on, data_dir, tmp_path):
+    assert command("--schedule=evaluate", "--eval_split=test", "--eval_steps=4") == 0
+    assert handed_on == [(tmp_path / "run", data_dir, ["tiny_copy"], "test", 4)]
+    assert command("--schedule=evaluate", "--problems=") == 0
+    assert handed_on[1][2:] == (None, "dev", 0)
+
+
+def test_a_run_that_was_stopped_before_its_end_is_no_success(command, monkeypatch):
+    monkeypatch.setattr(launch, "train_run", lambda *args: 5)
+    assert command("--train_steps=9") == 130
+    assert command("--train_steps=5") == 0
+    assert command("--train_steps=9", "--train_minutes=1") == 0
+
+
+def test_a_run_of_two_steps_works(command, tmp_path, capsys):
+    assert command("--train_steps=2", "--hparams=batch_tokens=32") == 0
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert {row["split"] for row in rows} == {"train", "dev"}
+    assert (tmp_path / "run" / "ckpt-2.index").exists()
+    assert "step 2 tiny_copy dev: loss" in capsys.readouterr().err
+
+
+def test_help_needs_no_tensorflow():
+    code = "import sys, t2t_multimodel.cli.trainer as t\ntry: t.main(['--help'])\nfinally: print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+    assert "--train_steps" in done.stdout
