@@ -13,6 +13,7 @@ from tqdm import tqdm
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import evaluation_batches
 from t2t_multimodel.data.problem import DataError, Problem, problems
+from t2t_multimodel.data.records import read_manifest
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.decoder import Decoder
 from t2t_multimodel.evaluation.metrics import score
@@ -80,11 +81,14 @@ def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, spl
         limit: batches of each; 0 means all.
 
     Raises:
-        DataError: no run, no checkpoint, no records, or a problem that is not in the run.
+        DataError: no run, no checkpoint, no records or ones of another vocabulary, or a problem that is not the run's.
     """
+    chosen = _chosen(RunConfig.load(output_dir), names, split)
     config, vocabulary, model, step = open_run(output_dir)
+    for problem in chosen:
+        _check_fits(problem, config, data_dir)
     scorer = Scorer(model, vocabulary, config.hparams, config.problems, data_dir)
-    for problem in _chosen(config, names, split):
+    for problem in chosen:
         start = time.monotonic()
         metrics, decoded = scorer.score(problem, split, limit)
         row = {"step": step, "problem": problem.name, "split": split, "time": round(time.monotonic() - start, 2), **metrics}
@@ -105,6 +109,18 @@ def _chosen(config: RunConfig, names: Sequence[str] | None, split: str) -> list[
     if not with_split:
         raise DataError(f"no split {split!r}; there are: {', '.join(sorted({s for problem in chosen for s in problem.splits}))}")
     return with_split
+
+
+def _check_fits(problem: Problem, config: RunConfig, data_dir: Path) -> None:
+    trained = {spec.name: spec for spec in config.problems}[problem.name]
+    if (problem.inputs, problem.targets) != (trained.inputs, trained.targets):
+        raise DataError(
+            f"{problem.name} has other features now than in the run's config.json: was {trained.inputs}, {trained.targets}"
+        )
+    if read_manifest(data_dir, problem.records_name)["vocabulary_sha256"] != config.vocabulary_sha256:
+        raise DataError(
+            f"the records of {problem.name} in {data_dir} were made with another vocabulary than the run was trained with"
+        )
 
 
 def _is_text(feature: Any) -> bool:
