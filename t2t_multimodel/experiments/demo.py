@@ -17,10 +17,11 @@ from t2t_multimodel.experiments.report_page import to_text
 from t2t_multimodel.experiments.scoring import score_run
 
 # Leaves time for making the environment (2-5 minutes), data, evaluation and report within 15 minutes on two cores.
-TRAIN_MINUTES = 8.0
+TRAIN_MINUTES = 9.5
 PROBLEMS, HPARAMS_SET = "mini8", "multimodel_mini"
 # Often enough for curves, and a few percent of the time.
-EVALUATION = "eval_every=400,eval_steps=4"
+EVALUATION = "eval_every=400,eval_steps=3"
+FULL_STEPS = 8000
 
 
 def run_demo(output_dir: Path, full: bool = False, minutes: float = TRAIN_MINUTES) -> None:
@@ -29,14 +30,14 @@ def run_demo(output_dir: Path, full: bool = False, minutes: float = TRAIN_MINUTE
     What is there already is gone on from.
 
     Args:
-        full: train to the end of the schedule instead of for `minutes`.
+        full: train FULL_STEPS steps instead of the set's, or what `minutes` allow.
 
     Raises:
         DataError: output_dir holds another run.
     """
     data_dir = output_dir / "data"
     problems = resolve(PROBLEMS)
-    hparams = get_hparams(HPARAMS_SET, EVALUATION)
+    hparams = get_hparams(HPARAMS_SET, f"{EVALUATION},train_steps={FULL_STEPS}" if full else EVALUATION)
     start = time.monotonic()
     _announce(1, f"data of {len(problems)} problems in {data_dir}")
     generate(problems, data_dir, data_dir, hparams.data.vocab_size)
