@@ -13,6 +13,9 @@ from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, dense
 
 LOWEST = -1e9
+# The mean of the largest of nine standard normal values. A normalised step in front of a 3x3 max-pooling starts shifted down by it:
+# otherwise the same large constant enters every later step, and pictures differ by a few percent of it.
+POOLED_MEAN = 1.485
 
 
 def depthwise_conv_1d(x, kernel, dilation: int = 1, causal: bool = False):
@@ -96,12 +99,13 @@ class ConvStep(keras.layers.Layer):
         strides: one per axis; other than 1 with 1x1 kernels or, equal on both axes, with two-dimensional ones.
         causal: one-dimensional: padded on the left alone.
         relu: False for the step that reads raw pixels or samples.
+        shift: what the normalisation's shift starts with.
 
     Call: x [B, L, C] or [B, H, W, C] and, optionally, padding_mask [B, L] or [B, H] (1 real, 0 padding): padded positions are
     read as 0. Returns [B, L', F] or [B, H', W', F].
     """
 
-    def __init__(self, filters, kernel_size, dilation=1, strides=None, causal=False, relu=True, **kwargs):
+    def __init__(self, filters, kernel_size, dilation=1, strides=None, causal=False, relu=True, shift=0.0, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = tuple(kernel_size)
@@ -110,7 +114,8 @@ class ConvStep(keras.layers.Layer):
         self.causal = causal
         self.relu = relu
         self.pointwise_only = set(self.kernel_size) == {1}
-        self.norm = LayerNorm(name="norm")
+        self.shift = shift
+        self.norm = LayerNorm(shift=shift, name="norm")
         if not self.pointwise_only and (len(set(self.strides)) > 1 or (len(self.strides) == 1 and self.strides != (1,))):
             raise ValueError(f"a depthwise kernel needs equal strides on two axes or none on one, got {self.strides}")
 
@@ -143,7 +148,7 @@ class ConvStep(keras.layers.Layer):
         return depthwise_conv_2d(x, kernel, self.strides[0])
 
     def get_config(self):
-        names = ("filters", "kernel_size", "dilation", "strides", "causal", "relu")
+        names = ("filters", "kernel_size", "dilation", "strides", "causal", "relu", "shift")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -210,7 +215,7 @@ class ConvRes(keras.layers.Layer):
         self.relu = relu
         kernel = (3,) * len(self.strides)
         self.step1 = ConvStep(filters, kernel, relu=relu, name="step1")
-        self.step2 = ConvStep(filters, kernel, name="step2")
+        self.step2 = ConvStep(filters, kernel, shift=-POOLED_MEAN, name="step2")
         self.shortcut = ConvStep(filters, (1,) * len(kernel), strides=strides, relu=relu, name="shortcut")
 
     def build(self, input_shape):

@@ -10,21 +10,24 @@ class LayerNorm(keras.layers.Layer):
 
     Args:
         epsilon: added to the variance.
+        shift: what `beta` starts with.
     """
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, shift: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = epsilon
+        self.shift = shift
 
     def build(self, input_shape):
         self.gamma = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="beta")
+        initializer = keras.initializers.Constant(self.shift)
+        self.beta = self.add_weight(shape=(input_shape[-1],), initializer=initializer, name="beta")
 
     def call(self, x):
         return layer_norm(x, ops.cast(self.gamma, x.dtype), ops.cast(self.beta, x.dtype), self.epsilon)
 
     def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return {**super().get_config(), "epsilon": self.epsilon, "shift": self.shift}
 
 
 def dense(x, kernel):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.convolution import ConvStep, max_pool
+from t2t_multimodel.layers.convolution import POOLED_MEAN, ConvStep, max_pool
 from t2t_multimodel.modalities.base import modalities
 
 
@@ -28,7 +28,8 @@ class CategoricalModality(keras.layers.Layer):
         self.num_classes = num_classes
         self.sizes = tuple(sizes)
         self.skip = ConvStep(hidden_size, (3, 3), strides=(2, 2), name="skip")
-        self.narrow = [ConvStep(hidden_size, (3, 3), name=f"step{i}") for i in (1, 2)]
+        shifts = {1: 0.0, 2: -POOLED_MEAN}
+        self.narrow = [ConvStep(hidden_size, (3, 3), shift=shift, name=f"step{i}") for i, shift in shifts.items()]
         self.widen = [ConvStep(size, (3, 3), name=f"step{i}") for i, size in enumerate(self.sizes, start=3)]
 
     def build(self, input_shape=None):
