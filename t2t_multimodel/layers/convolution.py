@@ -13,8 +13,8 @@ from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, dense
 
 LOWEST = -1e9
-# The mean of the largest of nine standard normal values. A normalised step in front of a 3x3 max-pooling starts shifted down by it:
-# otherwise the same large constant enters every later step, and pictures differ by a few percent of it.
+# The mean of the largest of nine standard normal values. A normalised step in front of a 3x3 max-pooling starts shifted down by
+# it: otherwise the same large constant enters every later step, and pictures differ by a few percent of it.
 POOLED_MEAN = 1.485
 
 
