@@ -34,6 +34,7 @@ def run_demo(output_dir: Path, full: bool = False, minutes: float = TRAIN_MINUTE
 
     Raises:
         DataError: output_dir holds another run.
+        KeyboardInterrupt: training was stopped by a signal; it has saved a checkpoint.
     """
     data_dir = output_dir / "data"
     problems = resolve(PROBLEMS)
@@ -42,9 +43,14 @@ def run_demo(output_dir: Path, full: bool = False, minutes: float = TRAIN_MINUTE
     _announce(1, f"data of {len(problems)} problems in {data_dir}")
     generate(problems, data_dir, data_dir, hparams.data.vocab_size)
     generated = time.monotonic()
-    _announce(2, f"training all of them jointly, {'to the end' if full else f'for {minutes:g} minutes'}")
-    train_run(problems, HPARAMS_SET, hparams, data_dir, output_dir, seconds=0.0 if full else minutes * 60)
+    seconds = 0.0 if full else minutes * 60
+    _announce(
+        2, f"training all of them jointly, {hparams.training.train_steps} steps{'' if full else f' or {minutes:g} minutes'}"
+    )
+    steps = train_run(problems, HPARAMS_SET, hparams, data_dir, output_dir, seconds=seconds)
     trained = time.monotonic()
+    if steps < hparams.training.train_steps and (full or trained - generated < seconds):
+        raise KeyboardInterrupt
     _announce(3, "decoding and scoring dev")
     score_run(output_dir, data_dir, None, "dev")
     scored = time.monotonic()

@@ -11,19 +11,31 @@ from t2t_multimodel.experiments.report_page import Table
 
 
 @pytest.fixture
-def done(monkeypatch):
+def steps_done():
+    """What the trainer says it has done, the first of one."""
+    return [demo.FULL_STEPS]
+
+
+@pytest.fixture
+def done(monkeypatch, steps_done):
     """What run_demo called, in order, with the seconds of training."""
     calls = []
     monkeypatch.setattr(
         demo, "generate", lambda problems, data_dir, *rest: calls.append(("generate", len(problems), data_dir.name))
     )
-    monkeypatch.setattr(demo, "train_run", lambda *args, seconds: calls.append(("train", args[1], seconds)))
+    monkeypatch.setattr(demo, "train_run", lambda *args, seconds: calls.append(("train", args[1], seconds)) or steps_done[0])
     monkeypatch.setattr(demo, "score_run", lambda output_dir, data_dir, names, split: calls.append(("score", names, split)))
     monkeypatch.setattr(demo, "write_report", lambda *args: calls.append(("report", args[0].name)) or Table(("a",), [("b",)]))
     return calls
 
 
 @pytest.mark.parametrize(("flags", "seconds"), [([], 60 * demo.TRAIN_MINUTES), (["--minutes=2"], 120.0), (["--full"], 0.0)])
+def test_a_run_stopped_by_a_signal_is_not_scored(done, steps_done, tmp_path):
+    steps_done[0] = 7
+    assert command.main([f"--output_dir={tmp_path / 'out'}"]) == 130
+    assert [call[0] for call in done] == ["generate", "train"]
+
+
 def test_it_generates_trains_scores_and_reports(done, flags, seconds, tmp_path, capsys):
     assert command.main([f"--output_dir={tmp_path / 'out'}", *flags]) == 0
     assert done == [("generate", 8, "data"), ("train", "multimodel_mini", seconds), ("score", None, "dev"), ("report", "out")]
