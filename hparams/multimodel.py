@@ -60,8 +60,8 @@ def mini() -> HParams:
     """D 64, 4 experts, half the blocks: mini8 in minutes on two CPU cores, as `make demo` does."""
     return tiny().override(
         "hidden_size=64,encoder_blocks=2,mixer_blocks=1,decoder_blocks=2,moe_hidden_size=64,num_experts=4,moe_k=2,"
-        "dropout=0.0,attention_dropout=0.0,label_smoothing=0.0,image_channels=16:32:32,categorical_sizes=96:128,"
+        "dropout=0.0,attention_dropout=0.0,label_smoothing=0.0,image_channels=32:64:64,categorical_sizes=96:128,"
         "vocab_size=700,batch_tokens=1536,batch_images=32,batch_seconds=40,max_length=64,max_seconds=3,"
-        "learning_rate=0.003,warmup_steps=200,train_steps=2600,eval_every=500,"
-        "problem_weights=mini_class:3 mini_caption:5 mini_speech:1.2 _en:0.8"
+        "learning_rate=0.003,warmup_steps=200,train_steps=3000,eval_every=500,"
+        "problem_weights=mini_class:1.5 mini_caption:2"
     )

@@ -29,13 +29,13 @@ def done(monkeypatch, steps_done):
     return calls
 
 
-@pytest.mark.parametrize(("flags", "seconds"), [([], 60 * demo.TRAIN_MINUTES), (["--minutes=2"], 120.0), (["--full"], 0.0)])
 def test_a_run_stopped_by_a_signal_is_not_scored(done, steps_done, tmp_path):
     steps_done[0] = 7
     assert command.main([f"--output_dir={tmp_path / 'out'}"]) == 130
     assert [call[0] for call in done] == ["generate", "train"]
 
 
+@pytest.mark.parametrize(("flags", "seconds"), [([], 60 * demo.TRAIN_MINUTES), (["--minutes=2"], 120.0), (["--full"], 0.0)])
 def test_it_generates_trains_scores_and_reports(done, flags, seconds, tmp_path, capsys):
     assert command.main([f"--output_dir={tmp_path / 'out'}", *flags]) == 0
     assert done == [("generate", 8, "data"), ("train", "multimodel_mini", seconds), ("score", None, "dev"), ("report", "out")]
