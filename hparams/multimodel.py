@@ -22,7 +22,8 @@ def paper_single() -> HParams:
 def multimodel1p8() -> HParams:
     """The set of that name in the authors' first released code (tensor2tensor, June 2017): D 1536, 120 experts, K 2.
 
-    Its learning rate of 0.05 is multiplied there by 1 / sqrt(D) and a decay to 2 / 1e4 of that over 500,000 steps.
+    Departures: the rate, 0.05 there, is divided by sqrt(D) for plain Adam, and its decay "exp500k" is a halving every 40,000
+    steps. Not trained by us.
     """
     return paper_joint().override(
         "hidden_size=1536,num_experts=120,moe_k=2,moe_hidden_size=2048,dropout=0.1,attention_dropout=0.1,"

@@ -22,7 +22,7 @@ def depthwise_conv_1d(x, kernel, dilation: int = 1, causal: bool = False):
     """Depthwise convolution over time.
 
     A dilated convolution is an undilated one over the rows of [L / dilation, dilation]: no copy of the input into batches, as
-    the usual space-to-batch makes; its gradient was 3 to 6 times faster on a CPU.
+    the usual space-to-batch makes; forward and backward together were 2.5 to 6 times faster on a CPU.
 
     Args:
         x: [B, L, C].

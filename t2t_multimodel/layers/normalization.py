@@ -44,7 +44,7 @@ def softmax(x):
 
 
 def layer_norm(x, gamma, beta, epsilon: float):
-    """LN over the last axis of x [..., D], with gamma and beta [D]; the gradient, written out, takes half the operations."""
+    """LN over the last axis of x [..., D], with gamma and beta [D]; the gradient is written out, to take fewer operations."""
     depth = x.shape[-1]
 
     @ops.custom_gradient

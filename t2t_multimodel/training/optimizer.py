@@ -1,7 +1,6 @@
 """Adam with clipping by global norm, and the learning-rate schedules.
 
-Keras's optimizers pass over parameters and slots several times and trace a few dozen operations a variable; TensorFlow's fused
-kernel does one pass and one operation. `benchmarks/optimizer.py` compares them.
+Keras's optimizers pass over parameters and slots several times; TensorFlow's fused kernel does one pass in one operation a variable.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Trainer:
     def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
         config = self.hparams.training
         schedule, batches = self._schedule(), self._batches(step)
-        saved = step
+        saved, evaluated = step, 0
         mean = _Means()
         while step < total and not self._stop and time.monotonic() < deadline:
             name = schedule.at(step)
@@ -91,6 +91,7 @@ class Trainer:
                 mean.flush(step, rate, writer)
             if step % config.eval_every == 0 and step < total:
                 self.evaluate(step, writer, progress)
+                evaluated = step
             if step % (config.save_every or config.eval_every) == 0:
                 self._checkpoints.save(step)
                 saved = step
@@ -99,7 +100,7 @@ class Trainer:
             self._checkpoints.save(step)
         if self._stop:
             progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
-        elif step:
+        elif step != evaluated:
             self.evaluate(step, writer, progress)
         return step
 
