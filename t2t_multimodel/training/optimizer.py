@@ -1,6 +1,7 @@
 """Adam with clipping by global norm, and the learning-rate schedules.
 
-Keras's optimizers pass over parameters and slots several times; TensorFlow's fused kernel does one pass in one operation a variable.
+Keras's optimizers pass over parameters and slots several times; TensorFlow's fused kernel does one pass, in one operation for
+each variable.
 """
 
 from __future__ import annotations
