@@ -23,6 +23,7 @@ class ModelConfig:
         moe_noise_floor, moe_loss_weight: least standard deviation of the gate's noise; weight of importance and load loss.
         dropout: rate at the end of a ConvBlock (section 2.1).
         dropout_on: "stream" (the paper: the block's whole output) or "branch" (what the block adds to its input).
+        block_gain: gain of a ConvBlock's last normalisation at the start.
         attention_dropout: rate on attention weights.
         embedding_dropout: rate on the embedded inputs and targets.
         output_norm: layer normalisation of what the encoder and the decoder return.
@@ -49,6 +50,7 @@ class ModelConfig:
     moe_loss_weight: float = 1e-2
     dropout: float = 0.4
     dropout_on: str = "stream"
+    block_gain: float = 0.1
     attention_dropout: float = 0.0
     embedding_dropout: float = 0.0
     output_norm: bool = False

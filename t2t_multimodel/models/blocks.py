@@ -23,7 +23,7 @@ class _Part(keras.layers.Layer):
 
     def _conv_blocks(self, count, causal):
         c = self.config
-        return [ConvBlock(causal, c.dropout, c.dropout_on, name=f"block{i}") for i in range(1, count + 1)]
+        return [ConvBlock(causal, c.dropout, c.dropout_on, c.block_gain, name=f"block{i}") for i in range(1, count + 1)]
 
     def _attention(self, name):
         return AttentionBlock(self.config.num_heads, self.config.attention_dropout, name=name)
