@@ -3,6 +3,8 @@
 Letters in shapes: B batch, T target length, S source length, D depth, N heads, P depth of a head.
 """
 
+from typing import Any, NamedTuple
+
 import keras
 from keras import ops
 
@@ -18,6 +20,25 @@ def causal_mask(length):
     """float32 [1, length, length]: 1 where position t (row) may look at position s (column), s <= t."""
     t = ops.arange(length)
     return ops.cast(t[None, :, None] >= t[None, None, :], "float32")
+
+
+class KeysValues(NamedTuple):
+    """What an attention reads: keys [B, N, P, S], as the product with queries takes them, and values [B, N, S, P]."""
+
+    keys: Any
+    values: Any
+
+
+class AttentionState(NamedTuple):
+    """What an AttentionBlock's next step needs: the convolution steps' states, keys and values of the positions so far."""
+
+    steps: tuple[Any, ...]
+    seen: KeysValues
+
+
+def attention_bias(attention_mask, dtype):
+    """What is added to the logits [B, N, T, S]: 0 where attention_mask [B or 1, T or 1, S] is 1, very little where it is 0."""
+    return LOWEST * (1.0 - ops.cast(attention_mask, dtype))[:, None]
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -48,20 +69,47 @@ class MultiHeadAttention(keras.layers.Layer):
         self.drop.build()
 
     def call(self, target, source, attention_mask, training=None):
+        return self.attend(target, self.project(source), attention_bias(attention_mask, target.dtype), training=training)
+
+    def project(self, source) -> KeysValues:
+        """Keys and values of source [B, S, D]."""
+        keys = self._split(dense(source, self.key_kernel))
+        return KeysValues(ops.transpose(keys, (0, 2, 3, 1)), self._heads(dense(source, self.value_kernel)))
+
+    def attend(self, target, read: KeysValues, bias, training=None):
+        """target [B, T, D] reads keys and values made by `project`; bias as `attention_bias` makes it. Returns [B, T, D]."""
         depth = target.shape[-1]
         q = self._heads(dense(target, self.query_kernel) * (depth // self.num_heads) ** -0.5)
-        k = self._heads(dense(source, self.key_kernel))
-        v = self._heads(dense(source, self.value_kernel))
-        logits = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
-        logits = logits + LOWEST * (1.0 - ops.cast(attention_mask, logits.dtype))[:, None]
-        weights = self.drop(softmax(logits), training=training)
-        context = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
+        weights = self.drop(softmax(ops.matmul(q, read.keys) + bias), training=training)
+        context = ops.matmul(weights, read.values)
+        if target.shape[1] != 1:
+            context = ops.transpose(context, (0, 2, 1, 3))
         return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
+
+    def initial_state(self, rows, length) -> KeysValues:
+        """Room for the keys and values of `length` positions."""
+        size = self.key_kernel.shape[0] // self.num_heads
+        shapes = (rows, self.num_heads, size, length), (rows, self.num_heads, length, size)
+        return KeysValues(*(ops.zeros(shape, dtype=self.compute_dtype) for shape in shapes))
+
+    def step(self, x, state: KeysValues, position):
+        """Causal self-attention of one position: x [B, D] at `position` (int32 scalar) -> ([B, D], state)."""
+        x = ops.expand_dims(x, 1)
+        new = self.project(x)
+        keys = ops.slice_update(state.keys, (0, 0, 0, position), new.keys)
+        state = KeysValues(keys, ops.slice_update(state.values, (0, 0, position, 0), new.values))
+        visible = ops.arange(ops.shape(keys)[3]) <= position
+        return ops.squeeze(self.attend(x, state, attention_bias(visible[None, None], x.dtype)), 1), state
+
+    def _split(self, x):
+        """[B, T, D] -> [B, T, N, P]."""
+        return ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, x.shape[-1] // self.num_heads))
 
     def _heads(self, x):
         """[B, T, D] -> [B, N, T, P]."""
-        x = ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, x.shape[-1] // self.num_heads))
-        return ops.transpose(x, (0, 2, 1, 3))
+        if x.shape[1] == 1:  # nothing to move
+            return ops.reshape(x, (-1, self.num_heads, 1, x.shape[-1] // self.num_heads))
+        return ops.transpose(self._split(x), (0, 2, 1, 3))
 
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads, "dropout": self.dropout}
@@ -104,6 +152,28 @@ class AttentionBlock(keras.layers.Layer):
             x = step(x)
         x = self.self_attention(x, x, causal_mask(length), training=training)
         return self.source_attention(x, source, source_mask[:, None, :], training=training)
+
+    def memory(self, source) -> KeysValues:
+        """What every step reads of source [B, S, D]."""
+        return self.source_attention.project(source)
+
+    def initial_state(self, rows, length) -> AttentionState:
+        """The state before the first of at most `length` positions."""
+        steps = tuple(step.initial_state(rows) for step in self.steps)
+        return AttentionState(steps, self.self_attention.initial_state(rows, length))
+
+    def step(self, x, state: AttentionState, position, memory: KeysValues, bias):
+        """One position: x [R, D], R a multiple of the memory's B (neighbours share a source) -> ([R, D], state)."""
+        depth = x.shape[-1]
+        y = x + ops.cast(timing_signal(1, depth, position), x.dtype)
+        steps = []
+        for layer, old in zip(self.steps, state.steps, strict=True):
+            y, new = layer.step(y, old, position)
+            steps.append(new)
+        y, seen = self.self_attention.step(y, state.seen, position)
+        y = ops.reshape(y, (ops.shape(memory.keys)[0], -1, depth))
+        y = self.source_attention.attend(y, memory, bias)
+        return ops.reshape(y, (-1, depth)), AttentionState(tuple(steps), seen)
 
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads, "dropout": self.dropout}

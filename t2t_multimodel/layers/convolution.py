@@ -147,6 +147,28 @@ class ConvStep(keras.layers.Layer):
             x = self._depthwise(x)
         return self.norm(dense(x, centred_kernel(ops.convert_to_tensor(self.pointwise))))
 
+    def initial_state(self, rows):
+        """What `step` needs before the first position: zeros [B, size - 1, dilation, C].
+
+        These are the last (size - 1) * dilation inputs, as in arXiv 1611.09482. The second axis is age in steps of the dilation,
+        the third the phase, position modulo dilation: all that a position reads lies in one phase.
+        """
+        size, channels = self.depthwise.shape
+        return ops.zeros((rows, size - 1, self.dilation, channels), dtype=self.compute_dtype)
+
+    def step(self, x, state, position):
+        """One position of the causal one-dimensional form: x [B, C] at `position` (int32 scalar) -> (y [B, F], state)."""
+        kernel = ops.convert_to_tensor(self.depthwise)
+        size, channels = kernel.shape
+        rows = ops.shape(x)[0]
+        x = ops.reshape(ops.relu(x) if self.relu else x, (-1, 1, 1, channels))
+        start = (0, 0, position % self.dilation, 0)
+        past = ops.slice(state, start, (rows, size - 1, 1, channels)) if self.dilation > 1 else state
+        read = ops.concatenate([past, x], axis=1)
+        state = ops.slice_update(state, start, read[:, 1:]) if self.dilation > 1 else read[:, 1:]
+        y = ops.sum(read[:, :, 0] * kernel, axis=1)
+        return self.norm(ops.matmul(y, centred_kernel(ops.convert_to_tensor(self.pointwise)))), state
+
     def _depthwise(self, x):
         kernel = ops.convert_to_tensor(self.depthwise)
         if len(self.kernel_size) == 1:
@@ -198,6 +220,18 @@ class ConvBlock(keras.layers.Layer):
         if self.dropout_on == "branch":
             return x + self.drop(branch, training=training)
         return self.drop(x + branch, training=training)
+
+    def initial_state(self, rows):
+        """The steps' states."""
+        return tuple(step.initial_state(rows) for step in self.steps)
+
+    def step(self, x, state, position):
+        """One position of a causal block: x [B, D], position int32 scalar -> (y [B, D], state)."""
+        hidden1, state1 = self.steps[0].step(x, state[0], position)
+        hidden2, state2 = self.steps[1].step(hidden1, state[1], position)
+        hidden3, state3 = self.steps[2].step(x + hidden2, state[2], position)
+        branch, state4 = self.steps[3].step(hidden3, state[3], position)
+        return x + branch, (state1, state2, state3, state4)
 
     def get_config(self):
         names = ("causal", "dropout", "dropout_on", "gain")

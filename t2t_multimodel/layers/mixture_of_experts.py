@@ -211,6 +211,31 @@ class MixtureOfExperts(keras.layers.Layer):
         """[E, Q, D] -> [E, Q, D], each expert on its own queue."""
         return ops.matmul(ops.relu(ops.matmul(queues, self.w1)), self.w2)
 
+    def step(self, x, padding_mask):
+        """The outputs [N, D] for a handful of tokens x [N, D], padding_mask [N], without queues.
+
+        A few tokens fetch the weights of their own experts; where that would move more than all experts' weights, every expert
+        computes every token and the gates choose.
+        """
+        routing = self.gate(ops.cast(x, "float32"), padding_mask, training=False)
+        gates = ops.cast(routing.gates, x.dtype)
+        experts = ops.minimum(routing.experts, self.num_experts - 1)  # padding has gates of 0
+        few = ops.shape(x)[0] * self.k <= self.num_experts
+        own, every = (lambda: self._own_experts(x, gates, experts)), (lambda: self._every_expert(x, gates, experts))
+        if isinstance(few, bool):
+            return own() if few else every()
+        return ops.cond(few, own, every)
+
+    def _own_experts(self, x, gates, experts):
+        hidden = ops.relu(ops.matmul(x[:, None, None, :], ops.take(self.w1, experts, axis=0)))
+        outputs = ops.matmul(hidden, ops.take(self.w2, experts, axis=0))[:, :, 0]
+        return ops.sum(outputs * gates[:, :, None], axis=1)
+
+    def _every_expert(self, x, gates, experts):
+        weights = ops.sum(ops.one_hot(experts, self.num_experts, dtype=x.dtype) * gates[:, :, None], axis=1)
+        outputs = self._experts(ops.repeat(x[None], self.num_experts, axis=0))
+        return ops.sum(outputs * ops.transpose(weights)[:, :, None], axis=0)
+
     def get_config(self):
         names = ("num_experts", "hidden_size", "k", "noise_floor", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -17,7 +17,8 @@ class LanguageModality(keras.layers.Layer):
         scale: multiplies embeddings by sqrt(D).
         tied: the output map is the embedding table.
 
-    `bottom(ids [B, L])` -> Embedded (id 0 is padding and embeds to zero); `top(states [B, T, D])` -> logits float32 [B, T, V].
+    `bottom(ids [B, L])` -> Embedded (id 0 is padding and embeds to zero); `top(states [B, T, D] or [R, D])` -> logits
+    float32 [B, T, V] or [R, V].
     """
 
     def __init__(self, hidden_size, vocab_size, scale=True, tied=False, **kwargs):
@@ -41,6 +42,8 @@ class LanguageModality(keras.layers.Layer):
         return Embedded(states * self.hidden_size**0.5 if self.scale else states, mask)
 
     def top(self, states, embedded=None, training=None):
+        if self.tied and len(states.shape) == 2:  # a few rows: cheaper to transpose than the table is
+            return ops.cast(ops.transpose(ops.matmul(self.table, ops.transpose(states))), "float32")
         kernel = ops.transpose(self.table) if self.tied else self.output_kernel
         return ops.cast(dense(states, kernel), "float32")
 

@@ -3,15 +3,31 @@
 Letters in shapes: B batch, S source length, T target length, D depth.
 """
 
+from typing import Any, NamedTuple
+
 import keras
 from keras import ops
 
 from t2t_multimodel.config import ModelConfig
-from t2t_multimodel.layers.attention import AttentionBlock
+from t2t_multimodel.layers.attention import AttentionBlock, AttentionState
 from t2t_multimodel.layers.convolution import ConvBlock
 from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts
 from t2t_multimodel.layers.normalization import LayerNorm
 from t2t_multimodel.layers.position import timing_signal
+
+
+class MixerState(NamedTuple):
+    """What the mixer's next step needs."""
+
+    attention: AttentionState
+    blocks: tuple[Any, ...]
+
+
+class DecoderState(NamedTuple):
+    """What the decoder's next step needs."""
+
+    blocks: tuple[Any, ...]
+    attentions: tuple[AttentionState, ...]
 
 
 class _Part(keras.layers.Layer):
@@ -53,6 +69,10 @@ class ExpertsBlock(_Part):
     def call(self, x, padding_mask, training=None):
         y, routing = self.moe(x, padding_mask, training=training)
         return self.norm(x + y), routing
+
+    def step(self, x, padding_mask):
+        """One position: x [R, D], padding_mask [R] -> [R, D]."""
+        return self.norm(x + self.moe.step(x, padding_mask))
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -99,6 +119,24 @@ class Mixer(_Part):
             x = block(x, training=training)
         return x
 
+    def memory(self, source):
+        """What every step reads of source [B, S, D]."""
+        return self.attention.memory(source)
+
+    def initial_state(self, rows, length) -> MixerState:
+        """The state before the first of at most `length` positions."""
+        blocks = tuple(block.initial_state(rows) for block in self.blocks)
+        return MixerState(self.attention.initial_state(rows, length), blocks)
+
+    def step(self, x, state: MixerState, position, memory, bias):
+        """One position: x [R, D] -> ([R, D], state)."""
+        y, attention = self.attention.step(x, state.attention, position, memory, bias)
+        x, blocks = x + y, []
+        for block, old in zip(self.blocks, state.blocks, strict=True):
+            x, new = block.step(x, old, position)
+            blocks.append(new)
+        return x, MixerState(attention, tuple(blocks))
+
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class Decoder(_Part):
@@ -123,3 +161,25 @@ class Decoder(_Part):
             if self.experts and i == len(self.blocks) // 2:
                 x, routing = self.experts(x, padding_mask, training=training)
         return self.norm(x) if self.norm else x, routing
+
+    def memory(self, source):
+        """What every step reads of source [B, S, D]."""
+        return tuple(attention.memory(source) for attention in self.attentions)
+
+    def initial_state(self, rows, length) -> DecoderState:
+        """The state before the first of at most `length` positions."""
+        blocks = tuple(block.initial_state(rows) for block in self.blocks)
+        return DecoderState(blocks, tuple(attention.initial_state(rows, length) for attention in self.attentions))
+
+    def step(self, x, padding_mask, state: DecoderState, position, memory, bias):
+        """One position: x [R, D], padding_mask [R] -> ([R, D], state)."""
+        blocks, attentions = [], []
+        for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True)):
+            x, new = block.step(x, state.blocks[i], position)
+            blocks.append(new)
+            y, new = attention.step(x, state.attentions[i], position, memory[i], bias)
+            attentions.append(new)
+            x = x + y
+            if self.experts and i + 1 == len(self.blocks) // 2:
+                x = self.experts.step(x, padding_mask)
+        return self.norm(x) if self.norm else x, DecoderState(tuple(blocks), tuple(attentions))

@@ -9,10 +9,11 @@ from keras import ops
 
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.layers.attention import KeysValues, attention_bias
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
-from t2t_multimodel.models.blocks import Decoder, Encoder, Mixer
+from t2t_multimodel.models.blocks import Decoder, DecoderState, Encoder, Mixer, MixerState
 
 EOS = 1  # Ends a sequence; id 0 is padding.
 
@@ -24,6 +25,21 @@ class Encoded(NamedTuple):
     mask: Any
     shape: tuple[Any, Any] | None
     routing: Routing | None
+
+
+class Memory(NamedTuple):
+    """What every decoding step reads of an encoded input: keys and values of each attention, and the bias that hides padding."""
+
+    mixer: KeysValues
+    decoder: tuple[KeysValues, ...]
+    bias: Any
+
+
+class DecodingState(NamedTuple):
+    """What the next decoding step needs; the leading axis of every tensor is the row."""
+
+    mixer: MixerState
+    decoder: DecoderState
 
 
 class LossTerms(NamedTuple):
@@ -150,6 +166,36 @@ class MultiModel(keras.Model):
         mixed = self.mixer(shifted, encoded.states, encoded.mask, training=training)
         states, routing = self.decoder(mixed, real, encoded.states, encoded.mask, training=training)
         return net.top(states, training=training), routing
+
+    def memory(self, encoded: Encoded) -> Memory:
+        """What `step` reads of B encoded inputs."""
+        bias = attention_bias(encoded.mask[:, None, :], encoded.states.dtype)
+        return Memory(self.mixer.memory(encoded.states), self.decoder.memory(encoded.states), bias)
+
+    def initial_state(self, rows, length) -> DecodingState:
+        """The state of `rows` outputs before the first of at most `length` tokens."""
+        return DecodingState(self.mixer.initial_state(rows, length), self.decoder.initial_state(rows, length))
+
+    def step(self, tokens, position, state: DecodingState, memory: Memory, problem=None, space=None):
+        """One position of `decode`.
+
+        Args:
+            tokens: int32 [R], the ids before this position; at position 0 they are not read. R is a multiple of the memory's B:
+                R / B neighbouring rows share an input.
+            position: int32 scalar.
+            state, memory: from `initial_state` or the step before; from `memory`.
+            problem, space: as in `decode`.
+
+        Returns:
+            Logits float32 [R, V] and the next state.
+        """
+        net = self._net(self._spec(problem).targets)
+        first = position == 0
+        x = ops.where(first, self._command(problem, space), net.bottom(tokens[:, None]).states[:, 0])
+        real = ops.cast(ops.logical_or(first, tokens > EOS), "float32")
+        x, mixer = self.mixer.step(x, state.mixer, position, memory.mixer, memory.bias)
+        x, decoder = self.decoder.step(x, real, state.decoder, position, memory.decoder, memory.bias)
+        return net.top(x), DecodingState(mixer, decoder)
 
     def _command(self, problem, space):
         if space is None:

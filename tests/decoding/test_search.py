@@ -1,11 +1,12 @@
-"""Greedy search against a plain loop over the model, and its invariances."""
+"""The search against a plain loop over the whole model, and its invariances."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from t2t_multimodel.config import ModelConfig
-from t2t_multimodel.decoding.greedy import GreedySearch
+from t2t_multimodel.decoding.search import Search
+from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.models.multimodel import MultiModel
 
@@ -32,8 +33,6 @@ SPECS = [
 ]
 EOS = 1
 
-# Keras takes an argument called mask for its own, which layers here pass on themselves.
-
 
 @pytest.fixture(scope="module")
 def model():
@@ -46,7 +45,12 @@ def model():
 
 @pytest.fixture(scope="module")
 def search(model):
-    return GreedySearch(model)
+    return Search(model)
+
+
+def decode(search, *arguments):
+    """The ids [B, T] of the best outputs."""
+    return search.decode(*arguments).ids[:, 0]
 
 
 def sentences(*lengths):
@@ -71,37 +75,67 @@ def naive(model, problem, batch, max_length):
     return ids
 
 
+def scores(model, batch, ids):
+    """The log-probabilities of whole outputs, by the model as it is trained; padding is never offered."""
+    logits = tf.where(tf.range(50) == 0, -1e9, model({**batch, "targets": tf.constant(ids)}, problem="ende"))
+    each = tf.gather(tf.nn.log_softmax(logits), ids, batch_dims=2).numpy()
+    return (each * (ids > 0)).sum(axis=1)
+
+
 def test_greedy_equals_a_plain_loop_over_the_model(model, search):
     batch = sentences(7, 3, 5)
     found = search.decode("ende", batch, 8)
-    assert found.dtype == np.int32
-    np.testing.assert_array_equal(found, naive(model, "ende", batch, 8))
+    assert found.ids.dtype == np.int32
+    np.testing.assert_array_equal(found.ids[:, 0], naive(model, "ende", batch, 8))
+    np.testing.assert_allclose(found.scores[:, 0], scores(model, batch, found.ids[:, 0]), atol=1e-4)
+
+
+def test_xla_finds_the_same(model, search):
+    batch = sentences(7, 3)
+    for strategy in (Greedy(), Beam(3)):
+        expected = search.decode("ende", batch, 6, strategy)
+        found = Search(model, compiled=True).decode("ende", batch, 6, strategy)
+        np.testing.assert_array_equal(found.ids, expected.ids)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+
+def test_beam_scores_are_the_models_and_the_best_is_no_worse_than_greedys(model, search):
+    batch = sentences(7, 3, 5)
+    found = search.decode("ende", batch, 8, Beam(4, alpha=0.0, n_best=3))
+    for place in range(3):
+        np.testing.assert_allclose(found.scores[:, place], scores(model, batch, found.ids[:, place]), atol=1e-4)
+    greedy = search.decode("ende", batch, 8)
+    assert (found.scores[:, 0] >= greedy.scores[:, 0] - 1e-4).all()
+    assert (np.diff(found.scores, axis=1) <= 0).all()
+
+
+@pytest.mark.parametrize("strategy", [Greedy(), Beam(3, n_best=2), Sampling(top_k=1)])
+def test_a_batch_equals_its_rows_one_by_one(search, strategy):
+    limits = np.array([9, 2, 6], np.int32)
+    lengths = (9, 4, 6)
+    together = search.decode("ende", sentences(*lengths), limits, strategy)
+    for row, length in enumerate(lengths):
+        alone = {"inputs": sentences(*lengths)["inputs"][row : row + 1, :length]}
+        expected = search.decode("ende", alone, limits[row : row + 1], strategy)
+        size = expected.ids.shape[2]
+        np.testing.assert_array_equal(together.ids[row, :, :size], expected.ids[0])
+        assert not together.ids[row, :, size:].any()
+        np.testing.assert_allclose(together.scores[row], expected.scores[0], atol=1e-4)
 
 
 def test_sound_and_images_are_decoded(search):
     noise = np.random.default_rng(0).normal
     sound = {"inputs": noise(size=(2, 12, 4)).astype("float32"), "inputs_length": np.array([12, 7], np.int32)}
-    together = search.decode("speech", sound, 4)
-    alone = search.decode("speech", {"inputs": sound["inputs"][1:, :7], "inputs_length": sound["inputs_length"][1:]}, 4)
-    np.testing.assert_array_equal(together[1], alone[0])
-    assert search.decode("caption", {"inputs": noise(size=(3, 16, 24, 3))}, 4).shape == (3, 4)
+    together = decode(search, "speech", sound, 4)
+    alone = decode(search, "speech", {"inputs": sound["inputs"][1:, :7], "inputs_length": sound["inputs_length"][1:]}, 4)
+    np.testing.assert_array_equal(together[1], np.pad(alone[0], (0, together.shape[1] - alone.shape[1])))
+    assert decode(search, "caption", {"inputs": noise(size=(3, 16, 24, 3))}, 4).shape == (3, 4)
 
 
 def test_images_are_classified(model, search):
     pictures = {"inputs": np.random.default_rng(0).normal(size=(2, 16, 24, 3)).astype("float32")}
     expected = tf.function(lambda batch: model(batch, problem="picture"))(pictures)
     np.testing.assert_allclose(search.classify("picture", pictures), expected, atol=1e-5)
-
-
-def test_a_batch_equals_its_rows_one_by_one(search):
-    limits = np.array([9, 2, 6], np.int32)
-    lengths = (9, 4, 6)
-    together = search.decode("ende", sentences(*lengths), limits)
-    for row, length in enumerate(lengths):
-        alone = {"inputs": sentences(*lengths)["inputs"][row : row + 1, :length]}
-        expected = search.decode("ende", alone, limits[row : row + 1])[0]
-        np.testing.assert_array_equal(together[row, : len(expected)], expected)
-        assert not together[row, len(expected) :].any()
 
 
 class Replay:
@@ -119,26 +153,31 @@ class Replay:
     def space_index(self, problem):
         return 0
 
-    def decode(self, encoded, targets, problem, training, space):
+    def memory(self, encoded):
+        return ()
+
+    def initial_state(self, rows, length):
+        return ()
+
+    def step(self, tokens, position, state, memory, problem, space):
         self.steps.assign_add(1)
-        logits = tf.one_hot(self.rows[:, : tf.shape(targets)[1]], 9)
-        return logits + 9.0 * tf.one_hot(0, 9)
+        return tf.one_hot(self.rows[:, position], 9) + 9.0 * tf.one_hot(0, 9), state
 
 
 def test_it_stops_when_every_row_has_ended_and_never_says_padding():
     model = Replay([5, 6, 1, 7, 7, 7], [4, 1, 8, 8, 8, 8])
-    found = GreedySearch(model).decode("ende", sentences(2, 2), 6)
+    found = decode(Search(model), "ende", sentences(2, 2), 6)
     np.testing.assert_array_equal(found, [[5, 6, 1], [4, 1, 0]])
     assert model.steps.numpy() == 3
 
 
 def test_it_stops_at_the_greatest_length():
-    found = GreedySearch(Replay([5, 5, 5, 5], [6, 6, 6, 6])).decode("ende", sentences(2, 2), np.array([3, 1]))
+    found = decode(Search(Replay([5, 5, 5, 5], [6, 6, 6, 6])), "ende", sentences(2, 2), np.array([3, 1]))
     np.testing.assert_array_equal(found, [[5, 5, 5], [6, 0, 0]])
 
 
 def test_problems_of_one_input_modality_share_functions():
-    search = GreedySearch(Replay([5, 6, 7]))
+    search = Search(Replay([5, 6, 7]))
     for problem in ("ende", "frde", "ende"):
         for length in (3, 5, 8):
             search.decode(problem, sentences(length), 2)

@@ -1,0 +1,155 @@
+"""Decoding token by token: the input is encoded once, each step computes one position, a strategy chooses.
+
+Letters in shapes: B sentences, S source length, T target length, D depth, n outputs a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.data.vocabulary import PAD_ID
+from t2t_multimodel.decoding.strategies import IMPOSSIBLE, Greedy, Hypotheses, Strategy
+from t2t_multimodel.features import Audio, Feature, Image, Text
+
+
+class Source(NamedTuple):
+    """What a decoder reads of an encoded input: states [B, S, D] and mask [B, S]."""
+
+    states: Any
+    mask: Any
+
+
+class Search:
+    """Decodes batches with a model.
+
+    The loop over tokens runs inside one `tf.function`: one serves all target spaces, batch sizes and lengths of a strategy, and
+    one encoding function all problems of an input modality.
+
+    Args:
+        model: a MultiModel, or anything with its `specs`, `config`, `mel_bins`, `space_index`, `encode`, `memory`,
+            `initial_state`, `step` and `classify`.
+        compiled: the loop runs under XLA, which fuses a step's many small operations; each new combination of batch size, source
+            length and limit is then compiled anew, for seconds.
+    """
+
+    def __init__(self, model: Any, compiled: bool = False) -> None:
+        self.model = model
+        self._compiled = compiled
+        self._functions: dict[Hashable, Callable[..., Any]] = {}
+
+    def decode(
+        self, problem: str, batch: Mapping[str, Any], max_length: int | np.ndarray, strategy: Strategy | None = None
+    ) -> Hypotheses:
+        """The outputs, as arrays: ids int32 [B, n, T], T being the longest's length, and scores float32 [B, n].
+
+        Args:
+            problem: its name.
+            batch: "inputs" and, for sound, "inputs_length", as the model takes them.
+            max_length: most tokens of an output, EOS included; one number, or int32 [B].
+            strategy: Greedy() if None.
+        """
+        strategy = strategy or Greedy()
+        source = self._encode(problem, batch)
+        generate = self._function(("generate", strategy), lambda: self._trace_generate(problem, source, strategy))
+        limits = np.broadcast_to(np.asarray(max_length, np.int32), len(batch["inputs"]))
+        room = tf.zeros([max(int(limits.max(initial=0)), 1)])
+        space = tf.constant(self.model.space_index(problem))
+        ids, scores = (found.numpy() for found in generate(source.states, source.mask, tf.constant(limits), room, space))
+        return Hypotheses(ids[:, :, : (ids != PAD_ID).any((0, 1)).sum()], scores)
+
+    def classify(self, problem: str, batch: Mapping[str, Any]) -> np.ndarray:
+        """The logits float32 [B, classes] of a problem whose targets are labels."""
+        classify = self._function(("classify", problem), lambda: self._trace_classify(problem))
+        return classify(*self._arguments(self.model.specs[problem].inputs, batch)).numpy()
+
+    def _encode(self, problem: str, batch: Mapping[str, Any]) -> Source:
+        feature = self.model.specs[problem].inputs
+        key = ("encode", feature.kind, getattr(feature, "channels", None))
+        return self._function(key, lambda: self._trace_encode(problem))(*self._arguments(feature, batch))
+
+    def _function(self, key: Hashable, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        if key not in self._functions:
+            self._functions[key] = make()
+        return self._functions[key]
+
+    def _arguments(self, feature: Feature, batch: Mapping[str, Any]) -> list[tf.Tensor]:
+        names = ("inputs", "inputs_length") if isinstance(feature, Audio) else ("inputs",)
+        return [tf.cast(batch[name], spec.dtype) for name, spec in zip(names, self._signature(feature), strict=True)]
+
+    def _signature(self, feature: Feature) -> list[tf.TensorSpec]:
+        """What `encode` is called with, of any batch size and length."""
+        if isinstance(feature, Text):
+            return [tf.TensorSpec([None, None], tf.int32)]
+        if isinstance(feature, Image):
+            return [tf.TensorSpec([None, None, None, feature.channels], tf.float32)]
+        bins = [self.model.mel_bins] if self.model.config.audio_input == "spectrogram" else []
+        return [tf.TensorSpec([None, None, *bins], tf.float32), tf.TensorSpec([None], tf.int32)]
+
+    def _trace_encode(self, problem: str) -> Callable[..., Source]:
+        def encode(inputs: tf.Tensor, length: tf.Tensor | None = None) -> Source:
+            encoded = self.model.encode(inputs, length, problem, training=False)
+            return Source(encoded.states, encoded.mask)
+
+        return tf.function(encode, input_signature=self._signature(self.model.specs[problem].inputs), autograph=False)
+
+    def _trace_classify(self, problem: str) -> Callable[..., tf.Tensor]:
+        def classify(inputs: tf.Tensor, length: tf.Tensor | None = None) -> tf.Tensor:
+            encoded = self.model.encode(inputs, length, problem, training=False)
+            return self.model.classify(encoded, problem, training=False)
+
+        return tf.function(classify, input_signature=self._signature(self.model.specs[problem].inputs), autograph=False)
+
+    def _trace_generate(self, problem: str, source: Source, strategy: Strategy) -> Callable[..., Hypotheses]:
+        """The whole loop, for sources of the depth and type of `source`; `room` [T] says by its length how long outputs get."""
+
+        def generate(states: tf.Tensor, mask: tf.Tensor, limits: tf.Tensor, room: tf.Tensor, space: tf.Tensor) -> Hypotheses:
+            return generate_tokens(self.model, problem, Source(states, mask), limits, tf.shape(room)[0], space, strategy)
+
+        signature = [
+            tf.TensorSpec([None, None, source.states.shape[-1]], source.states.dtype),
+            tf.TensorSpec([None, None], source.mask.dtype),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None], tf.float32),
+            tf.TensorSpec([], tf.int32),
+        ]
+        return tf.function(generate, input_signature=signature, autograph=False, jit_compile=self._compiled)
+
+
+def generate_tokens(
+    model: Any, problem: str, source: Source, limits: Any, length: Any, space: Any, strategy: Strategy
+) -> Hypotheses:
+    """The loop: a step of the model, then the strategy's choice, until every sentence is done.
+
+    Args:
+        model: see Search.
+        problem: any of those that decode as this one does, but for the command token.
+        source: of B sentences.
+        limits: int32 [B], most tokens of each output.
+        length: int32 scalar, the largest of them.
+        space: int32 scalar, place of the target space.
+        strategy: chooses tokens; padding is never offered.
+    """
+    sentences = tf.shape(limits)[0]
+    memory = model.memory(source)
+
+    def body(position: Any, state: Any, found: Any) -> tuple[Any, Any, Any]:
+        logits, state = model.step(tf.reshape(found.last, [-1]), position, state, memory, problem, space)
+        never = IMPOSSIBLE * tf.one_hot(PAD_ID, logits.shape[-1])
+        log_probs = tf.reshape(tf.nn.log_softmax(logits + never), (-1, strategy.width, logits.shape[-1]))
+        found, parents = strategy.advance(found, log_probs, position, limits)
+        return position + 1, state if parents is None else _reorder(state, parents, strategy.width), found
+
+    start = (tf.constant(0), model.initial_state(sentences * strategy.width, length), strategy.start(sentences, length, limits))
+    shapes = tf.nest.map_structure(lambda value: value.shape, start)
+    _, _, found = tf.while_loop(lambda position, state, found: ~tf.reduce_all(found.done), body, start, shape_invariants=shapes)
+    return strategy.result(found, limits)
+
+
+def _reorder(state: Any, parents: Any, width: int) -> Any:
+    """The rows of every tensor in `state` replaced by those they go on from; parents int32 [B, W] counts within a sentence."""
+    rows = tf.reshape(parents + width * tf.range(tf.shape(parents)[0])[:, None], [-1])
+    return tf.nest.map_structure(lambda values: tf.gather(values, rows), state)

@@ -1,0 +1,199 @@
+"""Which token comes next: greedy choice, sampling, beam search. Each is told log-probabilities and keeps its own sequences.
+
+Letters in shapes: B sentences, W rows a sentence, V vocabulary, T most tokens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from t2t_multimodel.data.vocabulary import EOS_ID
+
+IMPOSSIBLE = -1e9
+
+
+class Hypotheses(NamedTuple):
+    """Outputs, the best first: ids int32 [B, n, T], ended by EOS unless cut and padded with 0; scores float32 [B, n]."""
+
+    ids: Any
+    scores: Any
+
+
+class Sequences(NamedTuple):
+    """One output a sentence: ids [B, T], its newest token last [B, 1], sum of log-probabilities [B], done bool [B]."""
+
+    ids: Any
+    last: Any
+    scores: Any
+    done: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Greedy:
+    """The likeliest token each time. The score is the output's log-probability."""
+
+    @property
+    def width(self) -> int:
+        """Rows W a sentence."""
+        return 1
+
+    def start(self, sentences: Any, length: Any, limits: Any) -> Sequences:
+        """Before the first of at most `length` tokens; limits int32 [B] is the most tokens of each output, EOS included."""
+        ids = tf.zeros(tf.stack([sentences, length]), tf.int32)
+        return Sequences(ids, ids[:, :1], tf.zeros_like(limits, tf.float32), limits < 1)
+
+    def advance(self, old: Sequences, log_probs: Any, position: Any, limits: Any) -> tuple[Sequences, Any]:
+        """Takes in log_probs float32 [B, W, V] of `position`.
+
+        Also returns the rows int32 [B, W] of each sentence that its rows go on from, or None where they stay.
+        """
+        log_probs = log_probs[:, 0]
+        tokens = tf.where(old.done, 0, self._choose(log_probs, position))
+        gained = tf.gather(log_probs, tokens, batch_dims=1)
+        scores = old.scores + tf.where(old.done, tf.zeros_like(gained), gained)
+        done = old.done | (tokens == EOS_ID) | (position + 1 >= limits)
+        return Sequences(_write(old.ids, tokens, position), tokens[:, None], scores, done), None
+
+    def result(self, sequences: Sequences, limits: Any) -> Hypotheses:
+        """What was found."""
+        return Hypotheses(sequences.ids[:, None], sequences.scores[:, None])
+
+    def _choose(self, log_probs: Any, position: Any) -> Any:
+        return tf.argmax(log_probs, axis=-1, output_type=tf.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling(Greedy):
+    """A token drawn at random. The score is the output's log-probability under the model itself (temperature 1, nothing cut).
+
+    Args:
+        temperature: divides the logits; above 0.
+        top_k: only the k likeliest tokens; 0: all.
+        top_p: only the likeliest tokens that together have this probability (arXiv 1904.09751); 1: all.
+        seed: of the draws; the same seed and batch give the same outputs.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be 0 (all) or more, got {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must lie above 0 and up to 1, got {self.top_p}")
+
+    def _choose(self, log_probs: Any, position: Any) -> Any:
+        logits = log_probs / self.temperature
+        if self.top_k:
+            kept = min(self.top_k, logits.shape[-1])
+            logits = tf.where(logits < tf.math.top_k(logits, kept)[0][:, -1:], IMPOSSIBLE, logits)
+        if self.top_p < 1:
+            ordered = tf.sort(logits, direction="DESCENDING")
+            before = tf.cumsum(tf.nn.softmax(ordered), axis=-1, exclusive=True)
+            least = tf.reduce_min(tf.where(before < self.top_p, ordered, float("inf")), axis=-1, keepdims=True)
+            logits = tf.where(logits < least, IMPOSSIBLE, logits)
+        uniform = tf.random.stateless_uniform(tf.shape(logits), tf.stack([self.seed, position]), 1e-20, 1.0)
+        return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1, output_type=tf.int32)
+
+
+class Beams(NamedTuple):
+    """Beams of B sentences: those that go on, and the best that have ended.
+
+    ids [B, W, T], last [B, W], log_probs [B, W], ended_ids [B, W, T], ended_scores [B, W] (IMPOSSIBLE: none), done bool [B].
+    """
+
+    ids: Any
+    last: Any
+    log_probs: Any
+    ended_ids: Any
+    ended_scores: Any
+    done: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Beam:
+    """Beam search with the length penalty ((5 + length) / 6) ** alpha (arXiv 1609.08144, section 7), as tensor2tensor's.
+
+    The score of an output is its log-probability over the penalty of its length, EOS included. A sentence is done when none of
+    its beams can reach the n_best outputs that have ended, or at its limit. Outputs cut there come behind those that ended.
+
+    Args:
+        size: beams a sentence.
+        alpha: 0 prefers short outputs, 1 long ones.
+        n_best: outputs returned a sentence, at most `size`.
+    """
+
+    size: int = 4
+    alpha: float = 0.6
+    n_best: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_best <= self.size:
+            raise ValueError(f"n_best must lie between 1 and the beam size {self.size}, got {self.n_best}")
+
+    @property
+    def width(self) -> int:
+        """Rows W a sentence."""
+        return self.size
+
+    def start(self, sentences: Any, length: Any, limits: Any) -> Beams:
+        """As Greedy's; only the first beam of a sentence is possible, since all are alike."""
+        ids = tf.zeros(tf.stack([sentences, self.size, length]), tf.int32)
+        impossible = tf.zeros_like(ids[:, :, 0], tf.float32) + IMPOSSIBLE
+        log_probs = tf.concat([tf.zeros_like(impossible[:, :1]), impossible[:, 1:]], axis=1)
+        return Beams(ids, ids[:, :, 0], log_probs, ids, impossible, limits < 1)
+
+    def advance(self, old: Beams, log_probs: Any, position: Any, limits: Any) -> tuple[Beams, Any]:
+        """As Greedy's. Of the 2 W likeliest continuations at least W do not end."""
+        totals, parents, tokens = _likeliest(old.log_probs[:, :, None] + log_probs, 2 * self.size)
+        ids = _write(tf.gather(old.ids, parents, batch_dims=1), tokens, position)
+        ends = tokens == EOS_ID
+        scores = tf.where(ends, totals / self._penalty(position + 1), IMPOSSIBLE)
+        ended_ids, ended_scores = tf.concat([old.ended_ids, ids], 1), tf.concat([old.ended_scores, scores], 1)
+        ended_scores, best = tf.math.top_k(ended_scores, self.size)
+        log_probs, going = tf.math.top_k(tf.where(ends, IMPOSSIBLE, totals), self.size)
+        ids, tokens, parents = (tf.gather(values, going, batch_dims=1) for values in (ids, tokens, parents))
+        hopeless = ended_scores[:, self.n_best - 1] >= log_probs[:, 0] / self._penalty(limits)
+        done = old.done | hopeless | (position + 1 >= limits)
+        new = Beams(ids, tokens, log_probs, tf.gather(ended_ids, best, batch_dims=1), ended_scores, done)
+        return Beams(*(_unless(old.done, value, kept) for value, kept in zip(new, old, strict=True))), parents
+
+    def result(self, beams: Beams, limits: Any) -> Hypotheses:
+        """What was found: outputs that ended, then those that were cut."""
+        cut_scores = beams.log_probs / self._penalty(limits)[:, None]
+        ids, scores = tf.concat([beams.ended_ids, beams.ids], 1), tf.concat([beams.ended_scores, cut_scores], 1)
+        ranks = tf.concat([beams.ended_scores, cut_scores + IMPOSSIBLE / 2], 1)
+        best = tf.math.top_k(ranks, self.n_best)[1]
+        return Hypotheses(tf.gather(ids, best, batch_dims=1), tf.gather(scores, best, batch_dims=1))
+
+    def _penalty(self, length: Any) -> Any:
+        return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** self.alpha
+
+
+Strategy = Greedy | Beam
+
+
+def _likeliest(totals: Any, count: int) -> tuple[Any, Any, Any]:
+    """The `count` largest of totals [B, W, V]: values, rows and tokens [B, count]."""
+    size, width = totals.shape[-1], totals.shape[1]
+    values, tokens = tf.math.top_k(totals, min(count, size))  # of each row: fewer values to sort than of all rows together
+    each = values.shape[-1]
+    values, index = tf.math.top_k(tf.reshape(values, (-1, width * each)), min(count, width * each))
+    return values, index // each, tf.gather(tf.reshape(tokens, (-1, width * each)), index, batch_dims=1)
+
+
+def _write(ids: Any, tokens: Any, position: Any) -> Any:
+    """ids [..., T] with tokens [...] at `position`."""
+    return tf.where(tf.range(tf.shape(ids)[-1]) == position, tokens[..., None], ids)
+
+
+def _unless(done: Any, value: Any, kept: Any) -> Any:
+    """value [B, ...], or `kept` where done [B]."""
+    return tf.where(tf.reshape(done, tf.concat([tf.shape(done), tf.ones(len(value.shape) - 1, tf.int32)], 0)), kept, value)
