@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline
 from t2t_multimodel.data.trees import restore
 from t2t_multimodel.data.vocabulary import PAD_ID, Vocabulary
-from t2t_multimodel.decoding.greedy import GreedySearch
+from t2t_multimodel.decoding.search import Search
+from t2t_multimodel.decoding.strategies import Beam, Greedy, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.registry import UnknownNameError, unknown
 
@@ -26,6 +28,21 @@ Raw = str | bytes
 Progress = Callable[[int], Any]
 
 
+class Output(NamedTuple):
+    """One output for an input: text, the name of a class, or a tree; and its score, the higher the better (see strategies)."""
+
+    text: str
+    score: float
+
+
+class Answer(NamedTuple):
+    """What an input was answered with: outputs, the best first, the best one's tokens, and its share of the batch's time."""
+
+    outputs: list[Output]
+    tokens: int
+    seconds: float
+
+
 class Decoder:
     """Decodes inputs of every problem a model has learned.
 
@@ -34,19 +51,27 @@ class Decoder:
         specs: its problems.
         vocabulary: the one it was trained with.
         hparams: of its run.
-        search: finds output ids and class logits; greedy unless given.
+        search: finds output ids and class logits.
+        strategy: how outputs are searched for; may be set anew at any time.
 
     A raw input is a sentence (str), or the bytes of an image file (JPEG, PNG) or a sound file (WAV, FLAC). Methods raise
     UnknownNameError for a problem the model does not know, and DataError for a damaged file.
     """
 
     def __init__(
-        self, model: Any, specs: Sequence[ProblemSpec], vocabulary: Vocabulary, hparams: HParams, search: Any = None
+        self,
+        model: Any,
+        specs: Sequence[ProblemSpec],
+        vocabulary: Vocabulary,
+        hparams: HParams,
+        search: Any = None,
+        strategy: Strategy | None = None,
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
+        self.strategy = strategy or Greedy()
         self._vocabulary = vocabulary
         self._hparams = hparams
-        self._search = search or GreedySearch(model)
+        self._search = search or Search(model)
 
     def spec(self, problem: str) -> ProblemSpec:
         """The problem's description."""
@@ -55,18 +80,28 @@ class Decoder:
         return self.specs[problem]
 
     def decode(self, problem: str, raws: Sequence[Raw], batch_size: int = 32, progress: Progress | None = None) -> list[str]:
-        """An output for each input, in their order: text, the name of a class, or a bracketed tree with the input's words.
+        """The best output for each input, in their order: text, the name of a class, or a bracketed tree with the input's words.
 
         A tree that is not well-formed over the input's words comes out as the model wrote it.
         """
+        return [answer.outputs[0].text for answer in self.answers(problem, raws, batch_size, progress)]
+
+    def answers(self, problem: str, raws: Sequence[Raw], batch_size: int = 32, progress: Progress | None = None) -> list[Answer]:
+        """As `decode`, with scores and times, and as many outputs each as the strategy asks for."""
         spec = self.spec(problem)
-        outputs = [""] * len(raws)
+        found: dict[int, Answer] = {}
         for rows, batch in self._batches(spec, raws, batch_size):
-            for row, output in zip(rows, self.decode_batch(problem, batch), strict=True):
-                outputs[row] = bracketed(str(raws[row]).split(), output) if _is_tree(spec) else output
+            start = time.perf_counter()
+            batch_outputs, tokens = self._batch_outputs(problem, batch)
+            seconds = (time.perf_counter() - start) / len(rows)
+            for row, outputs, count in zip(rows, batch_outputs, tokens, strict=True):
+                if _is_tree(spec):
+                    words = str(raws[row]).split()
+                    outputs = [Output(bracketed(words, output.text), output.score) for output in outputs]
+                found[row] = Answer(outputs, count, seconds)
             if progress:
                 progress(len(rows))
-        return outputs
+        return [found[row] for row in range(len(raws))]
 
     def classify(self, problem: str, raws: Sequence[Raw], top: int = 5, batch_size: int = 32) -> list[list[tuple[str, float]]]:
         """The `top` likeliest classes of each input with their probabilities, the likeliest first."""
@@ -75,18 +110,44 @@ class Decoder:
             raise ValueError(f"{problem} gives {spec.targets.kind}, no classes")
         found: list[list[tuple[str, float]]] = [[] for _ in raws]
         for rows, batch in self._batches(spec, raws, batch_size):
-            for row, probabilities in zip(rows, softmax(self._search.classify(problem, batch)), strict=True):
-                best = np.argsort(-probabilities, kind="stable")[:top]
-                found[row] = [(spec.targets.classes[i], float(probabilities[i])) for i in best]
+            for row, outputs in zip(rows, self._classes(problem, batch, top), strict=True):
+                found[row] = [(output.text, float(np.exp(output.score))) for output in outputs]
         return found
 
     def decode_batch(self, problem: str, batch: Mapping[str, Any]) -> list[str]:
-        """An output for each row of a prepared batch: text, the name of a class, or a linearised tree without words."""
+        """The best output for each row of a prepared batch: text, the name of a class, or a linearised tree without words."""
+        return [outputs[0].text for outputs in self._batch_outputs(problem, batch)[0]]
+
+    def longest_input(self, problem: str, raw: Raw) -> str:
+        """What an input longer than the model was trained on is cut to, in words; empty if it is not cut."""
+        spec = self.spec(problem)
+        kept = self._hparams.data.max_length - 1
+        if isinstance(spec.inputs, Text) and len(self._vocabulary.encode_feature(spec.inputs, str(raw))) > kept:
+            return f"its first {kept} tokens"
+        if isinstance(spec.inputs, Audio) and pipeline.seconds_of(raw, spec.inputs) > self._hparams.data.max_seconds:
+            return f"its first {self._hparams.data.max_seconds:g} seconds"
+        return ""
+
+    def _batch_outputs(self, problem: str, batch: Mapping[str, Any]) -> tuple[list[list[Output]], list[int]]:
+        """The outputs of each row of a prepared batch, and the tokens of the best."""
         spec = self.spec(problem)
         if isinstance(spec.targets, Label):
-            return [spec.targets.classes[i] for i in self._search.classify(problem, batch).argmax(axis=-1)]
-        ids = self._search.decode(problem, batch, output_limits(spec, batch, self._hparams))
-        return [self._vocabulary.decode(row) for row in ids]
+            outputs = self._classes(problem, batch, self.strategy.n_best if isinstance(self.strategy, Beam) else 1)
+            return outputs, [1] * len(outputs)
+        ids, scores = self._search.decode(problem, batch, output_limits(spec, batch, self._hparams), self.strategy)
+        outputs = [
+            [Output(self._vocabulary.decode(row), float(score)) for row, score in zip(rows, row_scores, strict=True)]
+            for rows, row_scores in zip(ids, scores, strict=True)
+        ]
+        return outputs, (ids[:, 0] != PAD_ID).sum(axis=-1).tolist()
+
+    def _classes(self, problem: str, batch: Mapping[str, Any], top: int) -> list[list[Output]]:
+        """The `top` likeliest classes of each row, scored by log-probability."""
+        targets = self.spec(problem).targets
+        assert isinstance(targets, Label)
+        log_probs = np.log(np.maximum(softmax(self._search.classify(problem, batch)), 1e-30))
+        ranked = np.argsort(-log_probs, kind="stable")[:, :top]
+        return [[Output(targets.classes[i], float(row[i])) for i in best] for row, best in zip(log_probs, ranked, strict=True)]
 
     def warm_up(self, problem: str) -> None:
         """Decodes a tiny example, so that the first one of a user does not wait for tracing."""
@@ -95,7 +156,7 @@ class Decoder:
         if isinstance(spec.targets, Label):
             self._search.classify(problem, batch)
         else:
-            self._search.decode(problem, batch, 2)
+            self._search.decode(problem, batch, 2, self.strategy)
 
     def _batches(self, spec: ProblemSpec, raws: Sequence[Raw], batch_size: int) -> Iterator[tuple[list[int], dict[str, Any]]]:
         """(places in `raws`, prepared batch), inputs of like length together, the longest first."""

@@ -13,7 +13,7 @@ from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.features import Audio, Feature, Image
 
 if TYPE_CHECKING:  # the decoder imports TensorFlow, which reading a file need not wait for
-    from t2t_multimodel.decoding.decoder import Progress, Raw
+    from t2t_multimodel.decoding.decoder import Answer, Progress, Raw
 
 FILES_AT_A_TIME = 4
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -72,29 +72,32 @@ def decode_lines(
     lines: Sequence[bytes],
     folder: Path,
     batch_size: int,
-    report: Callable[[int, DataError], None],
+    report: Callable[[int, str], None],
     progress: Progress | None = None,
-) -> list[str]:
-    """An output of one line for each of `lines`: empty for an empty one, and for a damaged one, of which `report` is told.
+) -> list[Answer | None]:
+    """An answer for each of `lines`: None for an empty one, and for a damaged one, of which `report` is told.
 
     Args:
         decoder: a Decoder.
         folder: where the lines' relative paths start.
-        report: called with the number of a damaged line, from 1, and what is wrong.
+        report: called with the number of a line, from 1, and what is wrong with it, or that it was cut.
         progress: told how many lines are done.
     """
     feature = decoder.spec(problem).inputs
-    outputs = [""] * len(lines)
+    answers: list[Answer | None] = [None] * len(lines)
     is_text = not isinstance(feature, (Image, Audio))
     step = len(lines) if is_text else FILES_AT_A_TIME * batch_size  # all of the text is sorted, few files are held at a time
     for start in range(0, len(lines), max(step, 1)):
         raws = dict(_readable(feature, lines[start : start + step], start, folder, report))
-        found = decoder.decode(problem, list(raws.values()), batch_size, progress)
-        for row, output in zip(raws, found, strict=True):
-            outputs[row] = one_line(output)
+        for row, raw in raws.items():
+            if cut := decoder.longest_input(problem, raw):
+                report(row + 1, f"too long; cut to {cut}")
+        found = decoder.answers(problem, list(raws.values()), batch_size, progress)
+        for row, answer in zip(raws, found, strict=True):
+            answers[row] = answer
         if progress:
             progress(len(lines[start : start + step]) - len(raws))
-    return outputs
+    return answers
 
 
 def one_line(output: str) -> str:
@@ -103,7 +106,7 @@ def one_line(output: str) -> str:
 
 
 def _readable(
-    feature: Feature, lines: Sequence[bytes], start: int, folder: Path, report: Callable[[int, DataError], None]
+    feature: Feature, lines: Sequence[bytes], start: int, folder: Path, report: Callable[[int, str], None]
 ) -> Iterator[tuple[int, Raw]]:
     """(place, raw input) of the lines that are neither empty nor damaged."""
     for row, line in enumerate(lines, start=start):
@@ -112,7 +115,7 @@ def _readable(
             if text:
                 yield row, read_raw(feature, text, folder)
         except DataError as error:
-            report(row + 1, error)
+            report(row + 1, str(error))
 
 
 def _existing(text: str, folder: Path) -> Path | None:

@@ -8,16 +8,21 @@ from typing import Any
 
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.decoding.files import one_line, read_raw, read_text
+from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.registry import UnknownNameError, unknown
 
 COMMANDS = {
     ":problem NAME": "decode another problem",
     ":problems": "list the problems",
+    ":beam N": "beam search with N beams; 1 is greedy",
+    ":nbest N": "show the N best outputs and their scores",
+    ":sample T": "draw tokens at random, at temperature T",
     ":help": "this list",
     ":quit": "leave; so does Ctrl-D",
 }
 TOP_CLASSES = 3
+MOST_BEAMS = 64
 
 # Gives the next line, told the prompt; raises EOFError at the end and KeyboardInterrupt for Ctrl-C.
 ReadLine = Callable[[str], "str | bytes"]
@@ -61,21 +66,27 @@ class Session:
             if text.startswith(":"):
                 return self._command(text)
             if text:
-                self._answer(self._decode(text))
+                self._decode(text)
         except (DataError, UnknownNameError) as error:
             self._say(one_line(str(error)))
         return True
 
-    def _decode(self, text: str) -> str:
+    def _decode(self, text: str) -> None:
         spec = self._decoder.spec(self._problem)
         raw = read_raw(spec.inputs, text)
+        if cut := self._decoder.longest_input(self._problem, raw):
+            self._say(f"too long; cut to {cut}")
         if isinstance(spec.targets, Label):
             classes = self._decoder.classify(self._problem, [raw], TOP_CLASSES)[0]
-            return ", ".join(f"{name} ({probability:.0%})" for name, probability in classes)
-        return one_line(self._decoder.decode(self._problem, [raw])[0])
+            self._answer(", ".join(f"{name} ({probability:.0%})" for name, probability in classes))
+            return
+        outputs = self._decoder.answers(self._problem, [raw])[0].outputs
+        for output in outputs:
+            self._answer(f"{output.score:8.3f}  " * (len(outputs) > 1) + one_line(output.text))
 
     def _command(self, text: str) -> bool:
         name, _, argument = text.partition(" ")
+        argument = argument.strip()
         if name == ":quit":
             return False
         if name == ":help":
@@ -83,13 +94,26 @@ class Session:
         elif name == ":problems":
             for spec in self._decoder.specs.values():
                 self._say(f"{'*' if spec.name == self._problem else ' '} {describe(spec)}")
-        elif name == ":problem" and argument.strip():
-            self._switch(argument.strip())
+        elif name == ":problem" and argument:
+            self._switch(argument)
         elif name == ":problem":
             self._say(f":problem takes a name; there are: {', '.join(self._decoder.specs)}")
+        elif name in (":beam", ":nbest", ":sample"):
+            self._search(name, argument)
         else:
             self._say(unknown("command", name, [command.partition(" ")[0] for command in COMMANDS]))
         return True
+
+    def _search(self, name: str, argument: str) -> None:
+        """Changes how outputs are searched for, and warms up."""
+        try:
+            strategy = _changed(self._decoder.strategy, name, argument)
+        except ValueError:
+            what = "a temperature above 0" if name == ":sample" else f"a number from 1 to {MOST_BEAMS}"
+            self._say(f"{name} takes {what}, got {argument!r}")
+            return
+        self._decoder.strategy = strategy
+        self._switch(self._problem)
 
     def _switch(self, problem: str) -> None:
         self._decoder.spec(problem)
@@ -100,6 +124,18 @@ class Session:
         self._say(f"A line is {wanted_input(self._decoder.spec(self._problem))}.")
         for command, meaning in COMMANDS.items():
             self._say(f"  {command:15}{meaning}")
+
+
+def _changed(strategy: Strategy, name: str, argument: str) -> Strategy:
+    """`strategy` after the command `name`; ValueError for an argument that will not do."""
+    if name == ":sample":
+        return Sampling(float(argument))
+    number = int(argument)
+    if not 1 <= number <= MOST_BEAMS:
+        raise ValueError(number)
+    beam = strategy if isinstance(strategy, Beam) else Beam(1)
+    size, best = (number, min(beam.n_best, number)) if name == ":beam" else (max(beam.size, number), number)
+    return Greedy() if size == 1 else Beam(size, beam.alpha, best)
 
 
 def describe(spec: ProblemSpec) -> str:

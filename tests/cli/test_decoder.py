@@ -10,6 +10,8 @@ import pytest
 from t2t_multimodel.cli import common, decoder
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.vocabulary import train_vocabulary
+from t2t_multimodel.decoding.decoder import Answer, Output
+from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling
 from t2t_multimodel.features import Image, ProblemSpec, Text
 from t2t_multimodel.run import RunConfig
 
@@ -30,8 +32,12 @@ class FakeDecoder:
     def spec(self, problem):
         return self.specs[problem]
 
-    def decode(self, problem, raws, batch_size=1, progress=None):
-        return [raw.upper() for raw in raws]
+    def longest_input(self, problem, raw):
+        return "its first letter" if raw == "long" else ""
+
+    def answers(self, problem, raws, batch_size=1, progress=None):
+        best = getattr(self.strategy, "n_best", 1)
+        return [Answer([Output(raw.upper(), -float(i)) for i in range(best)], 2, 0.25) for raw in raws]
 
     def warm_up(self, problem):
         pass
@@ -78,9 +84,9 @@ def test_damaged_lines_are_named_and_the_rest_is_decoded(run, tmp_path, capsys):
     (tmp_path / "in.txt").write_bytes(b"a\n\xff\nb\n" + b"\xff\n" * 30)
     assert run("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=out.txt") == 1
     assert (tmp_path / "out.txt").read_bytes() == b"A\n\nB\n" + b"\n" * 30
-    lines = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()[1:]
     assert lines[0] == "mm-decoder: in.txt, line 2: the line is not UTF-8 text"
-    assert lines[-1] == "mm-decoder: and 11 more damaged lines"
+    assert lines[-1] == "mm-decoder: and 11 more such lines"
     assert len(lines) == 21
 
 
@@ -99,7 +105,55 @@ def test_a_piped_line_is_answered_by_the_first_problem(run, monkeypatch, capsys)
     assert captured.err == "a fake\n:help lists the commands\n"
 
 
+def test_json_lines_hold_inputs_outputs_scores_and_times(run, tmp_path, capsys):
+    flags = ("--output_format=jsonl", "--beam_size=3", "--n_best=2")
+    assert run("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=out.txt", *flags) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out.txt").read_text().splitlines()]
+    outputs = [{"text": "A DOG", "score": 0.0}, {"text": "A DOG", "score": -1.0}]
+    assert rows[0] == {"input": "a dog", "outputs": outputs, "seconds": 0.25}
+    assert rows[1] == {"input": "", "outputs": [], "seconds": 0.0}
+    assert len(rows) == 3
+    assert capsys.readouterr().err.startswith("3 lines, 4 tokens, ")
+
+
+def test_shards_are_files_beside_each_other_that_make_up_the_whole(run, tmp_path):
+    for shard in range(2):
+        flags = ("--shards=2", f"--shard_id={shard}")
+        assert run("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=all.txt", *flags) == 0
+    parts = [tmp_path / f"all.txt-0000{shard}-of-00002" for shard in range(2)]
+    assert b"".join(part.read_bytes() for part in parts) == b"A DOG\n\nA CAT\n"
+    assert not (tmp_path / "all.txt").exists()
+
+
+def test_a_line_that_is_cut_is_told_but_is_no_failure(run, tmp_path, capsys):
+    (tmp_path / "in.txt").write_text("a\nlong\n")
+    assert run("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=out.txt") == 0
+    assert (tmp_path / "out.txt").read_text() == "A\nLONG\n"
+    assert capsys.readouterr().err.splitlines()[1:] == ["mm-decoder: in.txt, line 2: too long; cut to its first letter"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "strategy"),
+    [
+        ([], Beam(4, 0.6)),
+        (["--beam_size=1"], Greedy()),
+        (["--beam_size=8", "--alpha=1", "--n_best=2"], Beam(8, 1.0, 2)),
+        (["--sample", "--temperature=0.5", "--top_k=9", "--top_p=0.9", "--seed=3"], Sampling(0.5, 9, 0.9, 3)),
+    ],
+)
+def test_flags_name_the_search(flags, strategy):
+    assert decoder.strategy_of(decoder.build_parser().parse_args(flags)) == strategy
+
+
+IN = ["--problems=mini_ende", "--decode_from_file=in.txt"]
 MISTAKES = [
+    ([*IN, "--n_best=5"], "--n_best=5 needs at least as many beams; --beam_size is 4"),
+    ([*IN, "--n_best=2"], "--n_best above 1 needs --output_format=jsonl"),
+    ([*IN, "--n_best=2", "--sample"], "--n_best goes with beams, not with --sample"),
+    ([*IN, "--sample", "--temperature=0"], "--temperature must be above 0, got 0.0"),
+    ([*IN, "--sample", "--top_k=-1"], "--top_k must be 0 (all) or more, got -1"),
+    ([*IN, "--sample", "--top_p=1.5"], "--top_p must lie above 0 and up to 1, got 1.5"),
+    ([*IN, "--shards=2", "--shard_id=2"], "--shard_id must lie between 0 and 1, got 2"),
     (["--problems=mini_end"], "unknown problem 'mini_end'; did you mean mini_ende"),
     (["--decode_from_file=in.txt"], "--problems must say which problem the file is for; there are: mini_ende, mini_caption"),
     (["--decode_to_file=out.txt"], "--decode_to_file goes with --decode_from_file"),
@@ -128,7 +182,7 @@ def test_a_failure_in_the_middle_leaves_the_old_output(run, tmp_path, monkeypatc
     def fail(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FakeDecoder, "decode", fail)
+    monkeypatch.setattr(FakeDecoder, "answers", fail)
     assert run("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=out.txt") == 130
     assert (tmp_path / "out.txt").read_text() == "old\n"
     assert not list(tmp_path.glob(".out.txt*"))

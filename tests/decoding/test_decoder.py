@@ -10,6 +10,7 @@ from PIL import Image as Picture
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.decoding.decoder import Decoder, bracketed, output_limits, tiny_example
+from t2t_multimodel.decoding.strategies import Beam, Hypotheses
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.registry import UnknownNameError
 
@@ -42,9 +43,12 @@ class FakeSearch:
     def __init__(self):
         self.batches = []
 
-    def decode(self, problem, batch, max_length):
+    def decode(self, problem, batch, max_length, strategy):
         self.batches.append(batch["inputs"])
-        return batch["inputs"] if batch["inputs"].ndim == 2 else np.full((len(batch["inputs"]), 2), 1, np.int32)
+        size = len(batch["inputs"])
+        ids = batch["inputs"] if batch["inputs"].ndim == 2 else np.full((size, 2), 1, np.int32)
+        best = strategy.n_best if isinstance(strategy, Beam) else 1
+        return Hypotheses(np.repeat(ids[:, None], best, axis=1), -np.tile(np.arange(best), (size, 1)).astype("float32"))
 
     def classify(self, problem, batch):
         self.batches.append(batch["inputs"])
@@ -56,8 +60,9 @@ class SaysTree(FakeSearch):
         super().__init__()
         self.ids = words.encode_feature(None, tree)
 
-    def decode(self, problem, batch, max_length):
-        return np.array([self.ids] * len(batch["inputs"]), np.int32)
+    def decode(self, problem, batch, max_length, strategy):
+        size = len(batch["inputs"])
+        return Hypotheses(np.array([[self.ids]] * size, np.int32), np.zeros((size, 1), "float32"))
 
 
 def decoder(search=None, words=None):
@@ -86,6 +91,31 @@ def test_outputs_come_in_the_order_of_inputs_and_batches_hold_like_lengths():
     assert decoder(search).decode("copy", raws, batch_size=2, progress=done.append) == raws
     assert [batch.shape for batch in search.batches] == [(2, 5), (2, 3), (1, 2)]
     assert done == [2, 2, 1]
+
+
+def test_answers_hold_as_many_outputs_as_asked_for_with_scores_tokens_and_times():
+    made = decoder()
+    made.strategy = Beam(4, n_best=3)
+    short, long = made.answers("copy", ["a", "a b c"])
+    assert [(output.text, output.score) for output in short.outputs] == [("a", 0.0), ("a", -1.0), ("a", -2.0)]
+    assert (short.tokens, long.tokens) == (2, 4)
+    assert short.seconds > 0
+    names = [(output.text, output.score) for output in made.answers("picture", [png()])[0].outputs]
+    assert names == [
+        ("dog", pytest.approx(np.log(0.7))),
+        ("owl", pytest.approx(np.log(0.2))),
+        ("cat", pytest.approx(np.log(0.1))),
+    ]
+
+
+def test_an_input_that_will_be_cut_is_told():
+    made = decoder()
+    assert made.longest_input("copy", " ".join("a" * 39)) == ""
+    assert made.longest_input("copy", " ".join("a" * 40)) == "its first 39 tokens"
+    assert made.longest_input("speech", wav()) == ""
+    assert made.longest_input("picture", png()) == ""
+    tight = Decoder(None, SPECS, Words(), HPARAMS.override("max_seconds=0.2"), FakeSearch())
+    assert tight.longest_input("speech", wav()) == "its first 0.2 seconds"
 
 
 def test_nothing_in_is_nothing_out():

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image as Picture
 
 from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.decoding.decoder import Answer, Output
 from t2t_multimodel.decoding.files import decode_lines, one_line, read_lines, read_raw, read_text
 from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
 
@@ -20,18 +21,23 @@ class FakeDecoder:
     def spec(self, problem):
         return self._spec
 
-    def decode(self, problem, raws, batch_size, progress):
+    def longest_input(self, problem, raw):
+        return "its first letter" if raw == "long" else ""
+
+    def answers(self, problem, raws, batch_size, progress):
         self.calls.append(len(raws))
-        return [raw.upper() if isinstance(raw, str) else f"{len(raw)}\nbytes" for raw in raws]
+        texts = [raw.upper() if isinstance(raw, str) else f"{len(raw)} bytes" for raw in raws]
+        return [Answer([Output(text, 0.0)], 1, 0.0) for text in texts]
 
 
 def decode(decoder, lines, folder=Path(), batch_size=1, progress=None):
     damaged = []
 
     def report(number, error):
-        damaged.append((number, str(error)))
+        damaged.append((number, error))
 
-    return decode_lines(decoder, "fake", lines, folder, batch_size, report, progress), damaged
+    answers = decode_lines(decoder, "fake", lines, folder, batch_size, report, progress)
+    return [answer.outputs[0].text if answer else "" for answer in answers], damaged
 
 
 def test_empty_and_damaged_lines_have_empty_outputs():
@@ -39,6 +45,12 @@ def test_empty_and_damaged_lines_have_empty_outputs():
     outputs, damaged = decode(FakeDecoder(Text()), lines)
     assert outputs == ["A B", "", "", "", "", "\u00dc"]
     assert damaged == [(3, "the line is not UTF-8 text"), (5, "the line holds control characters; expected text")]
+
+
+def test_a_line_that_is_cut_is_told_and_answered():
+    outputs, told = decode(FakeDecoder(Text()), [b"a", b"long"])
+    assert outputs == ["A", "LONG"]
+    assert told == [(2, "too long; cut to its first letter")]
 
 
 def test_images_are_found_beside_the_file_that_names_them(tmp_path):

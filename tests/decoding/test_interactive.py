@@ -7,7 +7,9 @@ import pytest
 
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.decoding import interactive
+from t2t_multimodel.decoding.decoder import Answer, Output
 from t2t_multimodel.decoding.interactive import Session, interact
+from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.registry import UnknownNameError, unknown
 
@@ -24,16 +26,21 @@ class FakeDecoder:
     def __init__(self):
         self.specs = {spec.name: spec for spec in SPECS}
         self.warm = []
+        self.strategy = Greedy()
+
+    def longest_input(self, problem, raw):
+        return "its first letter" if raw == "long" else ""
 
     def spec(self, problem):
         if problem not in self.specs:
             raise UnknownNameError(unknown("problem", problem, list(self.specs)))
         return self.specs[problem]
 
-    def decode(self, problem, raws):
+    def answers(self, problem, raws):
         if raws == ["damaged"]:
             raise DataError("it is\ndamaged")
-        return [raw.upper() + "\n" for raw in raws]
+        best = getattr(self.strategy, "n_best", 1)
+        return [Answer([Output(raw.upper() + "\n", 0.0 - i) for i in range(best)], 1, 0.1) for raw in raws]
 
     def classify(self, problem, raws, top):
         return [[("dog", 0.9), ("cat", 0.1)] for _ in raws]
@@ -100,7 +107,7 @@ EXPLAINED = [
     ("damaged", "it is damaged"),
     (b"\xff\xfe", "the line is not UTF-8 text"),
     (b"\0\1", "the line holds control characters; expected text"),
-    (":problm x", "unknown command ':problm'; did you mean :problem or :problems?"),
+    (":problm x", "unknown command ':problm'; did you mean :problem or :problems or :beam?"),
     (":problem", ":problem takes a name; there are: mini_ende, mini_image, mini_speech"),
     (":problem german", "unknown problem 'german'; there are: mini_ende, mini_image, mini_speech"),
 ]
@@ -142,3 +149,43 @@ def test_a_pipe_gets_one_answer_a_line_and_all_else_on_stderr(monkeypatch, capsy
     assert captured.out == "A DOG\nLAST\n"
     assert captured.err.startswith("out at step 3\n")
     assert "not UTF-8" in captured.err
+
+
+def test_the_search_can_be_changed_at_the_prompt():
+    decoder, answers, messages = FakeDecoder(), [], []
+    session = Session(decoder, "mini_ende", answers.append, messages.append)
+    for line, strategy in [
+        (":beam 4", Beam(4)),
+        (":nbest 2", Beam(4, n_best=2)),
+        (":beam 6", Beam(6, n_best=2)),
+        (":nbest 8", Beam(8, n_best=8)),
+        (":beam 2", Beam(2, n_best=2)),
+        (":beam 1", Greedy()),
+        (":nbest 3", Beam(3, n_best=3)),
+        (":sample 0.5", Sampling(0.5)),
+        (":beam 2", Beam(2)),
+    ]:
+        assert session.handle(line)
+        assert decoder.strategy == strategy
+    assert len(decoder.warm) == 10
+    assert messages == []
+    session.handle(":nbest 2")
+    session.handle("a dog")
+    assert answers == ["   0.000  A DOG", "  -1.000  A DOG"]
+
+
+@pytest.mark.parametrize("line", [":beam", ":beam 0", ":beam x", ":beam 1000", ":nbest -1", ":nbest 2.5"])
+def test_a_number_that_will_not_do_is_explained(line):
+    _, answers, messages = run(line)
+    name, _, argument = line.partition(" ")
+    assert (answers, messages) == ([], [f"{name} takes a number from 1 to 64, got {argument!r}"])
+
+
+@pytest.mark.parametrize("argument", ["", "0", "-1", "warm", "nan"])
+def test_a_temperature_that_will_not_do_is_explained(argument):
+    assert run(f":sample {argument}")[2] == [f":sample takes a temperature above 0, got {argument!r}"]
+
+
+def test_an_input_that_is_too_long_is_told_and_answered():
+    _, answers, messages = run("long")
+    assert (answers, messages) == (["LONG"], ["too long; cut to its first letter"])
