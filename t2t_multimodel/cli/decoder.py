@@ -33,6 +33,7 @@ def build_parser() -> common.Parser:
         "--output_format", choices=("text", "jsonl"), default="text", help="jsonl: inputs, outputs, scores, times"
     )
     parser.add_argument("--batch_size", type=positive, default=32, metavar="N", help="inputs decoded together")
+    parser.add_argument("--well_formed_trees", action="store_true", help="parse trees are always trees over the input's words")
     parser.add_argument("--shards", type=positive, default=1, metavar="N", help="decode one of N parts of the file")
     parser.add_argument("--shard_id", type=int, default=0, metavar="I", help="which part, from 0")
     search = parser.add_argument_group("search")
@@ -120,16 +121,14 @@ def _check_target(target: Path, source: Path) -> None:
 
 
 def _interact(args: argparse.Namespace, problem: str) -> None:
-    decoder, banner = load(args.output_dir)
-    decoder.strategy = strategy_of(args)
+    decoder, banner = load(args)
     from t2t_multimodel.decoding.interactive import interact
 
     interact(decoder, problem, banner)
 
 
 def _decode_file(args: argparse.Namespace, problem: str, lines: list[bytes]) -> int:
-    decoder, _ = load(args.output_dir)
-    decoder.strategy = strategy_of(args)
+    decoder, _ = load(args)
     from tqdm import tqdm
 
     from t2t_multimodel.data.vocabulary import write_beside
@@ -185,17 +184,10 @@ def _say_what_is_damaged(damaged: Sequence[str]) -> None:
         print(f"mm-decoder: and {len(damaged) - MOST_REPORTED} more such lines", file=sys.stderr)
 
 
-def load(output_dir: str) -> tuple[Any, str]:
-    """A Decoder with the newest weights of `output_dir`, and a line that says what it is."""
+def load(args: argparse.Namespace) -> tuple[Any, str]:
+    """A Decoder with the newest weights of --output_dir that searches as the flags say, and a line that says what it is."""
     common.quiet_tensorflow()
-    import tensorflow as tf
+    from t2t_multimodel.inference import open_decoder
 
-    from t2t_multimodel.decoding.decoder import Decoder
-    from t2t_multimodel.run import open_run
-
-    # Grappler's passes took seconds before the first answer and made later ones no faster (docs/architecture.md).
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    config, vocabulary, model, step = open_run(output_dir)
-    decoder = Decoder(model, config.problems, vocabulary, config.hparams)
-    names = ", ".join(decoder.specs)
-    return decoder, f"{output_dir} at step {step:,}: {names}"
+    decoder, step = open_decoder(args.output_dir, strategy_of(args), args.well_formed_trees)
+    return decoder, f"{args.output_dir} at step {step:,}: {', '.join(decoder.specs)}"

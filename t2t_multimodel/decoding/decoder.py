@@ -14,8 +14,9 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline
 from t2t_multimodel.data.trees import restore
 from t2t_multimodel.data.vocabulary import PAD_ID, Vocabulary
+from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.search import Search
-from t2t_multimodel.decoding.strategies import Beam, Greedy, Strategy
+from t2t_multimodel.decoding.strategies import IMPOSSIBLE, Beam, Greedy, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.registry import UnknownNameError, unknown
 
@@ -53,6 +54,7 @@ class Decoder:
         hparams: of its run.
         search: finds output ids and class logits.
         strategy: how outputs are searched for; may be set anew at any time.
+        well_formed_trees: parse trees come out as trees over exactly the input's words, whatever the model would rather say.
 
     A raw input is a sentence (str), or the bytes of an image file (JPEG, PNG) or a sound file (WAV, FLAC). Methods raise
     UnknownNameError for a problem the model does not know, and DataError for a damaged file.
@@ -66,12 +68,14 @@ class Decoder:
         hparams: HParams,
         search: Any = None,
         strategy: Strategy | None = None,
+        well_formed_trees: bool = False,
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
         self.strategy = strategy or Greedy()
         self._vocabulary = vocabulary
         self._hparams = hparams
         self._search = search or Search(model)
+        self._trees = WellFormedTrees(vocabulary.symbols, vocabulary.size) if well_formed_trees else None
 
     def spec(self, problem: str) -> ProblemSpec:
         """The problem's description."""
@@ -124,8 +128,9 @@ class Decoder:
         kept = self._hparams.data.max_length - 1
         if isinstance(spec.inputs, Text) and len(self._vocabulary.encode_feature(spec.inputs, str(raw))) > kept:
             return f"its first {kept} tokens"
-        if isinstance(spec.inputs, Audio) and pipeline.seconds_of(raw, spec.inputs) > self._hparams.data.max_seconds:
-            return f"its first {self._hparams.data.max_seconds:g} seconds"
+        longest = self._hparams.data.max_seconds
+        if isinstance(spec.inputs, Audio) and isinstance(raw, bytes) and pipeline.seconds_of(raw, spec.inputs) > longest:
+            return f"its first {longest:g} seconds"
         return ""
 
     def _batch_outputs(self, problem: str, batch: Mapping[str, Any]) -> tuple[list[list[Output]], list[int]]:
@@ -134,9 +139,18 @@ class Decoder:
         if isinstance(spec.targets, Label):
             outputs = self._classes(problem, batch, self.strategy.n_best if isinstance(self.strategy, Beam) else 1)
             return outputs, [1] * len(outputs)
-        ids, scores = self._search.decode(problem, batch, output_limits(spec, batch, self._hparams), self.strategy)
+        limits, words = output_limits(spec, batch, self._hparams), None
+        trees = self._trees if _is_tree(spec) else None
+        if trees:
+            words = np.array([len(self._vocabulary.decode(row).split()) for row in np.asarray(batch["inputs"])], np.int32)
+            limits = np.maximum(limits, trees.shortest(words))
+        ids, scores = self._search.decode(problem, batch, limits, self.strategy, trees, words)
         outputs = [
-            [Output(self._vocabulary.decode(row), float(score)) for row, score in zip(rows, row_scores, strict=True)]
+            [
+                Output(self._vocabulary.decode(row), float(score))
+                for place, (row, score) in enumerate(zip(rows, row_scores, strict=True))
+                if not place or score > IMPOSSIBLE / 10  # there may be fewer outputs than asked for
+            ]
             for rows, row_scores in zip(ids, scores, strict=True)
         ]
         return outputs, (ids[:, 0] != PAD_ID).sum(axis=-1).tolist()

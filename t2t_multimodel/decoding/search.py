@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.data.vocabulary import PAD_ID
+from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.strategies import IMPOSSIBLE, Greedy, Hypotheses, Strategy
 from t2t_multimodel.features import Audio, Feature, Image, Text
 
@@ -42,7 +43,13 @@ class Search:
         self._functions: dict[Hashable, Callable[..., Any]] = {}
 
     def decode(
-        self, problem: str, batch: Mapping[str, Any], max_length: int | np.ndarray, strategy: Strategy | None = None
+        self,
+        problem: str,
+        batch: Mapping[str, Any],
+        max_length: int | np.ndarray,
+        strategy: Strategy | None = None,
+        trees: WellFormedTrees | None = None,
+        words: np.ndarray | None = None,
     ) -> Hypotheses:
         """The outputs, as arrays: ids int32 [B, n, T], T being the longest's length, and scores float32 [B, n].
 
@@ -51,14 +58,19 @@ class Search:
             batch: "inputs" and, for sound, "inputs_length", as the model takes them.
             max_length: most tokens of an output, EOS included; one number, or int32 [B].
             strategy: Greedy() if None.
+            trees: lets through nothing but trees over `words` int32 [B] words, for which max_length must leave room.
         """
         strategy = strategy or Greedy()
         source = self._encode(problem, batch)
-        generate = self._function(("generate", strategy), lambda: self._trace_generate(problem, source, strategy))
+        generate = self._function(
+            ("generate", strategy, id(trees)), lambda: self._trace_generate(problem, source, strategy, trees)
+        )
         limits = np.broadcast_to(np.asarray(max_length, np.int32), len(batch["inputs"]))
+        counts = tf.zeros_like(limits) if words is None else tf.constant(words, tf.int32)
         room = tf.zeros([max(int(limits.max(initial=0)), 1)])
         space = tf.constant(self.model.space_index(problem))
-        ids, scores = (found.numpy() for found in generate(source.states, source.mask, tf.constant(limits), room, space))
+        found = generate(source.states, source.mask, tf.constant(limits), room, space, counts)
+        ids, scores = (values.numpy() for values in found)
         return Hypotheses(ids[:, :, : (ids != PAD_ID).any((0, 1)).sum()], scores)
 
     def classify(self, problem: str, batch: Mapping[str, Any]) -> np.ndarray:
@@ -103,11 +115,18 @@ class Search:
 
         return tf.function(classify, input_signature=self._signature(self.model.specs[problem].inputs), autograph=False)
 
-    def _trace_generate(self, problem: str, source: Source, strategy: Strategy) -> Callable[..., Hypotheses]:
+    def _trace_generate(
+        self, problem: str, source: Source, strategy: Strategy, trees: WellFormedTrees | None
+    ) -> Callable[..., Hypotheses]:
         """The whole loop, for sources of the depth and type of `source`; `room` [T] says by its length how long outputs get."""
 
-        def generate(states: tf.Tensor, mask: tf.Tensor, limits: tf.Tensor, room: tf.Tensor, space: tf.Tensor) -> Hypotheses:
-            return generate_tokens(self.model, problem, Source(states, mask), limits, tf.shape(room)[0], space, strategy)
+        def generate(
+            states: tf.Tensor, mask: tf.Tensor, limits: tf.Tensor, room: tf.Tensor, space: tf.Tensor, words: tf.Tensor
+        ) -> Hypotheses:
+            constraint = (trees, words) if trees else None
+            return generate_tokens(
+                self.model, problem, Source(states, mask), limits, tf.shape(room)[0], space, strategy, constraint
+            )
 
         signature = [
             tf.TensorSpec([None, None, source.states.shape[-1]], source.states.dtype),
@@ -115,12 +134,20 @@ class Search:
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None], tf.float32),
             tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([None], tf.int32),
         ]
         return tf.function(generate, input_signature=signature, autograph=False, jit_compile=self._compiled)
 
 
 def generate_tokens(
-    model: Any, problem: str, source: Source, limits: Any, length: Any, space: Any, strategy: Strategy
+    model: Any,
+    problem: str,
+    source: Source,
+    limits: Any,
+    length: Any,
+    space: Any,
+    strategy: Strategy,
+    constraint: tuple[WellFormedTrees, Any] | None = None,
 ) -> Hypotheses:
     """The loop: a step of the model, then the strategy's choice, until every sentence is done.
 
@@ -132,20 +159,32 @@ def generate_tokens(
         length: int32 scalar, the largest of them.
         space: int32 scalar, place of the target space.
         strategy: chooses tokens; padding is never offered.
+        constraint: the outputs are trees over so many words, int32 [B].
     """
-    sentences = tf.shape(limits)[0]
+    sentences, width = tf.shape(limits)[0], strategy.width
     memory = model.memory(source)
+    trees, words = constraint or (None, None)
+    row_limits = tf.repeat(limits, width)
 
-    def body(position: Any, state: Any, found: Any) -> tuple[Any, Any, Any]:
+    def body(position: Any, state: Any, tree: Any, found: Any) -> tuple[Any, Any, Any, Any]:
         logits, state = model.step(tf.reshape(found.last, [-1]), position, state, memory, problem, space)
-        never = IMPOSSIBLE * tf.one_hot(PAD_ID, logits.shape[-1])
-        log_probs = tf.reshape(tf.nn.log_softmax(logits + never), (-1, strategy.width, logits.shape[-1]))
+        log_probs = tf.nn.log_softmax(logits + IMPOSSIBLE * tf.one_hot(PAD_ID, logits.shape[-1]))
+        if trees:
+            log_probs = tf.where(trees.allowed(tree, row_limits - position), log_probs, IMPOSSIBLE)
+        log_probs = tf.reshape(log_probs, (-1, width, logits.shape[-1]))
         found, parents = strategy.advance(found, log_probs, position, limits)
-        return position + 1, state if parents is None else _reorder(state, parents, strategy.width), found
+        if parents is not None:
+            state, tree = _reorder((state, tree), parents, width)
+        return position + 1, state, trees.advance(tree, tf.reshape(found.last, [-1])) if trees else tree, found
 
-    start = (tf.constant(0), model.initial_state(sentences * strategy.width, length), strategy.start(sentences, length, limits))
+    start = (
+        tf.constant(0),
+        model.initial_state(sentences * width, length),
+        trees.start(tf.repeat(words, width)) if trees else (),
+        strategy.start(sentences, length, limits),
+    )
     shapes = tf.nest.map_structure(lambda value: value.shape, start)
-    _, _, found = tf.while_loop(lambda position, state, found: ~tf.reduce_all(found.done), body, start, shape_invariants=shapes)
+    found = tf.while_loop(lambda *values: ~tf.reduce_all(values[3].done), body, start, shape_invariants=shapes)[3]
     return strategy.result(found, limits)
 
 

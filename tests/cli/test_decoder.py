@@ -52,12 +52,18 @@ def save_config(folder, *specs, **changes):
     RunConfig("tiny", HParams().override(SMALL), specs, **{"vocab_size": 300, "vocabulary_sha256": "", **changes}).save(folder)
 
 
+def load_fake(args):
+    fake = FakeDecoder(ENDE, CAPTION)
+    fake.strategy = decoder.strategy_of(args)
+    return fake, "a fake"
+
+
 @pytest.fixture
 def output_dir(tmp_path, monkeypatch):
     """A directory with a config of two problems, and a fake decoder for it."""
     folder = tmp_path / "run"
     save_config(folder, ENDE, CAPTION, data_dir="data")
-    monkeypatch.setattr(decoder, "load", lambda output_dir: (FakeDecoder(ENDE, CAPTION), "a fake"))
+    monkeypatch.setattr(decoder, "load", load_fake)
     return folder
 
 

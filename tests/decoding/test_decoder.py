@@ -36,6 +36,14 @@ class Words:
     def decode(self, ids):
         return " ".join(self.words[i] for i in ids if i > 1)
 
+    @property
+    def size(self):
+        return len(self.words)
+
+    @property
+    def symbols(self):
+        return {word: i for i, word in enumerate(self.words) if i > 2 and word.strip("()").isupper()}
+
 
 class FakeSearch:
     """Says the input again; remembers the batches it got. A class is as likely as its index is high."""
@@ -43,7 +51,7 @@ class FakeSearch:
     def __init__(self):
         self.batches = []
 
-    def decode(self, problem, batch, max_length, strategy):
+    def decode(self, problem, batch, max_length, strategy, trees=None, words=None):
         self.batches.append(batch["inputs"])
         size = len(batch["inputs"])
         ids = batch["inputs"] if batch["inputs"].ndim == 2 else np.full((size, 2), 1, np.int32)
@@ -60,7 +68,7 @@ class SaysTree(FakeSearch):
         super().__init__()
         self.ids = words.encode_feature(None, tree)
 
-    def decode(self, problem, batch, max_length, strategy):
+    def decode(self, problem, batch, max_length, strategy, trees=None, words=None):
         size = len(batch["inputs"])
         return Hypotheses(np.array([[self.ids]] * size, np.int32), np.zeros((size, 1), "float32"))
 
@@ -141,6 +149,21 @@ def test_a_well_formed_tree_gets_the_words_of_the_input():
     search = SaysTree(words, "(S (NP DT NN )NP (VP VBZ )VP )S")
     found = decoder(search, words).decode("parse", ["the  dog barks", "two words"])
     assert found == ["(S (NP (DT the) (NN dog)) (VP (VBZ barks)))", "(S (NP DT NN )NP (VP VBZ )VP )S"]
+
+
+def test_trees_can_be_held_to_the_words_of_the_input():
+    words, asked = Words(), []
+    words.encode_feature(None, "(S )S NN")
+    search = SaysTree(words, "(S NN )S")
+    free, held = (Decoder(None, SPECS, words, HPARAMS, search, well_formed_trees=wanted) for wanted in (False, True))
+    decode = search.decode
+    search.decode = lambda *args: asked.append(args[4:]) or decode(*args)
+    free.decode("parse", ["a b"])
+    held.decode("parse", ["a b", "c"])
+    held.decode("copy", ["a b"])
+    assert asked[0] == asked[2] == (None, None)
+    assert asked[1][0] is not None
+    assert asked[1][1].tolist() == [2, 1]
 
 
 def test_the_evaluation_gets_trees_as_the_model_wrote_them():

@@ -1,0 +1,84 @@
+"""What may be written next where an output has to be a parse tree over exactly the input's words.
+
+Letters in shapes: R rows (outputs being written), V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.data.vocabulary import EOS_ID
+
+MAX_DEPTH = 100
+
+
+class TreeState(NamedTuple):
+    """An unfinished tree: labels of the open brackets int32 [R, MAX_DEPTH], how many there are, words without a tag, both int32
+    [R], and whether the innermost bracket holds nothing yet, bool [R]."""
+
+    labels: Any
+    depth: Any
+    words: Any
+    empty: Any
+
+
+class WellFormedTrees:
+    """Linearised trees (see data.trees): every bracket closed by its own label, none empty, one root, a tag for each word.
+
+    Args:
+        symbols: the vocabulary's tree symbols and their ids.
+        size: V.
+    """
+
+    def __init__(self, symbols: Mapping[str, int], size: int) -> None:
+        labels = sorted({s[1:] for s in symbols if s.startswith("(")} & {s[1:] for s in symbols if s.startswith(")")})
+        opened, closed, tags = np.full(size, -1, np.int32), np.full(size, -1, np.int32), np.zeros(size, bool)
+        for symbol, i in symbols.items():
+            if symbol[0] not in "()":
+                tags[i] = True
+            elif symbol[1:] in labels:
+                (opened if symbol[0] == "(" else closed)[i] = labels.index(symbol[1:])
+        self._opened, self._closed, self._tags = opened, closed, tags
+
+    @staticmethod
+    def shortest(words: np.ndarray) -> np.ndarray:
+        """The fewest tokens a tree over as many words takes: a tag each, a pair of brackets, the end."""
+        return words + 3
+
+    def start(self, words: Any) -> TreeState:
+        """Before the first token of trees over `words` int32 [R] words."""
+        zeros = tf.zeros_like(words)
+        return TreeState(tf.zeros(tf.stack([tf.shape(words)[0], MAX_DEPTH]), tf.int32), zeros, words, zeros > 0)
+
+    def allowed(self, state: TreeState, remaining: Any) -> Any:
+        """bool [R, V]: tokens after which the tree can still be finished; `remaining` int32 [R] may be written, EOS included.
+
+        From a start with `shortest` tokens or more there is always one.
+        """
+        depth, words = state.depth, state.words
+        inside = depth > 0
+        top = tf.gather(state.labels, tf.maximum(depth - 1, 0), batch_dims=1)
+        may_tag = (words > 0) & (inside | (words == 1))
+        may_open = (words > 0) & (depth < MAX_DEPTH) & (words + depth + 3 <= remaining)
+        may_close = inside & ~state.empty & ((depth > 1) | (words == 0))
+        may_end = ~inside & (words == 0)
+        return (
+            (may_tag[:, None] & self._tags)
+            | (may_open[:, None] & (self._opened >= 0))
+            | (may_close[:, None] & (self._closed == top[:, None]))
+            | (may_end[:, None] & (tf.range(len(self._tags)) == EOS_ID))
+        )
+
+    def advance(self, state: TreeState, tokens: Any) -> TreeState:
+        """After tokens int32 [R]."""
+        opened, tagged = tf.gather(self._opened, tokens), tf.gather(self._tags, tokens)
+        opens, closes = opened >= 0, tf.gather(self._closed, tokens) >= 0
+        here = tf.range(MAX_DEPTH) == state.depth[:, None]
+        labels = tf.where(opens[:, None] & here, opened[:, None], state.labels)
+        depth = state.depth + tf.cast(opens, tf.int32) - tf.cast(closes, tf.int32)
+        words = state.words - tf.cast(tagged, tf.int32)
+        return TreeState(labels, depth, words, opens | (state.empty & ~tagged & ~closes))

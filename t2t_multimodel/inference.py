@@ -1,0 +1,159 @@
+"""A trained model for use from Python: `t2t_multimodel.load(output_dir)`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.decoding.decoder import Answer, Decoder, Raw
+from t2t_multimodel.decoding.files import read_raw
+from t2t_multimodel.decoding.strategies import Beam, Greedy, Strategy
+from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
+from t2t_multimodel.run import open_run
+
+# What `decode` takes for one input: text, a path, a file's bytes, or an array (pixels [H, W, C], samples [N]).
+Input = str | Path | bytes | np.ndarray
+
+
+def open_decoder(
+    output_dir: Path | str, strategy: Strategy | None = None, well_formed_trees: bool = False
+) -> tuple[Decoder, int]:
+    """A Decoder with the newest weights of `output_dir`, and their step. Raises DataError where there are none."""
+    # Grappler's passes took seconds before the first answer and made later ones no faster (docs/architecture.md).
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    config, vocabulary, model, step = open_run(output_dir)
+    decoder = Decoder(model, config.problems, vocabulary, config.hparams, strategy=strategy, well_formed_trees=well_formed_trees)
+    return decoder, step
+
+
+class LoadedModel:
+    """A trained model, loaded once and warm.
+
+    Every method takes one input or a list of them, and gives one output or a list. `problem` may be left out where the model has
+    one problem of the kind alone.
+
+    Args:
+        decoder: finds the outputs.
+        step: of the checkpoint.
+    """
+
+    def __init__(self, decoder: Decoder, step: int) -> None:
+        self._decoder = decoder
+        self.step = step
+        self.problems = decoder.specs
+
+    def decode(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32) -> Any:
+        """The best output for each input.
+
+        Args:
+            problem: its name.
+            inputs: sentences, or images (a path, the bytes of a file, uint8 [H, W, C]) or sounds (a path, the bytes of a file,
+                float32 [samples] between -1 and 1 at the problem's sample rate).
+            batch_size: inputs decoded together.
+
+        Raises:
+            UnknownNameError: there is no such problem.
+            DataError: a file is missing or damaged.
+        """
+        found = [answer.outputs[0].text for answer in self._answers(problem, inputs, batch_size)]
+        return found[0] if _is_one(inputs) else found
+
+    def n_best(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32) -> Any:
+        """As `decode`, with a list of Output(text, score) for each input: as many as the strategy given to `load` finds."""
+        found = [answer.outputs for answer in self._answers(problem, inputs, batch_size)]
+        return found[0] if _is_one(inputs) else found
+
+    def translate(self, inputs: str | Sequence[str], problem: str | None = None) -> Any:
+        """Text to text."""
+        return self.decode(problem or self._only("translation", Text, Text), inputs)
+
+    def parse(self, inputs: str | Sequence[str], problem: str | None = None) -> Any:
+        """Sentences to bracketed trees."""
+        return self.decode(problem or self._only("parsing", Text, Text, tree=True), inputs)
+
+    def caption(self, inputs: Input | Sequence[Input], problem: str | None = None) -> Any:
+        """Images to text."""
+        return self.decode(problem or self._only("captioning", Image, Text), inputs)
+
+    def transcribe(self, inputs: Input | Sequence[Input], problem: str | None = None) -> Any:
+        """Sounds to text."""
+        return self.decode(problem or self._only("speech recognition", Audio, Text), inputs)
+
+    def classify(self, inputs: Input | Sequence[Input], problem: str | None = None, top: int = 5) -> Any:
+        """Inputs to the `top` likeliest classes, [(name, probability), ...] each."""
+        problem = problem or self._only("classification", object, Label)
+        found = self._decoder.classify(problem, self._raws(problem, inputs), top)
+        return found[0] if _is_one(inputs) else found
+
+    def _answers(self, problem: str, inputs: Any, batch_size: int) -> list[Answer]:
+        return self._decoder.answers(problem, self._raws(problem, inputs), batch_size)
+
+    def _raws(self, problem: str, inputs: Any) -> list[Raw]:
+        feature = self._decoder.spec(problem).inputs
+        return [_raw(feature, each) for each in ([inputs] if _is_one(inputs) else inputs)]
+
+    def _only(self, what: str, inputs: type, targets: type, tree: bool = False) -> str:
+        names = [spec.name for spec in self.problems.values() if _is_of(spec, inputs, targets, tree)]
+        if len(names) != 1:
+            raise ValueError(f"this model has {len(names)} problems of {what}; name one of: {', '.join(names or self.problems)}")
+        return names[0]
+
+
+def load(
+    output_dir: Path | str, beam_size: int = 4, alpha: float = 0.6, n_best: int = 1, well_formed_trees: bool = False
+) -> LoadedModel:
+    """Loads the newest checkpoint of `output_dir` and warms it up for each of its problems.
+
+    Args:
+        output_dir: as mm-trainer left it.
+        beam_size, alpha, n_best: of the search, see decoding.strategies.Beam; a beam_size of 1 is greedy.
+        well_formed_trees: parse trees are always trees over exactly the input's words.
+
+    Raises:
+        DataError: no run, no checkpoint, or one that does not fit.
+    """
+    strategy = Greedy() if beam_size == 1 else Beam(beam_size, alpha, n_best)
+    decoder, step = open_decoder(output_dir, strategy, well_formed_trees)
+    for problem in decoder.specs:
+        decoder.warm_up(problem)
+    return LoadedModel(decoder, step)
+
+
+def _is_one(inputs: Any) -> bool:
+    return isinstance(inputs, (str, Path, bytes, np.ndarray))
+
+
+def _is_of(spec: ProblemSpec, inputs: type, targets: type, tree: bool) -> bool:
+    is_tree = isinstance(spec.targets, Text) and spec.targets.format == "tree"
+    return isinstance(spec.inputs, inputs) and isinstance(spec.targets, targets) and is_tree == tree
+
+
+def _raw(feature: Feature, value: Any) -> Raw:
+    """What a Decoder takes, of what a user has."""
+    if isinstance(value, np.ndarray):
+        return _encoded(feature, value)
+    if isinstance(value, bytes):
+        return value
+    return read_raw(feature, str(value))
+
+
+def _encoded(feature: Feature, array: np.ndarray) -> bytes:
+    """An array as the file it might have come from."""
+    file = io.BytesIO()
+    if isinstance(feature, Image) and array.dtype == np.uint8 and array.ndim in (2, 3):
+        from PIL import Image as Picture
+
+        Picture.fromarray(array.squeeze()).save(file, "PNG")
+    elif isinstance(feature, Audio) and array.dtype.kind == "f" and array.ndim == 1:
+        import soundfile
+
+        soundfile.write(file, array.astype(np.float32), feature.sample_rate, format="WAV", subtype="FLOAT")
+    else:
+        wanted = {"image": "uint8 [H, W, C]", "audio": "float32 [samples]"}.get(feature.kind, "no array, but text")
+        raise ValueError(f"the problem takes {wanted}, got {array.dtype} {list(array.shape)}")
+    return file.getvalue()

@@ -1,0 +1,102 @@
+"""`t2t_multimodel.load`: what a user can hand it, and what comes back."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+import t2t_multimodel
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data.trees import read_tree
+from t2t_multimodel.data.vocabulary import train_vocabulary
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.registry import UnknownNameError
+from t2t_multimodel.run import RunConfig, build_model
+from t2t_multimodel.training.checkpoints import Checkpoints
+
+SPECS = (
+    ProblemSpec("ende", Text(), Text(), "to_german"),
+    ProblemSpec("enfr", Text(), Text(), "to_french"),
+    ProblemSpec("parse", Text(), Text("tree"), "to_parse_tree"),
+    ProblemSpec("speech", Audio(1000), Text(), "to_english"),
+    ProblemSpec("caption", Image(16, 16), Text(), "to_english"),
+    ProblemSpec("picture", Image(16, 16), Label(("cat", "dog", "owl")), "to_class"),
+)
+SMALL = (
+    "hidden_size=16,num_heads=2,encoder_blocks=1,mixer_blocks=1,decoder_blocks=1,num_experts=2,moe_k=1,moe_hidden_size=16,"
+    "image_channels=4:8,categorical_sizes=16:16,audio_blocks=1,audio_frequency=fold,mel_bins=4,max_length=24"
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model with its initial weights, as mm-trainer leaves it at step 7."""
+    folder = tmp_path_factory.mktemp("run")
+    symbols = ["(S", ")S", "(NP", ")NP", "NN", "DT"]
+    vocabulary = train_vocabulary(["a dog and a cat", "ein Hund"], symbols, 310, folder / "vocabulary.model")
+    config = RunConfig("tiny", HParams().override(SMALL), SPECS, vocabulary.size, vocabulary.sha256, "data")
+    config.save(folder)
+    Checkpoints(folder, build_model(config)).save(7)
+    return t2t_multimodel.load(folder, beam_size=2, n_best=2, well_formed_trees=True)
+
+
+@pytest.fixture
+def png(tmp_path):
+    path = tmp_path / "a.png"
+    Picture.new("RGB", (20, 16), "red").save(path)
+    return path
+
+
+def test_one_input_gives_one_output_and_a_list_a_list(model):
+    one = model.translate("a dog", problem="ende")
+    assert isinstance(one, str)
+    assert model.translate(["a dog", "a cat"], problem="ende")[0] == one
+    assert model.decode("ende", "a dog") == one
+    assert model.step == 7
+
+
+def test_an_image_may_be_a_path_bytes_or_an_array(model, png):
+    found = model.caption([png, str(png), png.read_bytes(), np.asarray(Picture.open(png))])
+    assert len(set(found)) == 1
+    classes = model.classify(png, top=2)
+    assert len(classes) == 2
+    assert classes[0][0] in ("cat", "dog", "owl")
+    assert classes[0][1] >= classes[1][1]
+
+
+def test_a_sound_may_be_bytes_or_an_array(model):
+    import soundfile
+
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 400).astype(np.float32)
+    file = io.BytesIO()
+    soundfile.write(file, samples, 1000, format="WAV", subtype="FLOAT")
+    assert model.transcribe(samples) == model.transcribe(file.getvalue())
+
+
+def test_even_an_untrained_model_parses_into_trees_over_the_words(model):
+    for sentence in ("a dog", "a dog and a cat", "dog"):
+        assert read_tree(model.parse(sentence)).leaves() == sentence.split()
+
+
+def test_n_best_outputs_come_with_scores(model):
+    best = model.n_best("ende", "a dog")
+    assert len(best) == 2
+    assert best[0].score >= best[1].score
+    assert best[0].text == model.translate("a dog", problem="ende")
+
+
+def test_mistakes_are_named(model, tmp_path):
+    with pytest.raises(ValueError, match="this model has 2 problems of translation; name one of: ende, enfr"):
+        model.translate("a dog")
+    with pytest.raises(UnknownNameError, match="unknown problem 'endo'; did you mean ende"):
+        model.decode("endo", "a dog")
+    with pytest.raises(DataError, match="there is no file"):
+        model.caption("none.png")
+    with pytest.raises(ValueError, match=r"the problem takes uint8 \[H, W, C\], got float64 \[4, 4, 3\]"):
+        model.caption(np.zeros((4, 4, 3)))
+    with pytest.raises(ValueError, match="the problem takes no array, but text"):
+        model.decode("ende", np.zeros(3))
+    with pytest.raises(DataError, match="is no output_dir of mm-trainer"):
+        t2t_multimodel.load(tmp_path)
