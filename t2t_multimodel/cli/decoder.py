@@ -33,9 +33,14 @@ def build_parser() -> common.Parser:
         "--output_format", choices=("text", "jsonl"), default="text", help="jsonl: inputs, outputs, scores, times"
     )
     parser.add_argument("--batch_size", type=positive, default=32, metavar="N", help="inputs decoded together")
-    parser.add_argument("--well_formed_trees", action="store_true", help="parse trees are always trees over the input's words")
     parser.add_argument("--shards", type=positive, default=1, metavar="N", help="decode one of N parts of the file")
     parser.add_argument("--shard_id", type=int, default=0, metavar="I", help="which part, from 0")
+    add_search_flags(parser)
+    return parser
+
+
+def add_search_flags(parser: argparse.ArgumentParser) -> None:
+    """How outputs are searched for; `check_search` and `strategy_of` read them."""
     search = parser.add_argument_group("search")
     search.add_argument("--beam_size", type=positive, default=4, metavar="N", help="beams a sentence; 1 is greedy")
     search.add_argument("--alpha", type=float, default=0.6, metavar="A", help="length penalty of beam search; 0 is none")
@@ -45,7 +50,7 @@ def build_parser() -> common.Parser:
     search.add_argument("--top_k", type=int, default=0, metavar="K", help="of --sample: of the K likeliest tokens; 0 is all")
     search.add_argument("--top_p", type=float, default=1.0, metavar="P", help="of --sample: of the likeliest that make up P")
     search.add_argument("--seed", type=int, default=0, metavar="N", help="of --sample")
-    return parser
+    search.add_argument("--well_formed_trees", action="store_true", help="parse trees are always trees over the input's words")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """Checks all that can be checked before the model is loaded, and decodes; 1 if an input was damaged."""
     common.require(args, "output_dir")
-    _check_search(args)
+    check_search(args)
+    if args.n_best > 1 and args.decode_from_file and args.output_format == "text":
+        raise common.UserError("--n_best above 1 needs --output_format=jsonl: text has one line an input")
+    if not 0 <= args.shard_id < args.shards:
+        raise common.UserError(f"--shard_id must lie between 0 and {args.shards - 1}, got {args.shard_id}")
     from t2t_multimodel.run import RunConfig
 
     config = RunConfig.load(args.output_dir)
@@ -84,22 +93,18 @@ def _problem(args: argparse.Namespace, config: RunConfig) -> str:
     return args.problems or names[0]
 
 
-def _check_search(args: argparse.Namespace) -> None:
-    """Finds what is wrong with the flags of the search and the shards before TensorFlow is imported."""
+def check_search(args: argparse.Namespace) -> None:
+    """Finds what is wrong with the flags of the search before TensorFlow is imported."""
     if args.n_best > 1 and args.sample:
         raise common.UserError("--n_best goes with beams, not with --sample")
     if args.n_best > args.beam_size:
         raise common.UserError(f"--n_best={args.n_best} needs at least as many beams; --beam_size is {args.beam_size}")
-    if args.n_best > 1 and args.decode_from_file and args.output_format == "text":
-        raise common.UserError("--n_best above 1 needs --output_format=jsonl: text has one line an input")
     if not args.temperature > 0:
         raise common.UserError(f"--temperature must be above 0, got {args.temperature}")
     if args.top_k < 0:
         raise common.UserError(f"--top_k must be 0 (all) or more, got {args.top_k}")
     if not 0 < args.top_p <= 1:
         raise common.UserError(f"--top_p must lie above 0 and up to 1, got {args.top_p}")
-    if not 0 <= args.shard_id < args.shards:
-        raise common.UserError(f"--shard_id must lie between 0 and {args.shards - 1}, got {args.shard_id}")
 
 
 def strategy_of(args: argparse.Namespace) -> Strategy:

@@ -55,7 +55,11 @@ def log_mel(samples: tf.Tensor, sample_rate: int, config: DataConfig) -> tf.Tens
 
 def sound(pcm: tf.Tensor, sample_rate: int, audio_input: str, config: DataConfig) -> tf.Tensor:
     """16-bit PCM bytes -> float32 [samples] (audio_input "waveform") or [frames, mel_bins] ("spectrogram"), standardised."""
-    samples = tf.cast(tf.io.decode_raw(pcm, tf.int16), tf.float32) / 32768.0
+    return sound_features(tf.cast(tf.io.decode_raw(pcm, tf.int16), tf.float32) / 32768.0, sample_rate, audio_input, config)
+
+
+def sound_features(samples: tf.Tensor, sample_rate: int, audio_input: str, config: DataConfig) -> tf.Tensor:
+    """As `sound`, of samples float32 [samples] between -1 and 1."""
     return _standardise(samples) if audio_input == "waveform" else log_mel(samples, sample_rate, config)
 
 

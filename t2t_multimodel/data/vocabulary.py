@@ -88,6 +88,20 @@ class Vocabulary:
         """The ids of `text` as `feature.format` asks."""
         return self.encode_tree(text) if feature.format == "tree" else self.encode(text)
 
+    def piece(self, i: int) -> bytes:
+        """What id `i` adds to a text: a tree symbol's name, a byte, a piece in UTF-8; nothing for padding and end of sequence.
+
+        A text's first piece has a blank in front that is not the text's.
+        """
+        if i in (PAD_ID, EOS_ID):
+            return b""
+        if i in self._symbol_of:
+            return self._symbol_of[i].encode()
+        if self._pieces.is_byte(i):
+            return bytes([int(self._pieces.id_to_piece(i)[3:-1], 16)])
+        text: str = self._pieces.decode([i]) if i == UNK_ID else self._pieces.id_to_piece(i).replace(_SPACE_MARK, " ")
+        return text.encode()
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text or linearised tree of `ids` up to the first end-of-sequence id; padding is left out."""
         ids = itertools.takewhile(EOS_ID.__ne__, map(int, ids))

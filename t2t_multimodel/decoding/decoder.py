@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline
@@ -139,7 +140,7 @@ class Decoder:
         if isinstance(spec.targets, Label):
             outputs = self._classes(problem, batch, self.strategy.n_best if isinstance(self.strategy, Beam) else 1)
             return outputs, [1] * len(outputs)
-        limits, words = output_limits(spec, batch, self._hparams), None
+        limits, words = output_limits(spec, batch, self._hparams).numpy(), None
         trees = self._trees if _is_tree(spec) else None
         if trees:
             words = np.array([len(self._vocabulary.decode(row).split()) for row in np.asarray(batch["inputs"])], np.int32)
@@ -185,22 +186,23 @@ class Decoder:
         return pipeline.prepare_inputs(spec.inputs, raws, self._hparams, self._vocabulary)
 
 
-def output_limits(spec: ProblemSpec, batch: Mapping[str, Any], hparams: HParams) -> np.ndarray:
+def output_limits(spec: ProblemSpec, batch: Mapping[str, Any], hparams: HParams) -> tf.Tensor:
     """The most tokens int32 [B] an output may have, end included.
 
     Twice the input's tokens, or four times for a tree, or `TOKENS_PER_SECOND` of sound, and `SPARE_TOKENS` more; `CAPTION_TOKENS`
     for an image; never more than the hyperparameter max_length.
     """
     if isinstance(spec.inputs, Image):
-        limits = np.full(len(batch["inputs"]), CAPTION_TOKENS)
+        limits = tf.fill(tf.shape(batch["inputs"])[:1], CAPTION_TOKENS)
     elif isinstance(spec.inputs, Audio):
         waveform = hparams.model.audio_input == "waveform"
         rate = spec.inputs.sample_rate if waveform else 1000.0 / hparams.data.hop_ms
-        limits = np.ceil(np.asarray(batch["inputs_length"]) / rate * TOKENS_PER_SECOND) + SPARE_TOKENS
+        seconds = tf.cast(batch["inputs_length"], tf.float32) / rate
+        limits = tf.cast(tf.math.ceil(seconds * TOKENS_PER_SECOND), tf.int32) + SPARE_TOKENS
     else:
-        tokens = (np.asarray(batch["inputs"]) != PAD_ID).sum(axis=1)
+        tokens = tf.math.count_nonzero(batch["inputs"], axis=1, dtype=tf.int32)  # PAD_ID is 0
         limits = tokens * (4 if _is_tree(spec) else 2) + SPARE_TOKENS
-    return np.minimum(limits, hparams.data.max_length).astype(np.int32)
+    return tf.minimum(limits, hparams.data.max_length)
 
 
 def bracketed(words: Sequence[str], linearised: str) -> str:

@@ -43,6 +43,16 @@ def test_any_text_comes_back_exactly(vocabulary, text):
     assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
+@pytest.mark.parametrize("text", TEXTS)
+def test_pieces_make_up_the_text(vocabulary, text):
+    assert b"".join(map(vocabulary.piece, vocabulary.encode(text))).decode().removeprefix(" ") == text
+
+
+def test_the_piece_of_a_symbol_is_its_name_and_of_padding_nothing(vocabulary):
+    assert vocabulary.piece(vocabulary.symbols["(NP"]) == b"(NP"
+    assert vocabulary.piece(PAD_ID) == vocabulary.piece(EOS_ID) == b""
+
+
 def test_ordinary_text_reaches_no_reserved_id(vocabulary):
     reserved = {0, 1, 2, *vocabulary.symbols.values()}
     texts = [*SENTENCES, *SYMBOLS, " ".join(SYMBOLS), "tree (NP", "</s><pad><unk> ⁇"]

@@ -187,7 +187,7 @@ def test_brackets_among_the_words_of_a_tree_are_escaped():
     ],
 )
 def test_the_longest_output_depends_on_the_input(spec, batch, limits):
-    found = output_limits(spec, batch, HPARAMS)
+    found = output_limits(spec, batch, HPARAMS).numpy()
     assert found.dtype == np.int32
     assert found.tolist() == limits
 

@@ -1,0 +1,151 @@
+"""Speed of decoding: token by token with state, under XLA and without, beside computing the whole sequence again for each token.
+
+All of it with the same random weights in one run. Prints JSON.
+
+python benchmarks/decode.py --hidden_size=128
+"""
+
+import argparse
+import functools
+import json
+import time
+
+import common
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.cli.common import load_registries
+from t2t_multimodel.config import get_hparams
+from t2t_multimodel.decoding.search import Search, generate_tokens
+from t2t_multimodel.decoding.strategies import Beam, Greedy
+from t2t_multimodel.features import ProblemSpec, Text
+from t2t_multimodel.models.multimodel import EOS
+from t2t_multimodel.run import RunConfig, build_model
+
+PROBLEM = "text"
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--hidden_size", type=int, default=128)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512], help="output tokens")
+    parser.add_argument("--source", type=int, default=32, help="source tokens")
+    parser.add_argument("--vocab_size", type=int, default=8192)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--hparams", default="num_experts=60,moe_k=4")
+    args = parser.parse_args()
+    load_registries()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    changes = f"hidden_size={args.hidden_size},moe_hidden_size={args.hidden_size},{args.hparams}"
+    hparams = get_hparams("multimodel_paper_single", changes)
+    spec = ProblemSpec(PROBLEM, Text(), Text(), "to_english")
+    model = build_model(RunConfig("benchmark", hparams, (spec,), args.vocab_size, "", ""))
+    result = {"hidden_size": args.hidden_size, "parameters": model.count_params(), "source_tokens": args.source}
+    for length in args.lengths:
+        result[f"{length}_tokens"] = speeds(model, args, length)
+    result["milliseconds_per_token_under_xla"] = positions(model, args)
+    result["beam_4_batch_8_over_greedy_under_xla"] = round(beam_ratio(model, args), 2)
+    flops = step_flops(hparams.model, args.source, args.vocab_size)
+    peak = common.peak_gflops()
+    fastest = result[f"{args.lengths[0]}_tokens"]["xla_tokens_per_second_batch_1"]
+    result["mflop_per_token"] = round(flops / 1e6, 1)
+    result["arithmetic_fraction_of_time_batch_1_xla"] = round(flops * fastest / 1e9 / peak, 4)
+    result["matmul_peak_gflops"] = round(peak, 1)
+    result["peak_memory_gib"] = round(common.peak_memory_gib(), 2)
+    print(json.dumps(result, indent=1))
+
+
+def speeds(model, args, length: int) -> dict:
+    """Tokens a second, the best of some repeats; the recomputation's are of its first tokens alone where it is slow."""
+    found = {}
+    for batch in (1, 8):
+        inputs = {"inputs": sentences(args, batch)}
+        for name, compiled in (("graph", False), ("xla", True)):
+            work = functools.partial(Search(model, compiled).decode, PROBLEM, inputs, length)
+            tokens = work().ids.shape[2]
+            seconds = best(work, args.repeats)
+            found[f"{name}_tokens_per_second_batch_{batch}"] = round(batch * tokens / seconds, 1)
+    found["tokens_decoded"] = tokens
+    seconds, tokens = recomputation(model, sentences(args, 1), length)
+    found["recomputed_tokens_per_second_batch_1"] = round(tokens / seconds, 2)
+    for name in ("graph", "xla"):
+        ratio = found[f"{name}_tokens_per_second_batch_1"] / (tokens / seconds)
+        found[f"{name}_over_recomputation"] = round(ratio, 1)
+    return found
+
+
+def recomputation(model, inputs, length: int, most_seconds: float = 20.0):
+    """Greedy decoding that runs the decoder over the whole output for each token, as if nothing could be kept."""
+    encoded = model.encode(inputs, None, PROBLEM)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, length], tf.int32), tf.TensorSpec([], tf.int32)], autograph=False)
+    def step(ids, position):
+        logits = model.decode(encoded, ids, PROBLEM)[:, position]
+        token = tf.argmax(tf.where(tf.range(logits.shape[-1]) <= EOS, -1e9, logits), -1, tf.int32)
+        return tf.where(tf.range(length) == position, token[:, None], ids)
+
+    ids = step(tf.zeros([1, length], tf.int32), tf.constant(0))
+    start, done = time.perf_counter(), 0
+    while done < length and time.perf_counter() - start < most_seconds:
+        ids = step(ids, tf.constant(done))
+        ids.numpy()
+        done += 1
+    return time.perf_counter() - start, done
+
+
+def positions(model, args) -> dict:
+    """Time of a token near the 50th and the 500th position, with room for 512 in both."""
+    states, mask = Search(model)._encode(PROBLEM, {"inputs": sentences(args, 1)})
+
+    @tf.function(autograph=False, jit_compile=True)
+    def run(limits):
+        source = type("Source", (), {"states": states, "mask": mask})
+        return generate_tokens(model, PROBLEM, source, limits, 512, tf.constant(0), Greedy()).ids
+
+    def seconds(limit):
+        limits = tf.constant([limit])
+        run(limits)
+        return best(lambda: run(limits).numpy(), args.repeats)
+
+    near, far = (1e3 * (seconds(at + 12) - seconds(at - 38)) / 50 for at in (50, 500))
+    return {"position_50": round(near, 3), "position_500": round(far, 3), "ratio": round(far / near, 2)}
+
+
+def beam_ratio(model, args, length: int = 64) -> float:
+    """Time of beam search over that of greedy decoding, eight sentences each."""
+    search, inputs = Search(model, compiled=True), {"inputs": sentences(args, 8)}
+    times = []
+    for strategy in (Beam(4), Greedy()):
+        work = functools.partial(search.decode, PROBLEM, inputs, length, strategy)
+        work()
+        times.append(best(work, args.repeats))
+    return times[0] / times[1]
+
+
+def sentences(args, batch: int) -> np.ndarray:
+    """Source ids int32 [batch, source]."""
+    return np.random.default_rng(0).integers(3, args.vocab_size, (batch, args.source)).astype(np.int32)
+
+
+def step_flops(config, source: int, vocab_size: int) -> float:
+    """Floating-point operations of the matrix products of one decoding step of one sentence."""
+    d = config.hidden_size
+    attentions = 1 + config.decoder_blocks
+    products = 4 * (config.mixer_blocks + config.decoder_blocks) + attentions * (2 + 4 + 2)
+    experts = config.moe_k * 4 * d * config.moe_hidden_size + 4 * d * config.num_experts
+    return 2 * d * d * products + experts + 2 * d * vocab_size + attentions * 4 * d * source
+
+
+def best(work, repeats: int) -> float:
+    """The least seconds `work` took."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""mm-export: a trained model as a SavedModel of strings to strings."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Sequence
+
+from t2t_multimodel.cli import common
+from t2t_multimodel.cli.decoder import add_search_flags, check_search, strategy_of
+
+
+def build_parser() -> common.Parser:
+    """The flags of mm-export."""
+    parser = common.build_parser(
+        "Writes the newest checkpoint of --output_dir as a SavedModel: strings in, strings out.", "mm-export"
+    )
+    common.add_output_dir_flag(parser)
+    parser.add_argument("--export_dir", metavar="DIR", help="a new folder for the SavedModel, model.keras and the model card")
+    common.add_problems_flag(parser)
+    add_search_flags(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return common.run_command(build_parser(), run, argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks what can be checked before TensorFlow is imported, and exports."""
+    common.require(args, "output_dir", "export_dir")
+    check_search(args)
+    if importlib.util.find_spec("tensorflow_text") is None:
+        raise common.UserError("mm-export needs tensorflow-text for the tokeniser: pip install 't2t_multimodel[export]'")
+    common.quiet_tensorflow()
+    from t2t_multimodel.export import export_run
+
+    names = tuple(args.problems.split(",")) if args.problems else None
+    folder = export_run(args.output_dir, args.export_dir, names, strategy_of(args), args.well_formed_trees)
+    print(f"{folder}: load it with tf.saved_model.load after `import tensorflow_text`; MODEL_CARD.md says what it is")
+    return 0

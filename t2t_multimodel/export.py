@@ -1,0 +1,275 @@
+"""SavedModels that take and give strings, with tokeniser and search inside: to serve a model without this package.
+
+Letters in shapes: B inputs, n outputs an input.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data.vocabulary import EOS_ID, PAD_ID, Vocabulary
+from t2t_multimodel.decoding.constraints import WellFormedTrees
+from t2t_multimodel.decoding.decoder import output_limits
+from t2t_multimodel.decoding.search import Source, generate_tokens
+from t2t_multimodel.decoding.strategies import Beam, Strategy
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.run import VOCABULARY, RunConfig, open_run
+
+
+class ServedModel(tf.Module):
+    """A model's problems as functions of strings: `serve[problem]`, and a signature of the problem's name.
+
+    Each takes "inputs" [B], strings: sentences, or the bytes of images (JPEG, PNG) or of sounds (WAV, 16 bits, at the problem's
+    rate). It gives "outputs", strings [B, n], and "scores", float32 [B, n], the best first. tensorflow_text's operations must be
+    loaded: `import tensorflow_text`.
+
+    Args:
+        model: a MultiModel with its weights.
+        specs: the problems to serve.
+        vocabulary: the bytes of its SentencePiece model.
+        hparams: of its run.
+        strategy: how outputs are searched for.
+        well_formed_trees: see decoding.decoder.Decoder.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        specs: tuple[ProblemSpec, ...],
+        vocabulary: bytes,
+        hparams: HParams,
+        strategy: Strategy,
+        well_formed_trees: bool = False,
+    ) -> None:
+        super().__init__()
+        import tensorflow_text
+
+        self._model, self._hparams, self._strategy = model, hparams, strategy
+        self._weights = [variable.value for variable in model.variables]
+        self._tokenizer = tensorflow_text.SentencepieceTokenizer(model=vocabulary)
+        self._vocabulary = Vocabulary(vocabulary)
+        self._trees = WellFormedTrees(self._vocabulary.symbols, self._vocabulary.size) if well_formed_trees else None
+        self.serve = {spec.name: self._function(spec) for spec in specs}
+
+    def _function(self, spec: ProblemSpec) -> Callable[..., dict[str, tf.Tensor]]:
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")], autograph=False)
+        def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            batch = self._prepare(spec, inputs)
+            encoded = self._model.encode(batch["inputs"], batch.get("inputs_length"), spec.name, training=False)
+            if isinstance(spec.targets, Label):
+                return self._classes(spec.targets, self._model.classify(encoded, spec.name, training=False))
+            return self._generate(spec, inputs, batch, encoded)
+
+        return serve
+
+    def _prepare(self, spec: ProblemSpec, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the model reads, as data.pipeline.prepare_inputs makes it."""
+        feature, data = spec.inputs, self._hparams.data
+        if isinstance(feature, Text):
+            if _is_tree(spec):
+                inputs = _single_spaces(inputs)
+            ids = self._tokenizer.tokenize(tf.strings.strip(inputs))[:, : data.max_length - 1]
+            ended = tf.concat([tf.cast(ids, tf.int32), tf.fill([tf.shape(inputs)[0], 1], EOS_ID)], axis=1)
+            return {"inputs": ended.to_tensor(PAD_ID)}
+        if isinstance(feature, Image):
+
+            def pixels(content: tf.Tensor) -> tf.Tensor:
+                return preprocess.image_pixels(content, feature, training=False)
+
+            shape = (feature.height, feature.width, feature.channels)
+            return {"inputs": tf.map_fn(pixels, inputs, fn_output_signature=tf.TensorSpec(shape, tf.float32))}
+        assert isinstance(feature, Audio)
+        longest = int(data.max_seconds * feature.sample_rate)
+
+        def heard(content: tf.Tensor) -> tf.RaggedTensor:
+            samples = tf.audio.decode_wav(content, desired_channels=1)[0][:longest, 0]
+            values = preprocess.sound_features(samples, feature.sample_rate, self._hparams.model.audio_input, data)
+            return tf.RaggedTensor.from_tensor(values[None])[0]
+
+        bins = [data.mel_bins] if self._hparams.model.audio_input == "spectrogram" else []
+        spec_of_row = tf.RaggedTensorSpec([None, *bins], tf.float32, ragged_rank=0)
+        rows = tf.map_fn(heard, inputs, fn_output_signature=spec_of_row)
+        return {"inputs": rows.to_tensor(), "inputs_length": tf.cast(rows.row_lengths(), tf.int32)}
+
+    def _generate(self, spec: ProblemSpec, inputs: tf.Tensor, batch: dict[str, tf.Tensor], encoded: Any) -> dict[str, tf.Tensor]:
+        limits = output_limits(spec, batch, self._hparams)
+        words = tf.strings.split(_single_spaces(inputs)) if _is_tree(spec) else None
+        constraint = None
+        if words is not None and self._trees:
+            counts = tf.cast(words.row_lengths(), tf.int32)
+            limits, constraint = tf.maximum(limits, self._trees.shortest(counts)), (self._trees, counts)
+        ids, scores = generate_tokens(
+            self._model,
+            spec.name,
+            Source(encoded.states, encoded.mask),
+            limits,
+            tf.reduce_max(tf.concat([limits, [1]], 0)),
+            tf.constant(self._model.space_index(spec.name)),
+            self._strategy,
+            constraint,
+        )
+        if words is not None:
+            return {"outputs": self._bracketed(ids, words), "scores": scores}
+        flat = tf.reshape(ids, (-1, tf.shape(ids)[2]))
+        texts = self._tokenizer.detokenize(tf.ragged.boolean_mask(flat, flat > EOS_ID))
+        return {"outputs": tf.reshape(texts, tf.shape(scores)), "scores": scores}
+
+    def _bracketed(self, ids: tf.Tensor, words: tf.RaggedTensor) -> tf.Tensor:
+        """ids [B, n, T] of linearised trees, and the words [B, ...], as bracketed trees [B, n].
+
+        An output that is no tree over the words comes out linearised.
+        """
+        before, tags, after = self._symbol_parts()
+        is_tag = tf.gather(tags, ids)
+        place = tf.cumsum(tf.cast(is_tag, tf.int32), axis=2, exclusive=True)
+        padded = words.to_tensor("")
+        padded = tf.concat([padded, tf.fill([tf.shape(padded)[0], 1], "")], axis=1)
+        escaped = tf.strings.regex_replace(tf.strings.regex_replace(padded, r"\(", "-LRB-"), r"\)", "-RRB-")
+        word = tf.gather(escaped, tf.minimum(place, tf.shape(padded)[1] - 1), batch_dims=1)
+        parts = tf.strings.join([tf.gather(before, ids), tf.where(is_tag, word, ""), tf.gather(after, ids)])
+        trees = tf.strings.strip(tf.strings.reduce_join(parts, axis=2))
+        return tf.where(self._are_trees(ids, words), trees, self._linearised(ids))
+
+    def _symbol_parts(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """For each id: what stands before its word, whether it has one, and what stands behind it."""
+        before, after = np.full(self._vocabulary.size, "", object), np.full(self._vocabulary.size, "", object)
+        tags = np.zeros(self._vocabulary.size, bool)
+        for symbol, i in self._vocabulary.symbols.items():
+            if symbol.startswith("("):
+                before[i] = f" {symbol}"
+            elif symbol.startswith(")"):
+                after[i] = ")"
+            else:
+                before[i], tags[i], after[i] = f" ({symbol} ", True, ")"
+        return tf.constant(before.tolist()), tf.constant(tags), tf.constant(after.tolist())
+
+    def _linearised(self, ids: tf.Tensor) -> tf.Tensor:
+        """ids [B, n, T] as Vocabulary.decode writes them, [B, n]: a blank around each symbol, none between pieces of text."""
+        size = self._vocabulary.size
+        is_symbol = tf.gather(np.isin(np.arange(size), list(self._vocabulary.symbols.values())), ids)
+        first = tf.range(tf.shape(ids)[2]) == 0
+        behind_symbol = tf.pad(is_symbol[:, :, :-1], [[0, 0], [0, 0], [1, 0]])
+        apart = (is_symbol | behind_symbol) & ~first & (ids > EOS_ID)
+        pieces = tf.gather(tf.constant([self._vocabulary.piece(i) for i in range(size)]), ids)
+        starts_text = (first | behind_symbol) & ~is_symbol
+        pieces = tf.where(starts_text, tf.strings.regex_replace(pieces, "^ ", ""), pieces)
+        joined = tf.strings.reduce_join(tf.strings.join([tf.where(apart, " ", ""), pieces]), axis=2)
+        return tf.strings.unicode_transcode(joined, "UTF-8", "UTF-8", errors="replace")
+
+    def _are_trees(self, ids: tf.Tensor, words: tf.RaggedTensor) -> tf.Tensor:
+        """bool [B, n]: whether each row of ids [B, n, T] is a well-formed tree over the words, by the constraint's own rules."""
+        rules = WellFormedTrees(self._vocabulary.symbols, self._vocabulary.size)
+        flat = tf.reshape(ids, (-1, tf.shape(ids)[2]))
+        counts = tf.repeat(tf.cast(words.row_lengths(), tf.int32), tf.shape(ids)[1])
+        room = tf.fill(tf.shape(counts), 1 << 20)
+
+        def step(carry: Any, token: tf.Tensor) -> Any:
+            tree, good, ended = carry
+            allowed = tf.gather(rules.allowed(tree, room), token, batch_dims=1)
+            return rules.advance(tree, token), good & (allowed | ended), ended | (token == EOS_ID)
+
+        start = (rules.start(counts), counts > 0, counts < 0)
+        _, good, ended = tf.foldl(step, tf.transpose(flat), start)
+        return tf.reshape(good & ended, tf.shape(ids)[:2])
+
+    def _classes(self, targets: Label, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        best = self._strategy.n_best if isinstance(self._strategy, Beam) else 1
+        scores, index = tf.math.top_k(tf.nn.log_softmax(logits), min(best, len(targets.classes)))
+        return {"outputs": tf.gather(tf.constant(targets.classes), index), "scores": scores}
+
+
+def export_run(
+    output_dir: Path | str,
+    export_dir: Path | str,
+    names: tuple[str, ...] | None,
+    strategy: Strategy,
+    well_formed_trees: bool = False,
+) -> Path:
+    """Writes the newest weights of a run as a SavedModel, `model.keras` and a model card; returns `export_dir`.
+
+    Everything is written beside `export_dir` and renamed.
+
+    Args:
+        names: the problems to serve; None means all.
+
+    Raises:
+        DataError: no run, no such problem, or `export_dir` exists.
+    """
+    export_dir = Path(export_dir)
+    if export_dir.exists():
+        raise DataError(f"{export_dir} exists; name a new folder")
+    config = RunConfig.load(output_dir)
+    known = [spec.name for spec in config.problems]
+    if strange := [name for name in names or () if name not in known]:
+        raise DataError(f"this run has no problem {', '.join(strange)}; there are: {', '.join(known)}")
+    config, _, model, step = open_run(output_dir)
+    specs = tuple(spec for spec in config.problems if not names or spec.name in names)
+    vocabulary = (Path(output_dir) / VOCABULARY).read_bytes()
+    served = ServedModel(model, specs, vocabulary, config.hparams, strategy, well_formed_trees)
+    temporary = export_dir.with_name(f".{export_dir.name}.new")
+    tf.saved_model.save(served, str(temporary), signatures={name: served.serve[name] for name in served.serve})
+    model.save(temporary / "model.keras")
+    (temporary / "MODEL_CARD.md").write_text(
+        model_card(config, specs, model.count_params(), step, Path(output_dir)), encoding="utf-8"
+    )
+    return temporary.rename(export_dir)
+
+
+def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: int, step: int, output_dir: Path) -> str:
+    """What the model is, in Markdown: problems, data, figures, size, date, configuration."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    lines = [
+        f"# MultiModel, {config.hparams_set}",
+        "",
+        f"Exported on {today} from step {step:,}. {parameters:,} parameters, a vocabulary of {config.vocab_size:,} pieces "
+        f"(sha256 {config.vocabulary_sha256[:16]}), t2t_multimodel {config.version}.",
+        "",
+        "| problem | input | output | target space |",
+        "|---|---|---|---|",
+        *(f"| {spec.name} | {spec.inputs.kind} | {spec.targets.kind} | {spec.target_space} |" for spec in specs),
+        "",
+        "## Figures",
+        "",
+        *(_figures(output_dir, {spec.name for spec in specs}) or ["None were measured in the run's directory."]),
+        "",
+        "## Configuration",
+        "",
+        "```json",
+        json.dumps(config.hparams.to_dict(), indent=1),
+        "```",
+        "",
+        "The records it was trained on, their sources and licences: the manifests (`<problem>.json`) in the run's data_dir.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(output_dir: Path, names: set[str]) -> list[str]:
+    """The last measures of each problem and split in metrics.jsonl, training aside."""
+    path, last = output_dir / "metrics.jsonl", {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        row = json.loads(line)
+        if row["problem"] in names and row["split"] != "train":
+            last[row["problem"], row["split"]] = row
+    told = []
+    for (problem, split), row in sorted(last.items()):
+        values = (f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float) and k != "time")
+        told.append(f"* {problem}, {split}, step {row['step']:,}: {', '.join(values)}")
+    return told
+
+
+def _single_spaces(texts: tf.Tensor) -> tf.Tensor:
+    return tf.strings.strip(tf.strings.regex_replace(texts, r"\s+", " "))
+
+
+def _is_tree(spec: ProblemSpec) -> bool:
+    return isinstance(spec.targets, Text) and spec.targets.format == "tree"

@@ -1,0 +1,135 @@
+"""The SavedModel, loaded with TensorFlow alone, gives the library's answers."""
+
+import importlib.util
+import io
+import json
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import small_run
+from PIL import Image as Picture
+
+import t2t_multimodel
+from t2t_multimodel.cli import export
+
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("tensorflow_text") is None, reason="tensorflow-text is not installed"),
+    pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning"),  # of TensorFlow, when Keras saves
+]
+
+# Reads {problem: [inputs in hexadecimal]}, writes {problem: [outputs, scores]}.
+PROGRAM = """
+import json, sys
+import tensorflow as tf
+import tensorflow_text
+assert "t2t_multimodel" not in sys.modules
+model = tf.saved_model.load(sys.argv[1])
+found = {}
+for problem, inputs in json.load(sys.stdin).items():
+    answer = model.signatures[problem](inputs=tf.constant([bytes.fromhex(each) for each in inputs]))
+    outputs = [[text.decode() for text in row] for row in answer["outputs"].numpy()]
+    found[problem] = [outputs, answer["scores"].numpy().tolist()]
+print(json.dumps(found))
+"""
+
+
+def png(colour):
+    file = io.BytesIO()
+    Picture.new("RGB", (20, 16), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def wav(samples):
+    import soundfile
+
+    file = io.BytesIO()
+    noise = np.random.default_rng(samples).integers(-9999, 9999, samples, dtype=np.int16)
+    soundfile.write(file, noise, 1000, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+INPUTS = {
+    "ende": ["a dog", "a cat and a dog and a cat and a dog and a cat and a dog", "d\u00fc"],
+    "parse": ["a  dog", "( a cat )", "dog"],
+    "caption": [png("red"), png("blue")],
+    "picture": [png("red"), png("green")],
+    "speech": [wav(400), wav(150)],
+}
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = small_run.make(tmp_path_factory.mktemp("run"))
+    row = {"step": 7, "problem": "ende", "split": "dev", "bleu": 12.5, "time": 1.0}
+    (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module", params=[[], ["--well_formed_trees"]], ids=["free", "trees"])
+def flags(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(run_dir, tmp_path_factory, flags):
+    folder = tmp_path_factory.mktemp("export") / "served"
+    search = ["--beam_size=2", "--n_best=2", *flags]
+    assert export.main([f"--output_dir={run_dir}", f"--export_dir={folder}", *search]) == 0
+    return folder
+
+
+def whole(texts):
+    """TensorFlow and SentencePiece put a different number of marks in place of the same damaged UTF-8."""
+    return [[re.sub("\ufffd+", "\ufffd", text) for text in row] for row in texts]
+
+
+def test_tensorflow_alone_gives_the_librarys_answers(run_dir, folder, flags):
+    raws = {
+        problem: [(text.encode() if isinstance(text, str) else text).hex() for text in inputs]
+        for problem, inputs in INPUTS.items()
+    }
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(folder)]
+    done = subprocess.run(command, input=json.dumps(raws), capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    model = t2t_multimodel.load(run_dir, beam_size=2, n_best=2, well_formed_trees=bool(flags))
+    for problem, inputs in INPUTS.items():
+        expected = model.n_best(problem, inputs)
+        texts, scores = found[problem]
+        assert whole(texts) == whole([[output.text for output in outputs] for outputs in expected]), problem
+        np.testing.assert_allclose(scores, [[output.score for output in outputs] for outputs in expected], atol=1e-3)
+
+
+def test_a_keras_file_and_a_card_lie_beside_it(folder, run_dir):
+    import tensorflow as tf
+
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "from step 7" in card
+    assert "* ende, dev, step 7: bleu 12.5" in card
+    assert "| speech | audio | text | to_english |" in card
+    model = keras.saving.load_model(folder / "model.keras")
+    inputs, targets = tf.constant([[3, 4, 1]]), tf.constant([[5, 6, 1]])
+    from t2t_multimodel.run import open_run
+
+    expected = open_run(run_dir)[2]({"inputs": inputs, "targets": targets}, problem="ende")
+    np.testing.assert_allclose(model({"inputs": inputs, "targets": targets}, problem="ende"), expected, atol=1e-5)
+    assert not list(folder.parent.glob(".*"))
+
+
+def test_mistakes_are_one_line(run_dir, tmp_path, capsys):
+    target = f"--export_dir={tmp_path / 'new'}"
+    for given, message in [
+        ([f"--output_dir={run_dir}"], "--export_dir must be given"),
+        ([f"--output_dir={run_dir}", f"--export_dir={tmp_path}"], f"{tmp_path} exists; name a new folder"),
+        ([f"--output_dir={run_dir}", target, "--problems=endo"], "this run has no problem endo; there are: ende"),
+        ([f"--output_dir={tmp_path}", target], "is no output_dir of mm-trainer"),
+    ]:
+        assert export.main(given) == 2
+        errors = capsys.readouterr().err.splitlines()
+        assert len(errors) == 1
+        assert message in errors[0]
+    assert not list(tmp_path.iterdir())
