@@ -63,6 +63,6 @@ def mini() -> HParams:
         "hidden_size=64,encoder_blocks=2,mixer_blocks=1,decoder_blocks=2,moe_hidden_size=64,num_experts=4,moe_k=2,"
         "dropout=0.0,attention_dropout=0.0,label_smoothing=0.0,image_channels=32:64:64,categorical_sizes=96:128,"
         "vocab_size=700,batch_tokens=1536,batch_images=32,batch_seconds=40,max_length=64,max_seconds=3,"
-        "learning_rate=0.003,warmup_steps=200,train_steps=3000,eval_every=500,"
-        "problem_weights=mini_class:1.5 mini_caption:2"
+        "learning_rate=0.003,warmup_steps=200,train_steps=3500,eval_every=500,"
+        "problem_weights=mini_class:2 mini_caption:4"
     )

@@ -22,7 +22,7 @@ from .mini_world import PIXELS, SHAPES, draw_lined_up, draw_scattered, generator
 
 _TRAIN_EXAMPLES = {
     "mini_class": 6000,
-    "mini_caption": 8000,
+    "mini_caption": 16000,
     "mini_speech": 4000,
     "mini_parse": 6000,
     "mini_ende": 8000,

@@ -37,12 +37,14 @@ class Session:
         problem: the first current problem; the decoder is warmed up for it at once.
         answer: takes what the model says, one line each.
         say: takes all else.
+        every_line: lines that are empty or damaged are answered too, with nothing.
     """
 
-    def __init__(self, decoder: Any, problem: str, answer: Say, say: Say) -> None:
+    def __init__(self, decoder: Any, problem: str, answer: Say, say: Say, every_line: bool = False) -> None:
         self._decoder = decoder
         self._answer = answer
         self._say = say
+        self._every_line = every_line
         self._switch(problem)
 
     def run(self, read_line: ReadLine, outlives_interrupts: bool = False) -> None:
@@ -67,8 +69,11 @@ class Session:
                 return self._command(text)
             if text:
                 self._decode(text)
+                return True
         except (DataError, UnknownNameError) as error:
             self._say(one_line(str(error)))
+        if self._every_line:
+            self._answer("")
         return True
 
     def _decode(self, text: str) -> None:
@@ -152,9 +157,11 @@ def wanted_input(spec: ProblemSpec) -> str:
 
 
 def interact(decoder: Any, problem: str, banner: str) -> None:
-    """Runs a session on the terminal, with history and editing; on a pipe, one answer a line on stdout and all else on stderr."""
+    """Runs a session on the terminal, with history and editing; on a pipe, one answer for each line of input on stdout, commands
+    aside, and all else on stderr.
+    """
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    session = Session(decoder, problem, answer=_print_answer, say=_print_message)
+    session = Session(decoder, problem, answer=_print_answer, say=_print_message, every_line=not at_terminal)
     _print_message(f"{banner}\n:help lists the commands")
     session.run(_terminal_lines() if at_terminal else _piped_lines(), outlives_interrupts=at_terminal)
 

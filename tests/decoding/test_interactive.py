@@ -146,7 +146,7 @@ def test_a_pipe_gets_one_answer_a_line_and_all_else_on_stderr(monkeypatch, capsy
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a dog\r\n\n\xff\n:problems\nlast")))
     interact(FakeDecoder(), "mini_ende", "out at step 3")
     captured = capsys.readouterr()
-    assert captured.out == "A DOG\nLAST\n"
+    assert captured.out == "A DOG\n\n\nLAST\n"
     assert captured.err.startswith("out at step 3\n")
     assert "not UTF-8" in captured.err
 
