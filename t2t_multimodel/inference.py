@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from t2t_multimodel.decoding.decoder import Answer, Decoder, Raw
 from t2t_multimodel.decoding.files import read_raw
+from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import Beam, Greedy, Strategy
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
 from t2t_multimodel.run import open_run
@@ -21,14 +22,17 @@ Input = str | Path | bytes | np.ndarray
 
 
 def open_decoder(
-    output_dir: Path | str, strategy: Strategy | None = None, well_formed_trees: bool = False
+    output_dir: Path | str, strategy: Strategy | None = None, well_formed_trees: bool = False, xla: bool = False
 ) -> tuple[Decoder, int]:
-    """A Decoder with the newest weights of `output_dir`, and their step. Raises DataError where there are none."""
+    """A Decoder with the newest weights of `output_dir`, and their step. Raises DataError where there are none.
+
+    `xla`: see decoding.search.Search's `compiled`.
+    """
     # Grappler's passes took seconds before the first answer and made later ones no faster (docs/architecture.md).
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     config, vocabulary, model, step = open_run(output_dir)
-    decoder = Decoder(model, config.problems, vocabulary, config.hparams, strategy=strategy, well_formed_trees=well_formed_trees)
-    return decoder, step
+    search = Search(model, compiled=xla)
+    return Decoder(model, config.problems, vocabulary, config.hparams, search, strategy, well_formed_trees), step
 
 
 class LoadedModel:
@@ -105,7 +109,12 @@ class LoadedModel:
 
 
 def load(
-    output_dir: Path | str, beam_size: int = 4, alpha: float = 0.6, n_best: int = 1, well_formed_trees: bool = False
+    output_dir: Path | str,
+    beam_size: int = 4,
+    alpha: float = 0.6,
+    n_best: int = 1,
+    well_formed_trees: bool = False,
+    xla: bool = False,
 ) -> LoadedModel:
     """Loads the newest checkpoint of `output_dir` and warms it up for each of its problems.
 
@@ -113,12 +122,13 @@ def load(
         output_dir: as mm-trainer left it.
         beam_size, alpha, n_best: of the search, see decoding.strategies.Beam; a beam_size of 1 is greedy.
         well_formed_trees: parse trees are always trees over exactly the input's words.
+        xla: compile the loop over tokens, for seconds at first: worth it for thousands of inputs.
 
     Raises:
         DataError: no run, no checkpoint, or one that does not fit.
     """
     strategy = Greedy() if beam_size == 1 else Beam(beam_size, alpha, n_best)
-    decoder, step = open_decoder(output_dir, strategy, well_formed_trees)
+    decoder, step = open_decoder(output_dir, strategy, well_formed_trees, xla)
     for problem in decoder.specs:
         decoder.warm_up(problem)
     return LoadedModel(decoder, step)

@@ -33,6 +33,7 @@ def build_parser() -> common.Parser:
         "--output_format", choices=("text", "jsonl"), default="text", help="jsonl: inputs, outputs, scores, times"
     )
     parser.add_argument("--batch_size", type=positive, default=32, metavar="N", help="inputs decoded together")
+    parser.add_argument("--xla", action="store_true", help="compile the loop over tokens: worth it for thousands of inputs")
     parser.add_argument("--shards", type=positive, default=1, metavar="N", help="decode one of N parts of the file")
     parser.add_argument("--shard_id", type=int, default=0, metavar="I", help="which part, from 0")
     add_search_flags(parser)
@@ -194,5 +195,5 @@ def load(args: argparse.Namespace) -> tuple[Any, str]:
     common.quiet_tensorflow()
     from t2t_multimodel.inference import open_decoder
 
-    decoder, step = open_decoder(args.output_dir, strategy_of(args), args.well_formed_trees)
+    decoder, step = open_decoder(args.output_dir, strategy_of(args), args.well_formed_trees, args.xla)
     return decoder, f"{args.output_dir} at step {step:,}: {', '.join(decoder.specs)}"

@@ -33,8 +33,8 @@ class Search:
     Args:
         model: a MultiModel, or anything with its `specs`, `config`, `mel_bins`, `space_index`, `encode`, `memory`,
             `initial_state`, `step` and `classify`.
-        compiled: the loop runs under XLA, which fuses a step's many small operations; each new combination of batch size, source
-            length and limit is then compiled anew, for seconds.
+        compiled: the loop runs under XLA, which fuses a step's many small operations. It compiles for some seconds for each
+            combination of batch size, source length and limit, so these are rounded up to powers of two.
     """
 
     def __init__(self, model: Any, compiled: bool = False) -> None:
@@ -66,11 +66,13 @@ class Search:
             ("generate", strategy, id(trees)), lambda: self._trace_generate(problem, source, strategy, trees)
         )
         limits = np.broadcast_to(np.asarray(max_length, np.int32), len(batch["inputs"]))
-        counts = tf.zeros_like(limits) if words is None else tf.constant(words, tf.int32)
-        room = tf.zeros([max(int(limits.max(initial=0)), 1)])
+        counts = np.zeros_like(limits) if words is None else words.astype(np.int32)
+        room, sentences = max(int(limits.max(initial=0)), 1), len(limits)
+        if self._compiled:
+            room, source, limits, counts = _rounded_up(room, source, limits, counts)
         space = tf.constant(self.model.space_index(problem))
-        found = generate(source.states, source.mask, tf.constant(limits), room, space, counts)
-        ids, scores = (values.numpy() for values in found)
+        found = generate(*source, tf.constant(limits), tf.zeros([room]), space, tf.constant(counts))
+        ids, scores = (values.numpy()[:sentences] for values in found)
         return Hypotheses(ids[:, :, : (ids != PAD_ID).any((0, 1)).sum()], scores)
 
     def classify(self, problem: str, batch: Mapping[str, Any]) -> np.ndarray:
@@ -137,6 +139,18 @@ class Search:
             tf.TensorSpec([None], tf.int32),
         ]
         return tf.function(generate, input_signature=signature, autograph=False, jit_compile=self._compiled)
+
+
+def _rounded_up(room: int, source: Source, limits: Any, words: Any) -> tuple[int, Source, Any, Any]:
+    """The same with all sizes powers of two: masked positions, and sentences whose limit is 0."""
+    sentences, length = (_power_of_two(size) - size for size in source.mask.shape)
+    states = tf.pad(source.states, [[0, sentences], [0, length], [0, 0]])
+    mask = tf.pad(source.mask, [[0, sentences], [0, length]])
+    return _power_of_two(room), Source(states, mask), np.pad(limits, (0, sentences)), np.pad(words, (0, sentences))
+
+
+def _power_of_two(size: int) -> int:
+    return 1 << max(size - 1, 0).bit_length()
 
 
 def generate_tokens(
