@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512], help="output tokens")
     parser.add_argument("--source", type=int, default=32, help="source tokens")
     parser.add_argument("--vocab_size", type=int, default=8192)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--hparams", default="num_experts=60,moe_k=4")
     args = parser.parse_args()
     load_registries()
@@ -75,7 +75,7 @@ def speeds(model, args, length: int) -> dict:
     return found
 
 
-def recomputation(model, inputs, length: int, most_seconds: float = 20.0):
+def recomputation(model, inputs, length: int, most_seconds: float = 8.0):
     """Greedy decoding that runs the decoder over the whole output for each token, as if nothing could be kept."""
     encoded = model.encode(inputs, None, PROBLEM)
 

@@ -160,14 +160,17 @@ class ConvStep(keras.layers.Layer):
         """One position of the causal one-dimensional form: x [B, C] at `position` (int32 scalar) -> (y [B, F], state)."""
         kernel = ops.convert_to_tensor(self.depthwise)
         size, channels = kernel.shape
-        rows = ops.shape(x)[0]
         x = ops.reshape(ops.relu(x) if self.relu else x, (-1, 1, 1, channels))
-        start = (0, 0, position % self.dilation, 0)
-        past = ops.slice(state, start, (rows, size - 1, 1, channels)) if self.dilation > 1 else state
-        read = ops.concatenate([past, x], axis=1)
-        state = ops.slice_update(state, start, read[:, 1:]) if self.dilation > 1 else read[:, 1:]
-        y = ops.sum(read[:, :, 0] * kernel, axis=1)
-        return self.norm(ops.matmul(y, centred_kernel(ops.convert_to_tensor(self.pointwise)))), state
+        if self.dilation == 1:
+            read = ops.concatenate([state, x], axis=1)
+            state = read[:, 1:]
+        else:
+            phase = position % self.dilation
+            past = ops.slice(state, (0, 0, phase, 0), (ops.shape(x)[0], size - 1, 1, channels))
+            read = ops.concatenate([past, x], axis=1)
+            state = ops.slice_update(state, (0, 0, phase, 0), read[:, 1:])
+        y = ops.matmul(ops.sum(read[:, :, 0] * kernel, axis=1), self.pointwise)
+        return self.norm.normalise(y, centred=False), state  # to centre a few rows is cheaper than to centre the kernel
 
     def _depthwise(self, x):
         kernel = ops.convert_to_tensor(self.depthwise)
