@@ -14,7 +14,19 @@ quiet_tensorflow()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from t2t_multimodel.features import Audio, Label, Text  # noqa: E402
+from t2t_multimodel.cli.common import load_registries  # noqa: E402
+from t2t_multimodel.config import get_hparams  # noqa: E402
+from t2t_multimodel.features import Audio, Label, ProblemSpec, Text  # noqa: E402
+from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
+
+
+def text_model(changes: str, vocab_size: int):
+    """(spec, hparams, model) of one problem, text to text, with random weights: the paper's single model with `changes`."""
+    load_registries()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    hparams = get_hparams("multimodel_paper_single", changes)
+    spec = ProblemSpec("text", Text(), Text(), "to_english")
+    return spec, hparams, build_model(RunConfig("benchmark", hparams, (spec,), vocab_size, "", ""))
 
 
 def peak_gflops(size: int = 2048, repeats: int = 12) -> float:

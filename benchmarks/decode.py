@@ -14,13 +14,9 @@ import common
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.cli.common import load_registries
-from t2t_multimodel.config import get_hparams
 from t2t_multimodel.decoding.search import Search, generate_tokens
 from t2t_multimodel.decoding.strategies import Beam, Greedy
-from t2t_multimodel.features import ProblemSpec, Text
 from t2t_multimodel.models.multimodel import EOS
-from t2t_multimodel.run import RunConfig, build_model
 
 PROBLEM = "text"
 
@@ -35,12 +31,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--hparams", default="num_experts=60,moe_k=4")
     args = parser.parse_args()
-    load_registries()
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     changes = f"hidden_size={args.hidden_size},moe_hidden_size={args.hidden_size},{args.hparams}"
-    hparams = get_hparams("multimodel_paper_single", changes)
-    spec = ProblemSpec(PROBLEM, Text(), Text(), "to_english")
-    model = build_model(RunConfig("benchmark", hparams, (spec,), args.vocab_size, "", ""))
+    _, hparams, model = common.text_model(changes, args.vocab_size)
     result = {"hidden_size": args.hidden_size, "parameters": model.count_params(), "source_tokens": args.source}
     for length in args.lengths:
         result[f"{length}_tokens"] = speeds(model, args, length)

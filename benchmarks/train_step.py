@@ -11,12 +11,7 @@ import time
 START = time.perf_counter()
 
 import common  # noqa: E402
-import tensorflow as tf  # noqa: E402
 
-from t2t_multimodel.cli.common import load_registries  # noqa: E402
-from t2t_multimodel.config import get_hparams  # noqa: E402
-from t2t_multimodel.features import ProblemSpec, Text  # noqa: E402
-from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
 from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
 from t2t_multimodel.training.optimizer import Adam  # noqa: E402
 from t2t_multimodel.training.steps import Steps  # noqa: E402
@@ -33,13 +28,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--hparams", default="num_experts=60,moe_k=4,dropout=0.1")
     args = parser.parse_args()
-    load_registries()
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     width = args.moe_hidden_size or args.hidden_size
     changes = f"hidden_size={args.hidden_size},moe_hidden_size={width},{args.hparams}"
-    hparams = get_hparams("multimodel_paper_single", changes)
-    spec = ProblemSpec("text", Text(), Text(), "to_english")
-    model = build_model(RunConfig("benchmark", hparams, (spec,), args.vocab_size, "", ""))
+    spec, hparams, model = common.text_model(changes, args.vocab_size)
     steps = Steps(model, Adam(by_path(model.trainable_variables), hparams.training), hparams)
     batch = common.random_batch(spec, hparams, args.batch, args.length, args.length, args.vocab_size)
 

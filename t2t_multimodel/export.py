@@ -22,7 +22,7 @@ from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.decoder import output_limits
 from t2t_multimodel.decoding.search import Source, generate_tokens
 from t2t_multimodel.decoding.strategies import Beam, Strategy
-from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.run import VOCABULARY, RunConfig, open_run
 
 
@@ -68,7 +68,7 @@ class ServedModel(tf.Module):
             encoded = self._model.encode(batch["inputs"], batch.get("inputs_length"), spec.name, training=False)
             if isinstance(spec.targets, Label):
                 return self._classes(spec.targets, self._model.classify(encoded, spec.name, training=False))
-            return self._generate(spec, inputs, batch, encoded)
+            return self._generate(spec, batch, encoded)
 
         return serve
 
@@ -76,7 +76,7 @@ class ServedModel(tf.Module):
         """What the model reads, as data.pipeline.prepare_inputs makes it."""
         feature, data = spec.inputs, self._hparams.data
         if isinstance(feature, Text):
-            if _is_tree(spec):
+            if is_tree(spec.targets):
                 inputs = _single_spaces(inputs)
             ids = self._tokenizer.tokenize(tf.strings.strip(inputs))[:, : data.max_length - 1]
             ended = tf.concat([tf.cast(ids, tf.int32), tf.fill([tf.shape(inputs)[0], 1], EOS_ID)], axis=1)
@@ -101,9 +101,9 @@ class ServedModel(tf.Module):
         rows = tf.map_fn(heard, inputs, fn_output_signature=spec_of_row)
         return {"inputs": rows.to_tensor(), "inputs_length": tf.cast(rows.row_lengths(), tf.int32)}
 
-    def _generate(self, spec: ProblemSpec, inputs: tf.Tensor, batch: dict[str, tf.Tensor], encoded: Any) -> dict[str, tf.Tensor]:
+    def _generate(self, spec: ProblemSpec, batch: dict[str, tf.Tensor], encoded: Any) -> dict[str, tf.Tensor]:
         limits = output_limits(spec, batch, self._hparams)
-        words = tf.strings.split(_single_spaces(inputs)) if _is_tree(spec) else None
+        words = tf.strings.split(self._text(batch["inputs"])) if is_tree(spec.targets) else None
         constraint = None
         if words is not None and self._trees:
             counts = tf.cast(words.row_lengths(), tf.int32)
@@ -120,9 +120,12 @@ class ServedModel(tf.Module):
         )
         if words is not None:
             return {"outputs": self._bracketed(ids, words), "scores": scores}
-        flat = tf.reshape(ids, (-1, tf.shape(ids)[2]))
-        texts = self._tokenizer.detokenize(tf.ragged.boolean_mask(flat, flat > EOS_ID))
+        texts = self._text(tf.reshape(ids, (-1, tf.shape(ids)[2])))
         return {"outputs": tf.reshape(texts, tf.shape(scores)), "scores": scores}
+
+    def _text(self, ids: tf.Tensor) -> tf.Tensor:
+        """The text of each row of ids [R, T]."""
+        return self._tokenizer.detokenize(tf.ragged.boolean_mask(ids, ids > EOS_ID))
 
     def _bracketed(self, ids: tf.Tensor, words: tf.RaggedTensor) -> tf.Tensor:
         """ids [B, n, T] of linearised trees, and the words [B, ...], as bracketed trees [B, n].
@@ -269,7 +272,3 @@ def _figures(output_dir: Path, names: set[str]) -> list[str]:
 
 def _single_spaces(texts: tf.Tensor) -> tf.Tensor:
     return tf.strings.strip(tf.strings.regex_replace(texts, r"\s+", " "))
-
-
-def _is_tree(spec: ProblemSpec) -> bool:
-    return isinstance(spec.targets, Text) and spec.targets.format == "tree"

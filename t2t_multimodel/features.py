@@ -68,6 +68,11 @@ Feature = Text | Image | Audio | Label
 _FEATURES: dict[str, type] = {feature.kind: feature for feature in (Text, Image, Audio, Label)}
 
 
+def is_tree(feature: Feature) -> bool:
+    """Whether it is a linearised parse tree."""
+    return isinstance(feature, Text) and feature.format == "tree"
+
+
 @dataclasses.dataclass(frozen=True)
 class ProblemSpec:
     """What a model and a decoder must know of a problem.

@@ -14,7 +14,7 @@ from t2t_multimodel.decoding.decoder import Answer, Decoder, Raw
 from t2t_multimodel.decoding.files import read_raw
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import Beam, Greedy, Strategy
-from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
+from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.run import open_run
 
 # What `decode` takes for one input: text, a path, a file's bytes, or an array (pixels [H, W, C], samples [N]).
@@ -139,8 +139,7 @@ def _is_one(inputs: Any) -> bool:
 
 
 def _is_of(spec: ProblemSpec, inputs: type, targets: type, tree: bool) -> bool:
-    is_tree = isinstance(spec.targets, Text) and spec.targets.format == "tree"
-    return isinstance(spec.inputs, inputs) and isinstance(spec.targets, targets) and is_tree == tree
+    return isinstance(spec.inputs, inputs) and isinstance(spec.targets, targets) and is_tree(spec.targets) == tree
 
 
 def _raw(feature: Feature, value: Any) -> Raw:

@@ -80,11 +80,6 @@ def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, voca
     return {"inputs": _pad(rows), "inputs_length": np.array([len(row) for row in rows], np.int32)}
 
 
-def seconds_of(content: bytes, feature: Audio) -> float:
-    """How long a sound file lasts. Raises DataError for a damaged one."""
-    return len(decode_audio(content, feature.sample_rate, "the sound")) / feature.sample_rate
-
-
 def _batches(records, problem, hparams, training):
     spec = problem.spec()
     forward = problem.forward()

@@ -13,12 +13,13 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline
+from t2t_multimodel.data.media import sound_seconds
 from t2t_multimodel.data.trees import restore
 from t2t_multimodel.data.vocabulary import PAD_ID, Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import IMPOSSIBLE, Beam, Greedy, Strategy
-from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.registry import UnknownNameError, unknown
 
 CAPTION_TOKENS = 64
@@ -99,10 +100,12 @@ class Decoder:
             start = time.perf_counter()
             batch_outputs, tokens = self._batch_outputs(problem, batch)
             seconds = (time.perf_counter() - start) / len(rows)
+            if is_tree(spec.targets):
+                batch_outputs = [
+                    [Output(bracketed(words, output.text), output.score) for output in outputs]
+                    for words, outputs in zip(self._words(batch), batch_outputs, strict=True)
+                ]
             for row, outputs, count in zip(rows, batch_outputs, tokens, strict=True):
-                if _is_tree(spec):
-                    words = str(raws[row]).split()
-                    outputs = [Output(bracketed(words, output.text), output.score) for output in outputs]
                 found[row] = Answer(outputs, count, seconds)
             if progress:
                 progress(len(rows))
@@ -130,7 +133,7 @@ class Decoder:
         if isinstance(spec.inputs, Text) and len(self._vocabulary.encode_feature(spec.inputs, str(raw))) > kept:
             return f"its first {kept} tokens"
         longest = self._hparams.data.max_seconds
-        if isinstance(spec.inputs, Audio) and isinstance(raw, bytes) and pipeline.seconds_of(raw, spec.inputs) > longest:
+        if isinstance(spec.inputs, Audio) and isinstance(raw, bytes) and sound_seconds(raw) > longest:
             return f"its first {longest:g} seconds"
         return ""
 
@@ -141,9 +144,9 @@ class Decoder:
             outputs = self._classes(problem, batch, self.strategy.n_best if isinstance(self.strategy, Beam) else 1)
             return outputs, [1] * len(outputs)
         limits, words = output_limits(spec, batch, self._hparams).numpy(), None
-        trees = self._trees if _is_tree(spec) else None
+        trees = self._trees if is_tree(spec.targets) else None
         if trees:
-            words = np.array([len(self._vocabulary.decode(row).split()) for row in np.asarray(batch["inputs"])], np.int32)
+            words = np.array([len(row) for row in self._words(batch)], np.int32)
             limits = np.maximum(limits, trees.shortest(words))
         ids, scores = self._search.decode(problem, batch, limits, self.strategy, trees, words)
         outputs = [
@@ -166,12 +169,11 @@ class Decoder:
 
     def warm_up(self, problem: str) -> None:
         """Decodes a tiny example, so that the first one of a user does not wait for tracing."""
-        spec = self.spec(problem)
-        batch = self._prepare(spec, [tiny_example(spec)])
-        if isinstance(spec.targets, Label):
-            self._search.classify(problem, batch)
-        else:
-            self._search.decode(problem, batch, 2, self.strategy)
+        self.decode(problem, [tiny_example(self.spec(problem))])
+
+    def _words(self, batch: Mapping[str, Any]) -> list[list[str]]:
+        """The words of each sentence of a prepared batch: of one that was cut, those that are left."""
+        return [self._vocabulary.decode(row).split() for row in np.asarray(batch["inputs"])]
 
     def _batches(self, spec: ProblemSpec, raws: Sequence[Raw], batch_size: int) -> Iterator[tuple[list[int], dict[str, Any]]]:
         """(places in `raws`, prepared batch), inputs of like length together, the longest first."""
@@ -181,7 +183,7 @@ class Decoder:
             yield rows, self._prepare(spec, [raws[row] for row in rows])
 
     def _prepare(self, spec: ProblemSpec, raws: list[Raw]) -> dict[str, Any]:
-        if _is_tree(spec):  # its words are read as a treebank's sentences were written: with single spaces
+        if is_tree(spec.targets):  # its words are read as a treebank's sentences were written: with single spaces
             raws = [" ".join(str(raw).split()) for raw in raws]
         return pipeline.prepare_inputs(spec.inputs, raws, self._hparams, self._vocabulary)
 
@@ -201,7 +203,7 @@ def output_limits(spec: ProblemSpec, batch: Mapping[str, Any], hparams: HParams)
         limits = tf.cast(tf.math.ceil(seconds * TOKENS_PER_SECOND), tf.int32) + SPARE_TOKENS
     else:
         tokens = tf.math.count_nonzero(batch["inputs"], axis=1, dtype=tf.int32)  # PAD_ID is 0
-        limits = tokens * (4 if _is_tree(spec) else 2) + SPARE_TOKENS
+        limits = tokens * (4 if is_tree(spec.targets) else 2) + SPARE_TOKENS
     return tf.minimum(limits, hparams.data.max_length)
 
 
@@ -237,7 +239,3 @@ def tiny_example(spec: ProblemSpec) -> Raw:
         soundfile.write(file, noise, spec.inputs.sample_rate, format="WAV")
         return file.getvalue()
     return "a"
-
-
-def _is_tree(spec: ProblemSpec) -> bool:
-    return isinstance(spec.targets, Text) and spec.targets.format == "tree"

@@ -9,7 +9,7 @@ from typing import Any
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.decoding.files import one_line, read_raw, read_text
 from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling, Strategy
-from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, is_tree
 from t2t_multimodel.registry import UnknownNameError, unknown
 
 COMMANDS = {
@@ -145,7 +145,7 @@ def _changed(strategy: Strategy, name: str, argument: str) -> Strategy:
 
 def describe(spec: ProblemSpec) -> str:
     """A problem in a line: "caption: image -> text (to_english)"."""
-    kinds = ("tree" if isinstance(f, Text) and f.format == "tree" else f.kind for f in (spec.inputs, spec.targets))
+    kinds = ("tree" if is_tree(f) else f.kind for f in (spec.inputs, spec.targets))
     return f"{spec.name}: {' -> '.join(kinds)} ({spec.target_space})"
 
 

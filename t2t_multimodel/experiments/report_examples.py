@@ -15,7 +15,7 @@ from t2t_multimodel.experiments.report_page import Block, Card, Cards, Heading, 
 from t2t_multimodel.experiments.report_pictures import enlarged, spectrogram
 from t2t_multimodel.experiments.report_run import Run
 from t2t_multimodel.experiments.scoring import Decoded
-from t2t_multimodel.features import Audio, Image, Text
+from t2t_multimodel.features import Audio, Image, Text, is_tree
 
 PICTURES, SOUNDS, SENTENCES = 4, 2, 4
 SENTENCES_TEXT = "Examples of dev, picked at random; outputs are decoded greedily. None of the inputs occurs in training."
@@ -70,11 +70,10 @@ def sound_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
 
 def sentences(problem: Problem, decoded: list[Decoded]) -> Table:
     """Input, output and right answer of a few examples; trees in brackets, with their words."""
-    is_tree = isinstance(problem.targets, Text) and problem.targets.format == "tree"
     rows = []
     for example in sample(decoded, SENTENCES):
         texts = [example.output, example.references[0]]
-        if is_tree:
+        if is_tree(problem.targets):
             texts = [bracketed(example.inputs.split(), text) for text in texts]
         rows.append((example.inputs, *texts, verdict(example)))
     return Table(("input", "model", "reference", ""), rows)

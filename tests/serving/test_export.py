@@ -54,7 +54,7 @@ def wav(samples):
 
 INPUTS = {
     "ende": ["a dog", "a cat and a dog and a cat and a dog and a cat and a dog", "d\u00fc"],
-    "parse": ["a  dog", "( a cat )", "dog"],
+    "parse": ["a  dog", "( a cat )", "dog", " ".join(["dog and"] * 20)],
     "caption": [png("red"), png("blue")],
     "picture": [png("red"), png("green")],
     "speech": [wav(400), wav(150)],

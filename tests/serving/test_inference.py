@@ -56,6 +56,8 @@ def test_a_sound_may_be_bytes_or_an_array(model):
 def test_even_an_untrained_model_parses_into_trees_over_the_words(model):
     for sentence in ("a dog", "a dog and a cat", "dog"):
         assert read_tree(model.parse(sentence)).leaves() == sentence.split()
+    leaves = read_tree(model.parse(" ".join(["dog"] * 200))).leaves()  # cut: a tree over the words that are left
+    assert 0 < len(leaves) < 200
 
 
 def test_n_best_outputs_come_with_scores(model):
