@@ -182,7 +182,8 @@ def generate_tokens(
 
     def body(position: Any, state: Any, tree: Any, found: Any) -> tuple[Any, Any, Any, Any]:
         logits, state = model.step(tf.reshape(found.last, [-1]), position, state, memory, problem, space)
-        log_probs = tf.nn.log_softmax(logits + IMPOSSIBLE * tf.one_hot(PAD_ID, logits.shape[-1]))
+        # not by adding: XLA would fuse that with the product of the logits, which then takes twice as long on a CPU
+        log_probs = tf.nn.log_softmax(tf.where(tf.range(logits.shape[-1]) == PAD_ID, IMPOSSIBLE, logits))
         if trees:
             log_probs = tf.where(trees.allowed(tree, row_limits - position), log_probs, IMPOSSIBLE)
         log_probs = tf.reshape(log_probs, (-1, width, logits.shape[-1]))
@@ -205,4 +206,9 @@ def generate_tokens(
 def _reorder(state: Any, parents: Any, width: int) -> Any:
     """The rows of every tensor in `state` replaced by those they go on from; parents int32 [B, W] counts within a sentence."""
     rows = tf.reshape(parents + width * tf.range(tf.shape(parents)[0])[:, None], [-1])
-    return tf.nest.map_structure(lambda values: tf.gather(values, rows), state)
+
+    def reordered(values: Any) -> Any:
+        each = tf.reshape(values, tf.stack([tf.shape(rows)[0], -1]))  # the leading axis may be the row and the head
+        return tf.ensure_shape(tf.reshape(tf.gather(each, rows), tf.shape(values)), values.shape)
+
+    return tf.nest.map_structure(reordered, state)

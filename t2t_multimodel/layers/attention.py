@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.convolution import ConvStep
+from t2t_multimodel.layers.convolution import ConvStep, put
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import dense, softmax
 from t2t_multimodel.layers.position import timing_signal
@@ -34,6 +34,14 @@ class AttentionState(NamedTuple):
 
     steps: tuple[Any, ...]
     seen: KeysValues
+
+
+class AttentionMemory(NamedTuple):
+    """What every step of an AttentionBlock reads: kernels of its convolutions and of its self-attention, and the source."""
+
+    steps: tuple[Any, ...]
+    kernel: Any
+    source: KeysValues
 
 
 def attention_bias(attention_mask, dtype):
@@ -87,19 +95,28 @@ class MultiHeadAttention(keras.layers.Layer):
         return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
 
     def initial_state(self, rows, length) -> KeysValues:
-        """Room for the keys and values of `length` positions."""
+        """Room for the keys [rows * N, P, length] and values [rows * N, length, P] of `length` positions."""
         size = self.key_kernel.shape[0] // self.num_heads
-        shapes = (rows, self.num_heads, size, length), (rows, self.num_heads, length, size)
+        shapes = (rows * self.num_heads, size, length), (rows * self.num_heads, length, size)
         return KeysValues(*(ops.zeros(shape, dtype=self.compute_dtype) for shape in shapes))
 
-    def step(self, x, state: KeysValues, position):
+    def memory(self):
+        """What every step of self-attention reads: the kernels of query (scaled), key and value side by side, [D, 3 D]."""
+        query = ops.convert_to_tensor(self.query_kernel) * (self.query_kernel.shape[0] // self.num_heads) ** -0.5
+        return ops.concatenate([query, self.key_kernel, self.value_kernel], axis=1)
+
+    def step(self, x, state: KeysValues, position, memory):
         """Causal self-attention of one position: x [B, D] at `position` (int32 scalar) -> ([B, D], state)."""
-        x = ops.expand_dims(x, 1)
-        new = self.project(x)
-        keys = ops.slice_update(state.keys, (0, 0, 0, position), new.keys)
-        state = KeysValues(keys, ops.slice_update(state.values, (0, 0, position, 0), new.values))
-        visible = ops.arange(ops.shape(keys)[3]) <= position
-        return ops.squeeze(self.attend(x, state, attention_bias(visible[None, None], x.dtype)), 1), state
+        depth = x.shape[-1]
+        size = depth // self.num_heads
+        projected = ops.matmul(x, memory)
+        query, key, value = (projected[:, i * depth : (i + 1) * depth] for i in range(3))
+        keys = put(state.keys, ops.reshape(key, (-1, size, 1)), position, axis=2)
+        values = put(state.values, ops.reshape(value, (-1, 1, size)), position, axis=1)
+        visible = ops.cast(ops.arange(ops.shape(keys)[2]) <= position, x.dtype)
+        weights = softmax(ops.matmul(ops.reshape(query, (-1, 1, size)), keys) + LOWEST * (1.0 - visible))
+        context = ops.reshape(ops.matmul(weights, values), (-1, depth))
+        return ops.matmul(context, self.output_kernel), KeysValues(keys, values)
 
     def _split(self, x):
         """[B, T, D] -> [B, T, N, P]."""
@@ -153,26 +170,27 @@ class AttentionBlock(keras.layers.Layer):
         x = self.self_attention(x, x, causal_mask(length), training=training)
         return self.source_attention(x, source, source_mask[:, None, :], training=training)
 
-    def memory(self, source) -> KeysValues:
-        """What every step reads of source [B, S, D]."""
-        return self.source_attention.project(source)
+    def memory(self, source) -> AttentionMemory:
+        """What every step reads, for source [B, S, D]."""
+        steps = tuple(step.memory() for step in self.steps)
+        return AttentionMemory(steps, self.self_attention.memory(), self.source_attention.project(source))
 
     def initial_state(self, rows, length) -> AttentionState:
         """The state before the first of at most `length` positions."""
         steps = tuple(step.initial_state(rows) for step in self.steps)
         return AttentionState(steps, self.self_attention.initial_state(rows, length))
 
-    def step(self, x, state: AttentionState, position, memory: KeysValues, bias):
-        """One position: x [R, D], R a multiple of the memory's B (neighbours share a source) -> ([R, D], state)."""
+    def step(self, x, state: AttentionState, position, memory: AttentionMemory, bias):
+        """One position: x [R, D], R a multiple of the source's B (neighbours share one) -> ([R, D], state)."""
         depth = x.shape[-1]
         y = x + ops.cast(timing_signal(1, depth, position), x.dtype)
         steps = []
-        for layer, old in zip(self.steps, state.steps, strict=True):
-            y, new = layer.step(y, old, position)
+        for layer, old, kernel in zip(self.steps, state.steps, memory.steps, strict=True):
+            y, new = layer.step(y, old, position, kernel)
             steps.append(new)
-        y, seen = self.self_attention.step(y, state.seen, position)
-        y = ops.reshape(y, (ops.shape(memory.keys)[0], -1, depth))
-        y = self.source_attention.attend(y, memory, bias)
+        y, seen = self.self_attention.step(y, state.seen, position, memory.kernel)
+        y = ops.reshape(y, (ops.shape(memory.source.keys)[0], -1, depth))
+        y = self.source_attention.attend(y, memory.source, bias)
         return ops.reshape(y, (-1, depth)), AttentionState(tuple(steps), seen)
 
     def get_config(self):

@@ -227,8 +227,9 @@ class MixtureOfExperts(keras.layers.Layer):
         return ops.cond(few, own, every)
 
     def _own_experts(self, x, gates, experts):
-        hidden = ops.relu(ops.matmul(x[:, None, None, :], ops.take(self.w1, experts, axis=0)))
-        outputs = ops.matmul(hidden, ops.take(self.w2, experts, axis=0))[:, :, 0]
+        each = ops.reshape(experts, (-1,))
+        hidden = ops.relu(ops.matmul(ops.repeat(x, self.k, axis=0)[:, None], _fetch(self.w1, each)))
+        outputs = ops.reshape(ops.matmul(hidden, _fetch(self.w2, each)), (-1, self.k, x.shape[-1]))
         return ops.sum(outputs * gates[:, :, None], axis=1)
 
     def _every_expert(self, x, gates, experts):
@@ -239,3 +240,9 @@ class MixtureOfExperts(keras.layers.Layer):
     def get_config(self):
         names = ("num_experts", "hidden_size", "k", "noise_floor", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _fetch(weights, experts):
+    """weights [E, D, F] of experts [N]: [N, D, F]. Fetched as long rows, which XLA copies whole, and not number by number."""
+    rows = ops.take(ops.reshape(weights, (weights.shape[0], -1)), experts, axis=0)
+    return ops.reshape(rows, (-1, *weights.shape[1:]))

@@ -27,11 +27,7 @@ class LayerNorm(keras.layers.Layer):
             setattr(self, name, self.add_weight(shape=(input_shape[-1],), initializer=initializer, name=name))
 
     def call(self, x):
-        return self.normalise(x, self.centred)
-
-    def normalise(self, x, centred):
-        """The call, told whether the input is centred."""
-        return layer_norm(x, ops.cast(self.gamma, x.dtype), ops.cast(self.beta, x.dtype), self.epsilon, centred)
+        return layer_norm(x, ops.cast(self.gamma, x.dtype), ops.cast(self.beta, x.dtype), self.epsilon, self.centred)
 
     def get_config(self):
         names = ("epsilon", "gain", "shift", "centred")

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.config import ModelConfig
-from t2t_multimodel.layers.attention import AttentionBlock, AttentionState
+from t2t_multimodel.layers.attention import AttentionBlock, AttentionMemory, AttentionState
 from t2t_multimodel.layers.convolution import ConvBlock
 from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts
 from t2t_multimodel.layers.normalization import LayerNorm
@@ -28,6 +28,20 @@ class DecoderState(NamedTuple):
 
     blocks: tuple[Any, ...]
     attentions: tuple[AttentionState, ...]
+
+
+class MixerMemory(NamedTuple):
+    """What every step of the mixer reads."""
+
+    attention: AttentionMemory
+    blocks: tuple[Any, ...]
+
+
+class DecoderMemory(NamedTuple):
+    """What every step of the decoder reads."""
+
+    blocks: tuple[Any, ...]
+    attentions: tuple[AttentionMemory, ...]
 
 
 class _Part(keras.layers.Layer):
@@ -119,21 +133,21 @@ class Mixer(_Part):
             x = block(x, training=training)
         return x
 
-    def memory(self, source):
-        """What every step reads of source [B, S, D]."""
-        return self.attention.memory(source)
+    def memory(self, source) -> MixerMemory:
+        """What every step reads, for source [B, S, D]."""
+        return MixerMemory(self.attention.memory(source), tuple(block.memory() for block in self.blocks))
 
     def initial_state(self, rows, length) -> MixerState:
         """The state before the first of at most `length` positions."""
         blocks = tuple(block.initial_state(rows) for block in self.blocks)
         return MixerState(self.attention.initial_state(rows, length), blocks)
 
-    def step(self, x, state: MixerState, position, memory, bias):
+    def step(self, x, state: MixerState, position, memory: MixerMemory, bias):
         """One position: x [R, D] -> ([R, D], state)."""
-        y, attention = self.attention.step(x, state.attention, position, memory, bias)
+        y, attention = self.attention.step(x, state.attention, position, memory.attention, bias)
         x, blocks = x + y, []
-        for block, old in zip(self.blocks, state.blocks, strict=True):
-            x, new = block.step(x, old, position)
+        for block, old, kernels in zip(self.blocks, state.blocks, memory.blocks, strict=True):
+            x, new = block.step(x, old, position, kernels)
             blocks.append(new)
         return x, MixerState(attention, tuple(blocks))
 
@@ -162,22 +176,23 @@ class Decoder(_Part):
                 x, routing = self.experts(x, padding_mask, training=training)
         return self.norm(x) if self.norm else x, routing
 
-    def memory(self, source):
-        """What every step reads of source [B, S, D]."""
-        return tuple(attention.memory(source) for attention in self.attentions)
+    def memory(self, source) -> DecoderMemory:
+        """What every step reads, for source [B, S, D]."""
+        attentions = tuple(attention.memory(source) for attention in self.attentions)
+        return DecoderMemory(tuple(block.memory() for block in self.blocks), attentions)
 
     def initial_state(self, rows, length) -> DecoderState:
         """The state before the first of at most `length` positions."""
         blocks = tuple(block.initial_state(rows) for block in self.blocks)
         return DecoderState(blocks, tuple(attention.initial_state(rows, length) for attention in self.attentions))
 
-    def step(self, x, padding_mask, state: DecoderState, position, memory, bias):
+    def step(self, x, padding_mask, state: DecoderState, position, memory: DecoderMemory, bias):
         """One position: x [R, D], padding_mask [R] -> ([R, D], state)."""
         blocks, attentions = [], []
         for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True)):
-            x, new = block.step(x, state.blocks[i], position)
+            x, new = block.step(x, state.blocks[i], position, memory.blocks[i])
             blocks.append(new)
-            y, new = attention.step(x, state.attentions[i], position, memory[i], bias)
+            y, new = attention.step(x, state.attentions[i], position, memory.attentions[i], bias)
             attentions.append(new)
             x = x + y
             if self.experts and i + 1 == len(self.blocks) // 2:

@@ -9,11 +9,11 @@ from keras import ops
 
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
-from t2t_multimodel.layers.attention import KeysValues, attention_bias
+from t2t_multimodel.layers.attention import attention_bias
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
-from t2t_multimodel.models.blocks import Decoder, DecoderState, Encoder, Mixer, MixerState
+from t2t_multimodel.models.blocks import Decoder, DecoderMemory, DecoderState, Encoder, Mixer, MixerMemory, MixerState
 
 EOS = 1  # Ends a sequence; id 0 is padding.
 
@@ -28,15 +28,15 @@ class Encoded(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What every decoding step reads of an encoded input: keys and values of each attention, and the bias that hides padding."""
+    """What every decoding step reads: of the weights, of the encoded input, and the bias that hides its padding."""
 
-    mixer: KeysValues
-    decoder: tuple[KeysValues, ...]
+    mixer: MixerMemory
+    decoder: DecoderMemory
     bias: Any
 
 
 class DecodingState(NamedTuple):
-    """What the next decoding step needs; the leading axis of every tensor is the row."""
+    """What the next decoding step needs; every tensor's leading axis is the row, or row and head."""
 
     mixer: MixerState
     decoder: DecoderState
