@@ -84,7 +84,7 @@ class ServedModel(tf.Module):
         if isinstance(feature, Image):
 
             def pixels(content: tf.Tensor) -> tf.Tensor:
-                return preprocess.image_pixels(content, feature, training=False)
+                return preprocess.image_pixels(content, feature)
 
             shape = (feature.height, feature.width, feature.channels)
             return {"inputs": tf.map_fn(pixels, inputs, fn_output_signature=tf.TensorSpec(shape, tf.float32))}

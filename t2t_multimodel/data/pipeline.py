@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,72 @@ from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
 
 TEXT_BOUNDS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+SEGMENT_EXAMPLES = 8192
+_PRIME = 1_000_003  # keeps the seeds of problems, segments and passes apart
 SECOND_BOUNDS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0, 30.0)
 
 
-def training_batches(problem: Problem, data_dir: Path | str, hparams: HParams, seed: int) -> tf.data.Dataset:
-    """Batches without end: shuffled by `seed`, examples of like length together, sized in tokens, images or seconds.
+class TrainingBatches:
+    """An iterator over batches without end: shuffled, examples of like length together, sized in tokens, images or seconds.
 
-    Examples longer than max_length or max_seconds are left out. Raises DataError where the records are missing or damaged.
+    Examples longer than max_length or max_seconds are left out. What comes, augmentation included, follows from `seed` and the
+    position alone. The data is read in segments: some shards, or a small data set several times, shuffled and batched by
+    themselves, so that going on from a position reads no more than the segment it lies in again.
+
+    Args:
+        problem: whose records lie in `data_dir`.
+        hparams: of the run.
+        seed: of order and augmentation.
+        position: (segment, batches of it that have been read) to go on from.
+
+    Raises:
+        DataError: the records are missing or damaged.
     """
-    shards = shard_paths(data_dir, problem.records_name, "train")
-    files = tf.data.Dataset.from_tensor_slices(shards).shuffle(len(shards), seed=seed)
-    records = files.interleave(tf.data.TFRecordDataset, cycle_length=min(4, len(shards)))
-    records = records.shuffle(hparams.data.shuffle_buffer, seed=seed).repeat()
-    return _batches(records, problem, hparams, training=True).with_options(_options()).prefetch(4)
+
+    def __init__(
+        self, problem: Problem, data_dir: Path | str, hparams: HParams, seed: int, position: tuple[int, int] = (0, 0)
+    ) -> None:
+        self.position = position
+        shards = shard_paths(data_dir, problem.records_name, "train")
+        segment_records = _segments(shards, num_examples(problem, data_dir), hparams.data.shuffle_buffer, seed)
+
+        def batches(segment: tf.Tensor) -> tf.data.Dataset:
+            made = _batches(segment_records(segment), problem, hparams, (seed, segment))
+            return made.map(lambda batch: (segment, batch))
+
+        segments = tf.data.Dataset.range(position[0], tf.int64.max)
+        numbered = segments.flat_map(batches).skip(position[1]).with_options(_options()).prefetch(4)
+        self.element_spec = numbered.element_spec[1]
+        self._batches = iter(numbered)
+
+    def __iter__(self) -> TrainingBatches:
+        return self
+
+    def __next__(self) -> dict[str, tf.Tensor]:
+        segment, batch = next(self._batches)
+        segment = int(segment)
+        self.position = (segment, self.position[1] + 1 if segment == self.position[0] else 1)
+        return batch
+
+
+def _segments(shards: Sequence[str], examples: int, buffer: int, seed: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """A function from a segment's number, int64 scalar, to its records in their random order."""
+    group = min(len(shards), max(4, -(-len(shards) * SEGMENT_EXAMPLES // examples)))
+    groups = -(-len(shards) // group)
+    passes = max(1, SEGMENT_EXAMPLES // examples) if groups == 1 else 1
+
+    def one_pass(number: tf.Tensor, place: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.constant(shards), tf.stack([tf.cast(seed, tf.int64), number]))
+        files = tf.data.Dataset.from_tensor_slices(order[place * group : (place + 1) * group])
+        records = files.interleave(tf.data.TFRecordDataset, cycle_length=group)
+        shuffle_seed = tf.cast(seed, tf.int64) * _PRIME + number * groups + place
+        return records.shuffle(buffer, seed=shuffle_seed, reshuffle_each_iteration=False)
+
+    def segment_records(segment: tf.Tensor) -> tf.data.Dataset:
+        first, place = segment // groups * passes, segment % groups
+        return tf.data.Dataset.range(passes).flat_map(lambda number: one_pass(first + number, place))
+
+    return segment_records
 
 
 def evaluation_batches(problem: Problem, data_dir: Path | str, hparams: HParams, split: str = "dev") -> tf.data.Dataset:
@@ -39,7 +92,7 @@ def evaluation_batches(problem: Problem, data_dir: Path | str, hparams: HParams,
     Where targets are text, a batch also has "references" string [B, n], n = 0 where the records have none.
     """
     records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split))
-    return _batches(records, problem, hparams, training=False).with_options(_options()).prefetch(2)
+    return _batches(records, problem, hparams).with_options(_options()).prefetch(2)
 
 
 def num_examples(problem: Problem, data_dir: Path | str, split: str = "train") -> int:
@@ -71,7 +124,7 @@ def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, voca
     if isinstance(feature, Image):
         for raw in raws:
             check_image(raw, "the image")
-        return {"inputs": np.stack([preprocess.image_pixels(tf.constant(raw), feature, training=False) for raw in raws])}
+        return {"inputs": np.stack([preprocess.image_pixels(tf.constant(raw), feature) for raw in raws])}
     if not isinstance(feature, Audio):
         raise TypeError(f"a {feature.kind} is no input")
     longest = int(hparams.data.max_seconds * feature.sample_rate)
@@ -80,22 +133,24 @@ def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, voca
     return {"inputs": _pad(rows), "inputs_length": np.array([len(row) for row in rows], np.int32)}
 
 
-def _batches(records, problem, hparams, training):
+def _batches(records, problem, hparams, training=None):
+    """Batches of all `records`; in training it is (seed, segment), which decide the augmentation with a record's place."""
     spec = problem.spec()
     forward = problem.forward()
     references = not training and isinstance(spec.targets, Text) and not problem.reversed
 
-    def parse(record):
+    def parse(place, record):
+        seed = tf.cast(tf.stack([training[0] * _PRIME + training[1], place]), tf.int32) if training else None
         raw = parse_example(record, forward.inputs, forward.targets, with_references=references)
         if problem.reversed:
             raw["inputs"], raw["targets"] = raw["targets"], raw["inputs"]
-        example = {"targets": _value(raw["targets"], spec.targets, hparams, training)}
-        example["inputs"] = _value(raw["inputs"], spec.inputs, hparams, training)
+        example = {"targets": _value(raw["targets"], spec.targets, hparams, seed)}
+        example["inputs"] = _value(raw["inputs"], spec.inputs, hparams, seed)
         if isinstance(spec.inputs, Audio):
             example["inputs_length"] = tf.shape(example["inputs"])[0]
         return {**example, "references": raw["references"]} if references else example
 
-    examples = records.map(parse, num_parallel_calls=1, deterministic=True)
+    examples = records.enumerate().map(parse, num_parallel_calls=1, deterministic=True)
     size, limit, bounds, batch_sizes = _buckets(spec, hparams)
     if training and size:
         examples = examples.filter(lambda example: size(example) <= limit)
@@ -126,11 +181,11 @@ def _longer_side(example):
     return tf.maximum(tf.shape(example["inputs"])[0], target)
 
 
-def _value(raw, feature, hparams, training):
+def _value(raw, feature, hparams, seed):
     if isinstance(feature, Text):
         return preprocess.text_ids(raw)
     if isinstance(feature, Image):
-        return preprocess.image_pixels(raw, feature, training)
+        return preprocess.image_pixels(raw, feature, seed)
     if isinstance(feature, Audio):
         return _sound(raw, feature, hparams)
     return tf.cast(raw, tf.int32)

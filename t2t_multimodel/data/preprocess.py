@@ -17,28 +17,30 @@ def text_ids(ids: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.cast(ids, tf.int32), [EOS]], axis=0)
 
 
-def image_pixels(content: tf.Tensor, feature: Image, training: bool) -> tf.Tensor:
+def image_pixels(content: tf.Tensor, feature: Image, seed: tf.Tensor | None = None) -> tf.Tensor:
     """Encoded bytes -> float32 [height, width, channels] of mean 0 and standard deviation 1.
 
-    The image is scaled to cover height x width and the middle is cut out; in training, where the feature asks for it, a random
-    part of a slightly larger one, and a random half of the images is flipped.
+    The image is scaled to cover height x width and the middle is cut out. With a `seed`, int32 [2], and where the feature asks
+    for it, it is a random part of a slightly larger one, and half of the images are flipped; the seed alone decides how.
     """
     pixels = tf.io.decode_image(content, channels=feature.channels, expand_animations=False)
     size = tf.cast(tf.shape(pixels)[:2], tf.float32)
     wanted = tf.constant([feature.height, feature.width], tf.float32)
     scale = tf.reduce_max(wanted / size)
-    crop = training and "crop" in feature.augment
+    augment = () if seed is None else feature.augment
+    crop = "crop" in augment
+    seeds = tf.random.experimental.stateless_split([0, 0] if seed is None else seed, 3)
     if crop:
-        scale *= tf.random.uniform([], 1.0, CROP_SCALE)
+        scale *= tf.random.stateless_uniform([], seeds[0], 1.0, CROP_SCALE)
     scaled = tf.cast(tf.math.ceil(size * scale - 1e-3), tf.int32)
     scaled = tf.maximum(scaled, tf.cast(wanted, tf.int32))
     x = tf.image.resize(tf.cast(pixels, tf.float32), scaled, antialias=True)
     room = tf.cast(scaled - tf.cast(wanted, tf.int32), tf.float32)
-    place = tf.minimum(tf.random.uniform([2]) * (room + 1.0), room) if crop else room / 2.0
+    place = tf.minimum(tf.random.stateless_uniform([2], seeds[1]) * (room + 1.0), room) if crop else room / 2.0
     top_left = tf.cast(place, tf.int32)
     x = tf.image.crop_to_bounding_box(x, top_left[0], top_left[1], feature.height, feature.width)
-    if training and "flip" in feature.augment:
-        x = tf.image.random_flip_left_right(x)
+    if "flip" in augment:
+        x = tf.image.stateless_random_flip_left_right(x, seeds[2])
     return tf.image.per_image_standardization(x)
 
 

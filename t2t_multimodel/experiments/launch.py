@@ -34,6 +34,8 @@ def train_run(
     """
     # Grappler's passes took longer than they saved (docs/architecture.md).
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    if not tf.config.list_physical_devices("GPU"):  # Costs nothing measurable on a CPU; some operations lack it on a GPU.
+        tf.config.experimental.enable_op_determinism()
     manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
     vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
     _check_vocabulary(vocabulary, manifests, hparams, data_dir)

@@ -1,11 +1,11 @@
-"""Checkpoints: weights by their paths, Adam's slots, and the number of steps done.
+"""Checkpoints: weights by their paths, Adam's slots, states of noise and dropout, positions in the problems' data, and the step.
 
 `tf.train.Checkpoint` writes to temporary files and renames them, so a checkpoint is whole or not there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +21,68 @@ class Checkpoints:
         output_dir: where `ckpt-<step>` lie.
         model: built.
         slots: the optimizer's variables; None restores weights alone.
+        problems: whose positions are kept, in training.
         keep: how many checkpoints stay.
+        report: takes a line for the user about a damaged checkpoint.
     """
 
-    def __init__(self, output_dir: Path | str, model: Any, slots: dict[str, dict[str, tf.Variable]] | None = None, keep: int = 3):
+    def __init__(
+        self,
+        output_dir: Path | str,
+        model: Any,
+        slots: dict[str, dict[str, tf.Variable]] | None = None,
+        problems: Sequence[str] = (),
+        keep: int = 3,
+        report: Callable[[str], None] = print,
+    ) -> None:
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        parts: dict[str, Any] = {"model": by_path(model.variables), "step": self._step}
+        self._positions = {name: tf.Variable([0, 0], dtype=tf.int64, trainable=False) for name in problems}
+        parts: dict[str, Any] = {"model": by_path(model.variables), "step": self._step, "positions": self._positions}
         if slots is not None:
             parts["optimizer"] = slots
         self._checkpoint = tf.train.Checkpoint(**parts)
         self._with_optimizer = slots is not None
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(output_dir), keep, checkpoint_name="ckpt")
+        self._report = report
 
-    def save(self, step: int) -> str:
+    @property
+    def positions(self) -> dict[str, tuple[int, int]]:
+        """Where the data of each problem was left (see TrainingBatches), as restored or last saved."""
+        return {name: (int(value[0]), int(value[1])) for name, value in self._positions.items()}
+
+    def save(self, step: int, positions: Mapping[str, tuple[int, int]] | None = None) -> str:
         """Writes `ckpt-<step>` and removes what is older than the last `keep`; returns its path."""
         self._step.assign(step)
+        for name, position in (positions or {}).items():
+            self._positions[name].assign(position)
         return self._manager.save(checkpoint_number=step)
 
     def restore(self, step: int | None = None) -> int | None:
-        """Restores the newest checkpoint, or that of `step`; returns its step, or None where there is none.
+        """Restores the newest checkpoint that can be read, or that of `step`; returns its step, or None where there is none.
+
+        A damaged checkpoint is passed over, and said to be.
 
         Raises:
-            DataError: there is none of `step`, or it does not fit this model.
+            DataError: there is none of `step`, it does not fit this model, or all are damaged.
         """
-        path = self._manager.latest_checkpoint
+        paths = list(reversed(self._manager.checkpoints))
         if step is not None:
-            paths = [p for p in self._manager.checkpoints if p.endswith(f"ckpt-{step}")]
+            paths = [path for path in paths if path.endswith(f"ckpt-{step}")]
             if not paths:
                 raise DataError(f"no checkpoint of step {step} in {self._manager.directory}; there are: {self._names()}")
-            path = paths[0]
-        if path is None:
-            return None
+        for path in paths:
+            reason = _damage(path)
+            if not reason:
+                return self._restore(path)
+            self._report(f"checkpoint {path} is damaged ({reason}) and is passed over")
+        if paths:
+            names = ", ".join(Path(path).name for path in paths)
+            raise DataError(
+                f"damaged, and nothing else to go on from in {self._manager.directory}: {names}; remove to start anew"
+            )
+        return None
+
+    def _restore(self, path: str) -> int:
         try:
             status = self._checkpoint.restore(path)
             status.assert_existing_objects_matched()
@@ -64,6 +95,17 @@ class Checkpoints:
 
     def _names(self) -> str:
         return ", ".join(Path(path).name for path in self._manager.checkpoints) or "none"
+
+
+def _damage(path: str) -> str:
+    """What is wrong with the files of a checkpoint, in a line; "" if every value can be read and has its checksum."""
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 def by_path(variables: Iterable[Any]) -> dict[str, tf.Variable]:

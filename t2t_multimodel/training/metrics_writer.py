@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -12,14 +13,22 @@ from typing import Any, TextIO
 import tensorflow as tf
 from tqdm import tqdm
 
+from t2t_multimodel.data.vocabulary import write_beside
+
 SECONDS_BETWEEN_LINES = 60.0
 
 
 class MetricsWriter:
-    """Appends one JSON object a line to `output_dir/metrics.jsonl` and writes the same figures as TensorBoard scalars."""
+    """Appends one JSON object a line to `output_dir/metrics.jsonl` and writes the same figures as TensorBoard scalars.
 
-    def __init__(self, output_dir: Path | str) -> None:
-        self._file = (Path(output_dir) / "metrics.jsonl").open("a", encoding="utf-8")
+    Lines of steps behind `step`, which a killed run wrote after its last checkpoint, are taken out: those steps come again.
+    """
+
+    def __init__(self, output_dir: Path | str, step: int = 0) -> None:
+        path = Path(output_dir) / "metrics.jsonl"
+        if path.exists():
+            _keep_lines(path, step)
+        self._file = path.open("a", encoding="utf-8")
         self._events = tf.summary.create_file_writer(str(Path(output_dir) / "events"))
         self._start = time.monotonic()
 
@@ -84,6 +93,21 @@ class Progress:
 
     def _described(self) -> str:
         return " ".join(f"{name} {loss:.2f}" for name, loss in sorted(self._losses.items()))
+
+
+def print_line(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _keep_lines(path: Path, step: int) -> None:
+    """Rewrites the file without its lines of later steps, and without one that was cut."""
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        with contextlib.suppress(ValueError):
+            if line.endswith("\n") and json.loads(line)["step"] <= step:
+                kept.append(line)
+    write_beside(path, "".join(kept).encode())
 
 
 def formatted(metrics: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -54,7 +55,7 @@ class Adam:
         self._variables = variables
 
     def apply(self, names: Sequence[str], gradients: Sequence[tf.Tensor], rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """Clips the gradients together and updates the variables `names`.
+        """Clips the gradients together and updates the variables `names`; if one is not finite, nothing is changed.
 
         Args:
             names: which variables the gradients are of.
@@ -69,6 +70,15 @@ class Adam:
         norm = tf.sqrt(tf.add_n([2.0 * tf.nn.l2_loss(gradient) for gradient in gradients]))
         scale = tf.minimum(1.0, c.clip_norm / tf.maximum(norm, 1e-12)) if c.clip_norm else tf.ones(())
         powers = (tf.pow(c.beta1, step), tf.pow(c.beta2, step))
+
+        def update() -> tf.Tensor:
+            self._update(names, [gradient * scale for gradient in gradients], rate, powers)
+            return norm
+
+        return tf.cond(tf.math.is_finite(norm), update, lambda: norm)
+
+    def _update(self, names: Sequence[str], gradients: Sequence[tf.Tensor], rate: tf.Tensor, powers: tuple[Any, Any]) -> None:
+        c = self._config
         for name, gradient in zip(names, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(
                 var=self._variables[name].handle,
@@ -80,6 +90,5 @@ class Adam:
                 beta1=c.beta1,
                 beta2=c.beta2,
                 epsilon=c.epsilon,
-                grad=gradient * scale,
+                grad=gradient,
             )
-        return norm

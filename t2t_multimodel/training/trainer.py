@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.mixing import ProblemSchedule
-from t2t_multimodel.data.pipeline import evaluation_batches, num_examples, training_batches
+from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches, num_examples
 from t2t_multimodel.data.problem import Problem
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
-from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted
+from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted, print_line
 from t2t_multimodel.training.optimizer import Adam, learning_rate
-from t2t_multimodel.training.steps import EvaluationSums, Steps
+from t2t_multimodel.training.steps import EvaluationSums, StepResult, Steps
 
 SUMMARY_EVERY = 50
+MAX_SKIPPED = 10
 
 
 class NotFinite(Exception):
-    """The loss or the gradient is no longer a number; the message names the problem and the step."""
+    """Loss or gradient were no numbers for `MAX_SKIPPED` steps in a row; the message names the problem and the step."""
 
 
 class Trainer:
@@ -45,22 +45,25 @@ class Trainer:
         self._optimizer = Adam(by_path(model.trainable_variables), hparams.training)
         self.steps = Steps(model, self._optimizer, hparams)
         keep = hparams.training.keep_checkpoints
-        self._checkpoints = Checkpoints(output_dir, model, self._optimizer.slots, keep)
+        self._checkpoints = Checkpoints(output_dir, model, self._optimizer.slots, list(self.problems), keep, print_line)
+        self._skipped = 0  # steps in a row
         self._stop = False
 
     def train(self, until: int | None = None, seconds: float = 0.0) -> int:
         """Trains from the newest checkpoint on until `until` (default train_steps) or for `seconds`, if that is not 0.
 
         Evaluates every eval_every steps and at the end; saves then, every save_every steps, and on SIGTERM or Ctrl-C, after which
-        it returns. Returns the steps done.
+        it returns. A step whose gradient is not finite changes no weights. Returns the steps done.
+
+        A run that was stopped or killed goes on as if it never had been: the same batches, noise and weights follow.
 
         Raises:
-            NotFinite: the loss was no number; the newest checkpoint is from before.
+            NotFinite: ten steps in a row were not finite; the newest checkpoint is from before.
         """
         config = self.hparams.training
         total = config.train_steps if until is None else until
         step = self._checkpoints.restore() or 0
-        writer, progress = MetricsWriter(self.output_dir), Progress(total, step)
+        writer, progress = MetricsWriter(self.output_dir, step), Progress(total, step)
         if step:
             progress.say(f"going on from step {step}")
         try:
@@ -73,7 +76,7 @@ class Trainer:
 
     def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
         config = self.hparams.training
-        schedule, batches = self._schedule(), self._batches(step)
+        schedule, batches = self._schedule(), self._batches()
         saved, evaluated = step, 0
         mean = _Means()
         while step < total and not self._stop and time.monotonic() < deadline:
@@ -81,27 +84,39 @@ class Trainer:
             rate = learning_rate(step, config)
             result = self.steps.train(name, next(batches[name]), rate, step + 1)
             step += 1
-            loss, tokens = float(result.loss), float(result.tokens)
-            if not np.isfinite(loss) or not np.isfinite(float(result.gradient_norm)):
-                kept = f"the checkpoint of step {saved} is untouched" if saved else "there is no checkpoint yet"
-                raise NotFinite(f"loss or gradient of {name} is not finite at step {step}; {kept}")
-            progress.update(step, name, loss, tokens)
-            mean.add(name, result)
+            if self._is_finite(name, step, saved, result, progress):
+                progress.update(step, name, float(result.loss), float(result.tokens))
+                mean.add(name, result)
             if step % SUMMARY_EVERY == 0:
                 mean.flush(step, rate, writer)
             if step % config.eval_every == 0 and step < total:
                 self.evaluate(step, writer, progress)
                 evaluated = step
             if step % (config.save_every or config.eval_every) == 0:
-                self._checkpoints.save(step)
-                saved = step
+                saved = self._save(step, batches)
         mean.flush(step, learning_rate(step, config), writer)
         if saved != step:
-            self._checkpoints.save(step)
+            self._save(step, batches)
         if self._stop:
             progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
         elif step != evaluated:
             self.evaluate(step, writer, progress)
+        return step
+
+    def _is_finite(self, name: str, step: int, saved: int, result: StepResult, progress: Progress) -> bool:
+        """Whether a step was a step; says so where it was skipped, and gives up where that goes on."""
+        if np.isfinite(float(result.loss)) and np.isfinite(float(result.gradient_norm)):
+            self._skipped = 0
+            return True
+        self._skipped += 1
+        progress.say(f"step {step} {name}: loss or gradient is not finite, the weights stay as they are")
+        if self._skipped == MAX_SKIPPED:
+            kept = f"the checkpoint of step {saved} is untouched" if saved else "there is no checkpoint yet"
+            raise NotFinite(f"loss or gradient of {name} is not finite at step {step}, the tenth in a row; {kept}")
+        return False
+
+    def _save(self, step: int, batches: dict[str, TrainingBatches]) -> int:
+        self._checkpoints.save(step, {name: each.position for name, each in batches.items()})
         return step
 
     def evaluate(self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev") -> None:
@@ -127,11 +142,11 @@ class Trainer:
         sizes = [num_examples(problem, self.data_dir) for problem in self.problems.values()]
         return ProblemSchedule(list(self.problems), sizes, c.problem_schedule, c.temperature, c.problem_weights, c.seed)
 
-    def _batches(self, step: int) -> dict[str, Iterator[dict[str, tf.Tensor]]]:
-        """Batches of each problem; a run that goes on from `step` reads them in another order than it began with."""
-        seed = self.hparams.training.seed + step * len(self.problems)
+    def _batches(self) -> dict[str, TrainingBatches]:
+        """Batches of each problem, from where the checkpoint left them."""
+        seed, positions = self.hparams.training.seed, self._checkpoints.positions
         return {
-            name: iter(training_batches(problem, self.data_dir, self.hparams, seed + i))
+            name: TrainingBatches(problem, self.data_dir, self.hparams, seed + i, positions[name])
             for i, (name, problem) in enumerate(self.problems.items())
         }
 

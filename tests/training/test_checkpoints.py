@@ -104,15 +104,25 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_line(changes, model, ma
 
 
 @pytest.mark.parametrize("file", ["ckpt-3.index", "ckpt-3.data-00000-of-00001"])
-@pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_damaged_checkpoint_is_refused_in_one_line(file, damage, model, tmp_path):
-    Checkpoints(tmp_path, model).save(3)
+@pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
+def test_a_damaged_checkpoint_is_passed_over_and_named(file, damage, model, tmp_path):
+    said = []
+    model.set_weights([np.full_like(weight, 2) for weight in model.get_weights()])
+    checkpoints = Checkpoints(tmp_path, model)
+    checkpoints.save(2)
+    model.set_weights([np.full_like(weight, 3) for weight in model.get_weights()])
+    checkpoints.save(3)
     content = (tmp_path / file).read_bytes()
     (tmp_path / file).unlink()
     if damage == "cut":
         (tmp_path / file).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="ckpt-3") as error:
-        Checkpoints(tmp_path, model).restore()
+    if damage == "changed":
+        (tmp_path / file).write_bytes(content[:40] + bytes(8) + content[48:])
+    assert Checkpoints(tmp_path, model, report=said.append).restore() == 2
+    assert np.all(model.get_weights()[0] == 2)
+    assert len(said) == 1 and "ckpt-3 is damaged" in said[0] and "\n" not in said[0]
+    with pytest.raises(DataError, match="damaged, and nothing else to go on from in .*: ckpt-3") as error:
+        Checkpoints(tmp_path, model).restore(3)
     assert one_line(error)
 
 

@@ -16,7 +16,7 @@ class Terminal(io.StringIO):
 
 def test_a_line_a_record_is_appended(tmp_path):
     for step in (1, 2):
-        writer = MetricsWriter(tmp_path)
+        writer = MetricsWriter(tmp_path, step - 1)
         writer.write(step, "copy", "dev", {"loss": 1.5})
         writer.close()
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -26,6 +26,17 @@ def test_a_line_a_record_is_appended(tmp_path):
     ]
     assert all(row["time"] >= 0 for row in rows)
     assert len(list((tmp_path / "events").iterdir())) == 2
+
+
+def test_lines_behind_the_step_a_run_goes_on_from_are_taken_out(tmp_path):
+    writer = MetricsWriter(tmp_path)
+    for step in (1, 2, 3):
+        writer.write(step, "copy", "dev", {"loss": 1.5})
+    writer.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 1, "cut')
+    MetricsWriter(tmp_path, 2).close()
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [1, 2]
 
 
 def test_a_terminal_has_a_live_line_with_losses_speed_and_time_left():

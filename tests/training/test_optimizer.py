@@ -90,3 +90,13 @@ def test_gradients_of_zero_change_nothing():
     norm = Adam(variables, TrainingConfig()).apply(["a"], [tf.zeros(2)], tf.constant(0.1), tf.constant(1.0))
     assert float(norm) == 0
     assert variables["a"].numpy().tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_changes_nothing(bad):
+    variables = {"a": tf.Variable([1.0, 2.0]), "b": tf.Variable(3.0)}
+    optimizer = Adam(variables, TrainingConfig())
+    norm = optimizer.apply(["a", "b"], [tf.constant([bad, 1.0]), tf.constant(1.0)], tf.constant(0.1), tf.constant(1.0))
+    assert not np.isfinite(norm)
+    assert variables["a"].numpy().tolist() == [1.0, 2.0] and variables["b"].numpy() == 3.0
+    assert not any(slot.numpy().any() for kind in optimizer.slots.values() for slot in kind.values())

@@ -5,6 +5,7 @@ import os
 import signal
 import types
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -151,13 +152,14 @@ def test_a_run_goes_on_from_its_checkpoint(make_trainer, tmp_path, capsys):
     assert [name for name, _, _ in whole.steps.trained + again.steps.trained] == [schedule.at(step) for step in range(9)]
 
 
-def test_a_run_that_goes_on_does_not_read_its_first_batches_again(make_trainer, monkeypatch):
-    seeds = []
-    real = module.training_batches
-    monkeypatch.setattr(module, "training_batches", lambda *args: seeds.append(args[-1]) or real(*args))
-    make_trainer("train_steps=2")[0].train()
-    make_trainer("train_steps=4")[0].train()
-    assert len(seeds) == len(set(seeds)) == 4
+def test_a_run_that_goes_on_reads_on_where_it_stopped(make_trainer):
+    whole, _ = make_trainer("train_steps=9")
+    whole.train(until=4)
+    assert sum(batches for _, batches in whole._checkpoints.positions.values()) == 4
+    again, _ = make_trainer("train_steps=9")
+    again._checkpoints.restore()
+    for name, batches in again._batches().items():
+        assert batches.position == whole._checkpoints.positions[name]
 
 
 def test_a_finished_run_is_not_trained_further(make_trainer, tmp_path):
@@ -199,21 +201,27 @@ BAD = [(float("nan"), 0.5), (float("inf"), 0.5), (1.0, float("nan"))]
 
 
 @pytest.mark.parametrize("figures", BAD, ids=str)
-def test_a_loss_or_gradient_that_is_no_number_ends_the_run_and_harms_no_checkpoint(figures, make_trainer, tmp_path):
+def test_a_step_that_is_no_number_is_skipped_and_the_run_goes_on(figures, make_trainer, tmp_path, capsys):
     trainer, _ = make_trainer("problem_schedule=round_robin", losses={8: figures})
-    with pytest.raises(
-        NotFinite, match="loss or gradient of topic is not finite at step 8; the checkpoint of step 5 is untouched"
-    ):
+    assert trainer.train() == 12
+    assert "step 8 topic: loss or gradient is not finite, the weights stay as they are" in capsys.readouterr().err
+    rows = [row for row in written(tmp_path) if row["split"] == "train"]
+    assert all(np.isfinite(row["loss"]) and np.isfinite(row["gradient_norm"]) for row in rows)
+
+
+@pytest.mark.parametrize("figures", BAD, ids=str)
+def test_ten_steps_in_a_row_that_are_no_numbers_end_the_run_and_harm_no_checkpoint(figures, make_trainer, tmp_path):
+    bad = {step: figures for step in range(7, 30) if step != 12}
+    trainer, _ = make_trainer("problem_schedule=round_robin,train_steps=40,save_every=3,eval_every=50", losses=bad)
+    with pytest.raises(NotFinite, match="not finite at step 22, the tenth in a row; the checkpoint of step 21 is untouched"):
         trainer.train()
-    assert saved(tmp_path) == [5]
-    again, model = make_trainer()
-    assert again.train(until=5) == 5
-    assert model.number.numpy() == 5
+    assert saved(tmp_path)[-1] == 21
 
 
 def test_before_the_first_checkpoint_none_is_promised(make_trainer, tmp_path):
-    trainer, _ = make_trainer("problem_schedule=round_robin", losses={2: (float("nan"), 1.0)})
-    with pytest.raises(NotFinite, match="loss or gradient of topic is not finite at step 2; there is no checkpoint yet"):
+    bad = dict.fromkeys(range(1, 13), (float("nan"), 1.0))
+    trainer, _ = make_trainer("eval_every=50", losses=bad)
+    with pytest.raises(NotFinite, match="the tenth in a row; there is no checkpoint yet"):
         trainer.train()
     assert saved(tmp_path) == []
 
