@@ -55,6 +55,8 @@ def check_example(problem: Problem, example: Example, name: str) -> tuple[Any, A
     """
     if "error" in example:
         raise DataError(f"{name}: {example['error']}")
+    if "origin" in example:
+        name = f"{name} ({example['origin']})"
     missing = [key for key in ("inputs", "targets") if key not in example]
     if missing:
         raise DataError(f"{name} has no {' and no '.join(missing)}, only {', '.join(example) or 'nothing'}")

@@ -56,6 +56,7 @@ def generate(
         DataError: raw data is missing or damaged, or records exist that were made with another vocabulary.
     """
     forward = {problem.records_name: problem.forward() for problem in problems}
+    _check_raw_data([p for name, p in forward.items() if not records.manifest_path(data_dir, name).exists()], tmp_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
     vocabulary = ensure_vocabulary(list(forward.values()), data_dir, tmp_dir, vocab_size, report)
     manifests = {name: _complete(problem, data_dir, vocabulary, verify, report) for name, problem in forward.items()}
@@ -65,6 +66,18 @@ def generate(
         else:
             report(f"{name}: complete already")
     return {name: manifest for name, manifest in manifests.items() if manifest is not None}
+
+
+def _check_raw_data(problems: Sequence[Problem], tmp_dir: Path) -> None:
+    """Raises one DataError of all that the problems' checks find missing."""
+    errors = []
+    for problem in problems:
+        try:
+            problem.check(tmp_dir)
+        except DataError as error:
+            errors.append(error)
+    if errors:
+        raise DataError("; ".join(map(str, errors))) from errors[0]
 
 
 def _complete(problem: Problem, data_dir: Path, vocabulary: Vocabulary, verify: bool, report: Report) -> records.Manifest | None:
@@ -81,7 +94,7 @@ def _complete(problem: Problem, data_dir: Path, vocabulary: Vocabulary, verify: 
         )
     wanted = _description(problem)
     changed = [key for key in ("inputs", "targets") if _layout(manifest[key]) != _layout(wanted[key])]
-    if list(manifest["splits"]) != list(problem.splits):
+    if [*manifest["splits"], *manifest.get("empty_splits", ())] != list(problem.splits):
         changed.append("splits")
     damaged = records.damaged_shards(data_dir, manifest, verify)
     if changed or damaged:
@@ -106,14 +119,23 @@ def _write_records(
     """Writes all splits beside what may be there, and changes places only once all are whole."""
     name = problem.records_name
     splits: dict[str, Any] = {}
-    manifest = {"problem": name, "source": problem.source, "vocabulary_sha256": vocabulary.sha256}
-    manifest |= {key: _description(problem)[key] for key in ("inputs", "targets")} | {"splits": splits, "complete": True}
+    empty: list[str] = []
+    manifest: records.Manifest = {"problem": name, "source": problem.source, "vocabulary_sha256": vocabulary.sha256}
+    manifest |= {key: _description(problem)[key] for key in ("inputs", "targets")}
+    manifest |= {"splits": splits, "empty_splits": empty, "complete": True}
+    if problem.source:
+        report(f"{name}: {problem.source}")
     with contextlib.ExitStack() as stack:
         writers = []
         for split in problem.splits:
             writer = records.ShardWriter(data_dir, name, split, num_shards if split == "train" else 1)
-            writers.append(stack.enter_context(writer))
-            splits[split] = _write_split(problem, split, tmp_dir, vocabulary, writer, skip, report)
+            stack.enter_context(writer)
+            written = _write_split(problem, split, tmp_dir, vocabulary, writer, skip, report)
+            if written:
+                writers.append(writer)
+                splits[split] = written
+            else:
+                empty.append(split)
         records.manifest_path(data_dir, name).unlink(missing_ok=True)
         for writer in writers:
             writer.publish()
@@ -136,6 +158,9 @@ def _write_split(
     for record in tqdm(made, desc=source, unit=" examples", disable=not sys.stderr.isatty(), leave=False):
         writer.write(count % len(writer.paths), record)
         count += 1
+    if not count and split == "test" and not errors.count:
+        report(f"{source}: this data has no such split")
+        return {}
     if not count:
         raise DataError(f"{source} has no examples" + (f": all {errors.count} were skipped" if errors.count else ""))
     shards = writer.finish()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import re
 
 import numpy as np
 
+from t2t_multimodel.data import sphere
 from t2t_multimodel.data.problem import DataError
 
 MAX_PIXELS = 1 << 26
@@ -26,23 +26,25 @@ def decode_audio(content: bytes, sample_rate: int, name: str) -> np.ndarray:
         int16 [samples].
 
     Raises:
-        DataError: the file is empty, no sound, cut short, holds no sample, or is shorten-compressed.
+        DataError: the file is empty, no sound, cut short or shorten-compressed, or has no samples or not those of its header.
     """
     import soundfile
 
     _check_not_empty(content, name)
     _check_whole_wav(content, name)
-    _check_not_shortened(content, name)
+    if sphere.is_shortened(content):
+        raise DataError(f"{name} is a shorten-compressed SPHERE file; convert it first: sph2pipe -f wav IN.wv1 OUT.wav")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             samples = file.read(dtype="float64" if file.subtype in ("FLOAT", "DOUBLE") else "int16", always_2d=True)
-            rate, promised = file.samplerate, _sphere_field(content, "sample_count") or file.frames
+            rate, promised = file.samplerate, sphere.header_number(content, "sample_count") or file.frames
     except soundfile.LibsndfileError as error:
         raise DataError(f"{name} is damaged or no sound file (WAV, FLAC and SPHERE can be read): {error.error_string}") from None
     if len(samples) < promised:
         raise DataError(f"{name} is cut short: its header promises {promised} samples, {len(samples)} are there")
     if not len(samples):
         raise DataError(f"{name} holds no samples")
+    sphere.check_samples(content, samples, name)
     return _as_mono_int16(samples, rate, sample_rate)
 
 
@@ -93,19 +95,6 @@ def _check_whole_wav(content: bytes, name: str) -> None:
             return
         at += 8 + size + size % 2
     raise DataError(f"{name} is cut short: a WAV file without its sound")
-
-
-def _check_not_shortened(content: bytes, name: str) -> None:
-    if b"shorten" in content[:1024] and content.startswith(b"NIST_1A"):
-        raise DataError(f"{name} is a shorten-compressed SPHERE file; convert it first: sph2pipe -f wav IN.wv1 OUT.wav")
-
-
-def _sphere_field(content: bytes, field: str) -> int:
-    """An integer of a NIST SPHERE header, 0 where there is none."""
-    if not content.startswith(b"NIST_1A"):
-        return 0
-    found = re.search(rb"\n" + field.encode() + rb" -i (\d+)", content[:1024])
-    return int(found.group(1)) if found else 0
 
 
 def _as_mono_int16(samples: np.ndarray, rate: int, wanted_rate: int) -> np.ndarray:

@@ -10,9 +10,15 @@ from typing import Any
 from t2t_multimodel.features import Feature, ProblemSpec
 from t2t_multimodel.registry import Registry, UnknownNameError, unknown
 
-# {"inputs": ..., "targets": ..., and for several right answers "references": [str, ...]}; see the features for the raw types.
+# {"inputs": ..., "targets": ...}; for several right answers "references": [str, ...]; for messages "origin": which file it is.
+# See the features for the raw types.
 Example = dict[str, Any]
 Generate = Callable[[str, Path], Iterable[Example]]
+Check = Callable[[Path], None]
+
+
+def _nothing_to_check(tmp_dir: Path) -> None:
+    """The check of a problem that finds out while it reads."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +32,12 @@ class Problem:
         generate: `generate(split, tmp_dir)` yields raw examples of "train", "dev" or "test" from the files under `tmp_dir`;
             raises DataError where something is missing or damaged.
         metrics: scores of decoded outputs: "bleu", "wer", "cider", "parse_f1".
-        splits: the splits that exist.
+        splits: the splits that exist; "test" may turn out to have no examples, and is then left out.
         records: name of the record files it reads; "" means its own name. A reversed problem reads the forward one's.
         reversed: whether inputs and targets change places when the records are read.
         loss_weight: factor on this problem's loss.
         source: where the data comes from and its licence, in one line.
+        check: `check(tmp_dir)` raises a DataError that names all raw files that are missing; called before anything is written.
     """
 
     name: str
@@ -44,6 +51,7 @@ class Problem:
     reversed: bool = False
     loss_weight: float = 1.0
     source: str = ""
+    check: Check = _nothing_to_check
 
     @property
     def records_name(self) -> str:

@@ -56,6 +56,11 @@ def test_a_bad_example_is_named_with_the_reason(inputs, targets, example, messag
         check(inputs, targets, **example)
 
 
+def test_the_origin_of_a_bad_example_is_named():
+    with pytest.raises(DataError, match=r"^p-train, example 4 \(x\.zip: a\.jpg\), inputs is no JPEG or PNG"):
+        check(Image(), Text(), inputs=b"\xff\xd8\xff\xd8", targets="a", origin="x.zip: a.jpg")
+
+
 def test_bad_examples_are_handed_to_on_error_and_the_others_keep_their_order(tmp_path):
     vocabulary = train_vocabulary(["one two three"], ["NN"], 400, tmp_path / "v.model")
     examples = [

@@ -144,6 +144,36 @@ def test_records_of_another_vocabulary_are_an_error(made, tmp_path):
         made(TRANSLATE)
 
 
+def test_raw_data_is_checked_before_anything_is_written_and_only_where_it_is_needed(made, tmp_path):
+    def check(tmp_dir):
+        raise DataError(f"{tmp_dir} has no raw.txt")
+
+    checked = dataclasses.replace(TRANSLATE, check=check)
+    with pytest.raises(DataError, match=r"has no raw\.txt; .* has no raw\.txt$"):
+        made(checked, dataclasses.replace(PARSE, check=check))
+    assert not (tmp_path / "data").exists()
+    made(TRANSLATE)
+    assert set(made(checked.reverse("to_english"))) == {"translate"}
+
+
+def test_a_test_split_without_examples_is_left_out(made):
+    def generate(split, tmp_dir):
+        return () if split == "test" else sentences(split, tmp_dir)
+
+    problem = dataclasses.replace(TRANSLATE, generate=generate, splits=("train", "dev", "test"))
+    assert list(made(problem)["translate"]["splits"]) == ["train", "dev"]
+    assert "translate-test: this data has no such split" in made.lines
+    made(problem)
+    assert "translate: complete already" in made.lines
+    made(dataclasses.replace(problem, generate=sentences, splits=("train", "dev")))
+    assert "translate: made again, because its splits changed" in made.lines
+
+
+def test_where_the_data_is_from_is_reported(made):
+    made(TRANSLATE)
+    assert "translate: made up" in made.lines
+
+
 def test_a_damaged_example_stops_and_is_named(made, tmp_path):
     with pytest.raises(DataError, match=r"^damaged-train, example 1: line 2 of raw.txt is binary \(--on_error=skip goes on"):
         made(DAMAGED)
