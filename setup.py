@@ -11,4 +11,5 @@ AT_THE_TOP = ("hparams", "problems")
 setup(
     packages=["t2t_multimodel", *(f"t2t_multimodel.{name}" for name in SUBPACKAGES + AT_THE_TOP)],
     package_dir={f"t2t_multimodel.{name}": name for name in AT_THE_TOP},
+    package_data={"t2t_multimodel.problems": ["*.txt"]},
 )

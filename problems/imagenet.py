@@ -1,0 +1,127 @@
+"""ImageNet (ILSVRC2012), image to one of 1,000 classes.
+
+In `--tmp_dir`, or its folder imagenet/:
+
+* `ILSVRC2012_img_train.tar`, or a folder ILSVRC2012_img_train/ or train/ with a folder for each class;
+* `ILSVRC2012_img_val.tar`, or a folder ILSVRC2012_img_val/ or val/, flat or with a folder for each class;
+* `ilsvrc2012_val_synsets.txt`: the synset of ILSVRC2012_val_%08d.JPEG on line %d, unless val/ has a folder for each class.
+  The devkit's list is of no use here: its numbers are in an order of their own.
+
+Images stay as they are: CMYK and grey JPEG files, and the PNG that is called .JPEG, become RGB when they are decoded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+
+from t2t_multimodel.data import archives, corpora
+from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.features import Image, Label
+
+# The side that Xception's entry flow reads (the paper's image net is analogous to it), and tensor2tensor's images have.
+PIXELS = 299
+SYNSETS = tuple(Path(__file__).with_name("imagenet_synsets.txt").read_text(encoding="ascii").split())
+VAL_SYNSETS = "ilsvrc2012_val_synsets.txt"
+
+_KNOWN = frozenset(SYNSETS)
+_PLACES = {
+    "train": ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_train", "train"),
+    "dev": ("ILSVRC2012_img_val.tar", "ILSVRC2012_img_val", "val"),
+}
+_ORIGIN = "https://image-net.org/challenges/LSVRC/2012/, after registration"
+_SYNSETS_ORIGIN = (
+    "https://github.com/tensorflow/models, research/slim/datasets/imagenet_2012_validation_synset_labels.txt under this name: "
+    "the synset of each validation image, a line each"
+)
+
+
+def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
+    """Images and their synset ids; "dev" is the official validation set. Raises DataError where an archive is damaged."""
+    check(tmp_dir)
+    folder = corpora.folder_of("imagenet", tmp_dir)
+    place = _place(folder, split)
+    assert place is not None  # `check` has found it
+    return _train(place) if split == "train" else _validation(place, folder / VAL_SYNSETS)
+
+
+def check(tmp_dir: Path) -> None:
+    """Raises a DataError that lists what is missing."""
+    folder = corpora.folder_of("imagenet", tmp_dir)
+    missing = [corpora.Missing(_PLACES[split][0], _ORIGIN) for split in _PLACES if _place(folder, split) is None]
+    val = _place(folder, "dev")
+    sorted_by_class = val is not None and any(path.name in _KNOWN for path in val.glob("n*"))
+    if not sorted_by_class and not (folder / VAL_SYNSETS).is_file():
+        missing.append(corpora.Missing(VAL_SYNSETS, _SYNSETS_ORIGIN))
+    corpora.require("ImageNet (ILSVRC2012)", folder, missing)
+
+
+def _place(folder: Path, split: str) -> Path | None:
+    return next((folder / name for name in _PLACES[split] if (folder / name).exists()), None)
+
+
+def _train(place: Path) -> Iterator[Example]:
+    """One image of each class in turn: the archive holds a class behind the other, and no shuffling would mix them again."""
+    with ExitStack() as stack:
+        if place.is_dir():
+            folders = [place / synset for synset in SYNSETS if (place / synset).is_dir()]
+            classes = [_class_images(stack.enter_context(archives.opened(path)), path.name) for path in folders]
+        else:
+            outer = stack.enter_context(archives.opened(place))
+            tars = [member for member in outer.members() if member.name.endswith(".tar")]
+            classes = [_packed_class(member) for member in tars]
+        if not classes:
+            raise DataError(
+                f"{place} has no classes: n01440764.tar and 999 others in the archive, n01440764/ and others in a folder"
+            )
+        yield from corpora.in_turn(classes)
+
+
+def _packed_class(member: archives.Member) -> Iterator[Example]:
+    yield from _class_images(archives.Tar(member.origin, member.open()), PurePosixPath(member.name).stem)
+
+
+def _class_images(archive: archives.Archive, synset: str) -> Iterator[Example]:
+    for member in archive.members():
+        yield _example(member, synset)
+
+
+def _validation(place: Path, labels: Path) -> Iterator[Example]:
+    synsets = _val_synsets(labels) if labels.is_file() else []
+    with archives.opened(place) as archive:
+        for member in archive.members():
+            parent = PurePosixPath(member.name).parent.name
+            number = re.search(r"ILSVRC2012_val_(\d{8})\.JPEG$", member.name)
+            if number and parent in _KNOWN:
+                yield _example(member, parent)
+            elif number and 1 <= int(number.group(1)) <= len(synsets):
+                yield _example(member, synsets[int(number.group(1)) - 1])
+            else:
+                yield {"error": DataError(f"{member.origin}: {labels} has no line for it")}
+
+
+def _val_synsets(path: Path) -> list[str]:
+    with archives.blaming(str(path)):
+        synsets = path.read_text(encoding="ascii").split()
+    for number, synset in enumerate(synsets, 1):
+        if synset not in _KNOWN:
+            raise DataError(f"{path}, line {number}: {synset[:40]!r} is no synset of ImageNet's 1000, as {SYNSETS[0]!r} is")
+    return synsets
+
+
+def _example(member: archives.Member, synset: str) -> Example:
+    return {"inputs": archives.read(member), "targets": synset, "origin": member.origin}
+
+
+IMAGE_IMAGENET = Problem(
+    "image_imagenet",
+    Image(PIXELS, PIXELS, augment=("crop", "flip")),
+    Label(SYNSETS, class_set="imagenet"),
+    "to_class",
+    generate,
+    source="ImageNet ILSVRC2012, image-net.org; for non-commercial research and education, after registration",
+    check=check,
+)
+problems.register(IMAGE_IMAGENET.name, IMAGE_IMAGENET)
