@@ -1,0 +1,139 @@
+"""COCO captions, image to English sentence.
+
+In `--tmp_dir`, or its folder mscoco/, of one year, 2014 or 2017 (2014 is taken where both lie): `train2014.zip`, `val2014.zip`
+and `annotations_trainval2014.zip`, or the folders train2014/, val2014/ and annotations/ that they hold.
+
+With Karpathy's `dataset_coco.json` beside them, "train" is its train and restval, "dev" its val, "test" its test; without it
+"dev" is the official validation set, and there is no "test": captions of COCO's test images are not published.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from t2t_multimodel.data import archives, corpora
+from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.features import Image, Text
+
+from .imagenet import PIXELS
+
+KARPATHY = "dataset_coco.json"
+SOURCE = "COCO captions, cocodataset.org; annotations CC BY 4.0, each image has a Flickr licence of its own"
+
+_YEARS = ("2014", "2017")
+_MAX_JSON_BYTES = 1 << 30
+
+
+class Captioned(NamedTuple):
+    """An image, as "train2014/COCO_train2014_000000057870.jpg", and its captions."""
+
+    name: str
+    captions: list[str]
+
+
+def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
+    """Images and captions: an example for each caption in training, one for each image elsewhere, with all as references.
+
+    Raises DataError where an archive or a list of captions is missing or damaged; an image that is, is an error example.
+    """
+    check(tmp_dir)
+    folder = corpora.folder_of("mscoco", tmp_dir)
+    listed = _karpathy(split, folder) if (folder / KARPATHY).is_file() else _official(split, folder)
+    with ExitStack() as stack:
+        opened: dict[str, archives.Archive] = {}
+        for image in listed:
+            part = image.name.partition("/")[0]
+            if part not in opened:
+                opened[part] = stack.enter_context(archives.opened(_place(folder, part, part) or folder))
+            yield from _examples(opened[part], image, split)
+
+
+def check(tmp_dir: Path) -> None:
+    """Raises a DataError that lists what is missing."""
+    folder = corpora.folder_of("mscoco", tmp_dir)
+    year = _year(folder)
+    parts = {f"train{year}": f"train{year}", f"val{year}": f"val{year}"}
+    if not (folder / KARPATHY).is_file():
+        parts[f"annotations_trainval{year}"] = f"annotations/captions_val{year}.json"
+    missing = [f"{part}.zip" for part, unpacked in parts.items() if _place(folder, part, unpacked) is None]
+    corpora.require(f"COCO {year}", folder, [corpora.Missing(name, "https://cocodataset.org/#download") for name in missing])
+
+
+def _year(folder: Path) -> str:
+    """Karpathy's splits are of 2014."""
+    there = (
+        year for year in _YEARS if _place(folder, f"train{year}", f"train{year}") or _place(folder, f"val{year}", f"val{year}")
+    )
+    return _YEARS[0] if (folder / KARPATHY).is_file() else next(there, _YEARS[0])
+
+
+def _place(folder: Path, part: str, unpacked: str) -> Path | None:
+    """The zip file of a part of the corpus, or `folder` itself if `unpacked` is there; the names of members are the same."""
+    packed = folder / f"{part}.zip"
+    if packed.is_file():
+        return packed
+    return folder if (folder / unpacked).exists() else None
+
+
+def _official(split: str, folder: Path) -> list[Captioned]:
+    if split == "test":
+        return []
+    year = _year(folder)
+    part = {"train": f"train{year}", "dev": f"val{year}"}[split]
+    name = f"annotations/captions_{part}.json"
+    captions: dict[int, list[str]] = {}
+    with archives.opened(_place(folder, f"annotations_trainval{year}", name) or folder) as archive:
+        member = archive.open(name)
+        with archives.blaming(member.origin):
+            content = json.loads(archives.read(member, _MAX_JSON_BYTES))
+            for annotation in content["annotations"]:
+                captions.setdefault(annotation["image_id"], []).append(_tidy(annotation["caption"]))
+            files = {image["id"]: image["file_name"] for image in content["images"]}
+            return [Captioned(f"{part}/{files[image_id]}", right) for image_id, right in captions.items()]
+
+
+def _karpathy(split: str, folder: Path) -> list[Captioned]:
+    wanted = {"train": ("train", "restval"), "dev": ("val",), "test": ("test",)}[split]
+    member = archives.Folder(folder).open(KARPATHY)
+    listed = []
+    with archives.blaming(member.origin):
+        for image in json.loads(archives.read(member, _MAX_JSON_BYTES))["images"]:
+            if image["split"] in wanted:
+                part = image["filename"].split("_")[1]
+                listed.append(Captioned(f"{part}/{image['filename']}", [_tidy(s["raw"]) for s in image["sentences"]]))
+    return listed
+
+
+def _examples(archive: archives.Archive, image: Captioned, split: str) -> Iterator[Example]:
+    try:
+        member = archive.open(image.name)
+        example = {"inputs": archives.read(member), "origin": member.origin}
+    except DataError as error:
+        yield {"error": error}
+        return
+    if split == "train":
+        yield from ({**example, "targets": caption} for caption in image.captions)
+    else:
+        yield {**example, "targets": image.captions[0], "references": image.captions}
+
+
+def _tidy(caption: str) -> str:
+    return " ".join(caption.split())
+
+
+IMAGE_MSCOCO = Problem(
+    "image_mscoco_tokens_8k",
+    Image(PIXELS, PIXELS, augment=("crop",)),
+    Text(),
+    "to_english",
+    generate,
+    metrics=("cider",),
+    splits=("train", "dev", "test"),
+    source=SOURCE,
+    check=check,
+)
+problems.register(IMAGE_MSCOCO.name, IMAGE_MSCOCO)
