@@ -1,0 +1,105 @@
+"""Penn Treebank 3 (LDC99T42), Wall Street Journal: English sentence to parse tree; sections 02-21 train, 22 dev, 23 test.
+
+In `--tmp_dir`, or its folder treebank_3/: an archive whose name has LDC99T42 in it (.tgz, .tar, .zip), or its content, down to
+parsed/mrg/wsj/00/wsj_0001.mrg; with or without treebank_3/ in front of it, names upper or lower case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from t2t_multimodel.data import archives, corpora, trees
+from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.features import Text
+
+_SECTIONS = {"train": range(2, 22), "dev": range(22, 23), "test": range(23, 24)}
+_MERGED = "parsed/mrg/wsj"
+_FILE = re.compile(r"(?:^|/)(\d\d)/(wsj_\d{4}\.mrg)$")
+_ARCHIVES = (".tgz", ".gz", ".tar", ".zip")
+
+
+def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
+    """Sentences and their linearised trees, without function tags and traces, in the corpus's order.
+
+    A damaged tree or file is an error example; raises DataError where the corpus, or a section of it, is missing.
+    """
+    check(tmp_dir)
+    place = _place(corpora.folder_of("treebank_3", tmp_dir))
+    assert place is not None  # `check` has found it
+    files = {}
+    with archives.opened(place) as archive:
+        for member in archive.members():
+            found = _FILE.search(member.name.lower())
+            # An archive has the sections of other corpora too, as parsed/mrg/brown.
+            if found and int(found.group(1)) in _SECTIONS[split] and (place.is_dir() or _MERGED in member.name.lower()):
+                files[found.groups()] = (member.origin, archives.read(member))
+    absent = sorted({f"{section:02}" for section in _SECTIONS[split]} - {section for section, _ in files})
+    if absent:
+        raise DataError(
+            f"{place} has no trees of section {', '.join(absent)}: {_MERGED}/{absent[0]}/wsj_{absent[0]}00.mrg and others"
+        )
+    for key in sorted(files):
+        yield from _examples(*files[key])
+
+
+def check(tmp_dir: Path) -> None:
+    """Raises a DataError if the treebank is missing."""
+    folder = corpora.folder_of("treebank_3", tmp_dir)
+    if _place(folder) is None:
+        wanted = corpora.Missing(f"{_MERGED}/02/wsj_0200.mrg and the others", "https://catalog.ldc.upenn.edu/LDC99T42")
+        corpora.require("the Penn Treebank 3", folder, [wanted])
+
+
+def _place(folder: Path) -> Path | None:
+    """The folder parsed/mrg/wsj, or the archive that has it."""
+    for prefix in ("", "treebank_3/"):
+        unpacked = corpora.find(folder, prefix + _MERGED)
+        if unpacked is not None:
+            return unpacked
+    packed = sorted(path for path in folder.glob("*LDC99T42*") if path.suffix in _ARCHIVES)
+    return packed[0] if packed else None
+
+
+def _examples(origin: str, content: bytes) -> Iterator[Example]:
+    try:
+        with archives.blaming(origin):
+            text = content.decode("ascii")
+    except DataError as error:
+        yield {"error": error}
+        return
+    for number, tree in _split(text):
+        try:
+            words, linearised = trees.linearise(trees.clean(trees.read_tree(tree)))
+            yield {"inputs": " ".join(words), "targets": linearised}
+        except DataError as error:
+            yield {"error": DataError(f"{origin}, line {number}: {error}")}
+
+
+def _split(text: str) -> Iterator[tuple[int, str]]:
+    """Each tree and its first line's number. A tree begins where a line does; its further lines are indented."""
+    start, lines = 0, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("(") and lines:
+            yield start, "\n".join(lines)
+            lines = []
+        if line.strip():
+            start = start if lines else number
+            lines.append(line)
+    if lines:
+        yield start, "\n".join(lines)
+
+
+WSJ_PARSING = Problem(
+    "wsj_parsing_tokens_8k",
+    Text(),
+    Text("tree"),
+    "to_parse_tree",
+    generate,
+    metrics=("parse_f1",),
+    splits=("train", "dev", "test"),
+    source="Penn Treebank 3, LDC99T42, catalog.ldc.upenn.edu; for members and licensees of the LDC",
+    check=check,
+)
+problems.register(WSJ_PARSING.name, WSJ_PARSING)
