@@ -6,4 +6,15 @@ It is imported as `t2t_multimodel.problems`. Under its bare name a second copy w
 if __name__ != "t2t_multimodel.problems":
     raise ImportError(f"{__name__!r} is no package of its own: import it as t2t_multimodel.problems")
 
+from t2t_multimodel.data.problem import groups
+
 from . import mini as mini
+from .imagenet import IMAGE_IMAGENET
+from .mscoco import IMAGE_MSCOCO
+from .wmt import ALL as WMT
+from .wsj_parsing import WSJ_PARSING
+from .wsj_speech import AUDIO_WSJ
+
+# The eight of the paper, in its order (section 1), under the names that tensor2tensor gave them.
+_PAPER = (AUDIO_WSJ, IMAGE_IMAGENET, IMAGE_MSCOCO, WSJ_PARSING, *WMT)
+groups.register("multimodel8", tuple(problem.name for problem in _PAPER))
