@@ -9,12 +9,20 @@ if __name__ != "t2t_multimodel.problems":
 from t2t_multimodel.data.problem import groups
 
 from . import mini as mini
+from .craft import CRAFT_PARSING
+from .eurosat import EUROSAT
 from .imagenet import IMAGE_IMAGENET
-from .mscoco import IMAGE_MSCOCO
-from .wmt import ALL as WMT
+from .librispeech import LIBRISPEECH
+from .mscoco import COCO_64, IMAGE_MSCOCO
+from .multi30k import M30K
+from .wmt import WMT
 from .wsj_parsing import WSJ_PARSING
 from .wsj_speech import AUDIO_WSJ
 
 # The eight of the paper, in its order (section 1), under the names that tensor2tensor gave them.
 _PAPER = (AUDIO_WSJ, IMAGE_IMAGENET, IMAGE_MSCOCO, WSJ_PARSING, *WMT)
+# Data that is free to get, for each of them.
+_OPEN = (LIBRISPEECH, EUROSAT, COCO_64, CRAFT_PARSING, *M30K)
+
 groups.register("multimodel8", tuple(problem.name for problem in _PAPER))
+groups.register("open8", tuple(problem.name for problem in _OPEN))

@@ -9,6 +9,7 @@ With Karpathy's `dataset_coco.json` beside them, "train" is its train and restva
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,7 +23,6 @@ from t2t_multimodel.features import Image, Text
 from .imagenet import PIXELS
 
 KARPATHY = "dataset_coco.json"
-SOURCE = "COCO captions, cocodataset.org; annotations CC BY 4.0, each image has a Flickr licence of its own"
 
 _YEARS = ("2014", "2017")
 _MAX_JSON_BYTES = 1 << 30
@@ -133,7 +133,9 @@ IMAGE_MSCOCO = Problem(
     generate,
     metrics=("cider",),
     splits=("train", "dev", "test"),
-    source=SOURCE,
+    source="COCO captions, cocodataset.org; annotations CC BY 4.0, each image has a Flickr licence of its own",
     check=check,
 )
-problems.register(IMAGE_MSCOCO.name, IMAGE_MSCOCO)
+COCO_64 = dataclasses.replace(IMAGE_MSCOCO, name="coco_64", inputs=Image(64, 64, augment=("crop",)))
+for _one in (IMAGE_MSCOCO, COCO_64):
+    problems.register(_one.name, _one)

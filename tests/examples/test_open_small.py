@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
 import itertools
 import sys
@@ -12,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from t2t_multimodel.data import problem as contract
-from t2t_multimodel.data import trees
+from t2t_multimodel.data.examples import check_example
 
 NAMES = (
     "m30k_ende",
@@ -46,11 +45,6 @@ def first(name: str, split: str, folder: Path) -> contract.Example:
     return next(iter(contract.problems.get(name).generate(split, folder)))
 
 
-def compress(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(text.encode()))
-
-
 def test_group_has_the_eight_problems() -> None:
     assert tuple(problem.name for problem in contract.resolve("open_small")) == NAMES
     assert all(problem.source for problem in contract.resolve("open_small"))
@@ -69,7 +63,8 @@ def test_specs_survive_the_config_file() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_folder_is_one_clear_error(name: str, tmp_path: Path) -> None:
-    with pytest.raises(contract.DataError, match=r"is missing; --tmp_dir should be the folder that holds multi30k/"):
+    message = r"is missing; --tmp_dir should be the folder that holds multi30k/|is not complete; put into .* \(from https://"
+    with pytest.raises(contract.DataError, match=message):
         examples(name, "dev", tmp_path)
 
 
@@ -93,21 +88,6 @@ def test_counts_of_the_real_data(name: str, split: str, count: int, shared_data:
     assert not [example for example in found if "error" in example]
 
 
-def test_first_translation(shared_data: Path) -> None:
-    assert first("m30k_ende", "train", shared_data) == {
-        "inputs": "Two young, White males are outside near many bushes.",
-        "targets": "Zwei junge weiße Männer sind im Freien in der Nähe vieler Büsche.",
-    }
-
-
-def test_first_trees_restore_their_sentences(shared_data: Path) -> None:
-    for example in itertools.islice(contract.problems.get("craft_parsing").generate("train", shared_data), 50):
-        words = example["inputs"].split(" ")
-        tree = trees.restore(words, example["targets"])
-        assert 2 <= len(words) <= 40
-        assert tree is not None and tree.leaves() == words
-
-
 def test_dev_digits_begin_with_every_digit_in_order(shared_data: Path) -> None:
     words = [e["targets"] for e in itertools.islice(contract.problems.get("fsdd_digits").generate("dev", shared_data), 10)]
     assert words == ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -125,40 +105,11 @@ def test_captions_have_five_references_in_dev_only(shared_data: Path) -> None:
     assert "references" not in first("coco_caption", "train", shared_data)
 
 
-def test_empty_line_is_an_error_that_can_be_skipped(tmp_path: Path) -> None:
-    compress(tmp_path / "multi30k" / "val.en.gz", "A dog.\n\nA cat.\n")
-    compress(tmp_path / "multi30k" / "val.de.gz", "Ein Hund.\nLeer.\nEine Katze.\n")
-    found = examples("m30k_ende", "dev", tmp_path)
-    assert [e.get("targets") for e in found] == ["Ein Hund.", None, "Eine Katze."]
-    assert "line 2" in str(found[1]["error"]) and "val.en.gz" in str(found[1]["error"])
-
-
-def test_unequal_files_are_refused(tmp_path: Path) -> None:
-    compress(tmp_path / "multi30k" / "val.en.gz", "A dog.\nA cat.\n")
-    compress(tmp_path / "multi30k" / "val.de.gz", "Ein Hund.\n")
-    with pytest.raises(contract.DataError, match=r"has 2 lines and .*val\.de\.gz 1"):
-        examples("m30k_ende", "dev", tmp_path)
-
-
-def test_cut_archive_names_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "craft_treebank" / "dev.mrg.gz"
-    compress(path, "( (S (NP (NN dog)) (VP (VBZ runs))) )\n" * 100)
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(contract.DataError, match=r"dev\.mrg\.gz is damaged"):
-        examples("craft_parsing", "dev", tmp_path)
-
-
-def test_damaged_tree_and_short_sentences(tmp_path: Path) -> None:
-    compress(tmp_path / "craft_treebank" / "dev.mrg.gz", "( (S (NP (NN dog)) (VP (VBZ runs))) )\n( (S (NP\n( (NP (NN dog)) )\n")
-    good, bad = examples("craft_parsing", "dev", tmp_path)
-    assert good["inputs"] == "dog runs"
-    assert "line 2" in str(bad["error"])
-
-
 def test_damaged_listings_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "grocery_store").mkdir()
     (tmp_path / "grocery_store" / "val.txt").write_text("val/apple.jpg, 81, 0\n")
-    (tmp_path / "coco_mini" / "annotations").mkdir(parents=True)
+    for name in ("annotations", "train2017", "val2017"):
+        (tmp_path / "coco_mini" / name).mkdir(parents=True)
     (tmp_path / "coco_mini" / "annotations" / "captions_val2017.json").write_text('{"images": [')
     for name, file in (("grocery_class", "val.txt"), ("coco_caption", "captions_val2017.json")):
         with pytest.raises(contract.DataError, match=f"{file} is damaged"):
@@ -170,5 +121,6 @@ def test_damaged_sound_and_missing_photograph_are_named(tmp_path: Path) -> None:
     (tmp_path / "fsdd" / "recordings" / "3_ann_0.wav").write_bytes(b"RIFF")
     (tmp_path / "grocery_store").mkdir()
     (tmp_path / "grocery_store" / "val.txt").write_text("val/apple.jpg, 0, 0\n")
-    assert "3_ann_0.wav" in str(examples("fsdd_digits", "dev", tmp_path)[0]["error"])
     assert "apple.jpg" in str(examples("grocery_class", "dev", tmp_path)[0]["error"])
+    with pytest.raises(contract.DataError, match=r"3_ann_0\.wav\), inputs is"):
+        check_example(contract.problems.get("fsdd_digits"), first("fsdd_digits", "dev", tmp_path), "x")

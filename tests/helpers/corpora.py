@@ -230,3 +230,52 @@ def wmt(folder, packed, languages=("de", "fr")):
             merged.setdefault(name, {}).update(files)
     for name, files in merged.items():
         write(folder, {name: tar(files, "w" if name.endswith(".tar") else "w:gz")} if packed else files)
+
+
+def flac(seed):
+    """The bytes of a quarter of a second of FLAC at 16 kHz."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.random.default_rng(seed).integers(-900, 900, 4000).astype(np.int16), 16000, format="FLAC")
+    return buffer.getvalue()
+
+
+def librispeech(folder, packed, transcripts_first=False):
+    """Two chapters of two utterances in each set, with their transcripts in front or behind."""
+    for name in ("train-clean-100", "dev-clean", "test-clean"):
+        files = {}
+        for speaker, chapter in (("103", "1240"), ("84", "121")):
+            home = f"LibriSpeech/{name}/{speaker}/{chapter}/{speaker}-{chapter}"
+            sounds = {f"{home}-{n:04}.flac": flac(n) for n in range(2)}
+            lines = [f"{speaker}-{chapter}-{n:04} CHAPTER {text}\n" for n, text in enumerate(("ONE", "TWO"))]
+            text = {f"{home}.trans.txt": "".join(lines).encode()}
+            files |= {**text, **sounds} if transcripts_first else {**sounds, **text}
+        write(folder, {f"{name}.tar.gz": tar(files, "w:gz")} if packed else files)
+
+
+def eurosat(folder, packed):
+    """Twelve images of two classes each."""
+    files = {
+        f"EuroSAT_RGB/{c}/{c}_{n}.jpg": picture(RGB, (9 * n, 90, 0), (64, 64)) for c in ("River", "Forest") for n in range(1, 13)
+    }
+    write(folder, {"EuroSAT_RGB.zip": zipped(files)} if packed else files)
+
+
+def multi30k(folder, packed):
+    """Two sentences a split."""
+    words = {"en": "A dog.\nA cat.\n", "de": "Ein Hund.\nEine Katze.\n", "fr": "Un chien.\nUn chat.\n"}
+    for stem in ("train", "val", "test_2016_flickr"):
+        for language, text in words.items():
+            content = text.encode()
+            write(folder, {f"{stem}.{language}.gz": gzip.compress(content)} if packed else {f"{stem}.{language}": content})
+
+
+def craft(folder, packed):
+    """Two sentences and one word a split, in one file or in the set's own folders."""
+    trees = [f"( (S (NP-SBJ (NN {word})) (VP (VBZ runs))) )\n" for word in ("dog", "café")] + ["( (NP (NN title)) )\n"]
+    for split, ids in (("train", ("11", "12")), ("dev", ("21", "22"))):
+        if packed:
+            write(folder, {f"{split}.mrg.gz": gzip.compress("".join(trees).encode())})
+        else:
+            parts = zip(ids, (trees[:1], trees[1:]), strict=True)
+            files = {f"structural-annotation/treebank/penn/{name}.tree": "".join(part).encode() for name, part in parts}
+            write(folder / "CRAFT", {f"articles/ids/craft-ids-{split}.txt": "\n".join(ids).encode(), **files})

@@ -79,7 +79,7 @@ def test_a_line_in_another_encoding_is_an_error_example(tmp_path):
     corpora.write(tmp_path, {"dev/newstest2013.en": b"A\nB\n", "dev/newstest2013.de": b"\xc4rger\nB\n"})
     bad, good = read(WMT_ENDE, "dev", tmp_path)
     assert "line 1 of " in str(bad["error"]) and "newstest2013.de is not UTF-8" in str(bad["error"])
-    assert good == {"inputs": "B", "targets": "B"}
+    assert (good["inputs"], good["targets"]) == ("B", "B")
 
 
 def test_an_archive_without_the_file_and_a_test_set_without_segments_are_told(tmp_path):

@@ -1,0 +1,68 @@
+"""The CRAFT treebank (biomedical articles), English sentence to parse tree.
+
+In `--tmp_dir`, or its folder craft_treebank/: a checkout of the set, CRAFT/, or train.mrg.gz and dev.mrg.gz, which have its
+trees one a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from t2t_multimodel.data import archives, corpora, trees
+from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.features import Text
+
+MAX_TRAIN_WORDS = 40
+_ORIGIN = "https://github.com/UCDenver-ccp/CRAFT"
+_SPLITS = ("train", "dev")
+
+
+def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
+    """Sentences and their linearised trees: of two words or more, and in training of at most `MAX_TRAIN_WORDS`.
+
+    A damaged tree is an error example; raises DataError where a file is missing or damaged.
+    """
+    check(tmp_dir)
+    for path in _files(split, corpora.folder_of("craft_treebank", tmp_dir)):
+        member = archives.Folder(path.parent).open(path.name)
+        for number, line in enumerate(archives.lines(member), 1):
+            try:
+                with archives.blaming("the tree"):
+                    words, tree = trees.linearise(trees.clean(trees.read_tree(line.decode("utf-8"))))
+            except DataError as error:
+                yield {"error": DataError(f"line {number} of {member.origin}: {error}")}
+                continue
+            if len(words) >= 2 and (split != "train" or len(words) <= MAX_TRAIN_WORDS):
+                yield {"inputs": " ".join(words), "targets": tree}
+
+
+def check(tmp_dir: Path) -> None:
+    """Raises a DataError that lists what is missing."""
+    folder = corpora.folder_of("craft_treebank", tmp_dir)
+    absent = [f"CRAFT/ or {split}.mrg.gz" for split in _SPLITS if not _files(split, folder)]
+    corpora.require("the CRAFT treebank", folder, [corpora.Missing(name, _ORIGIN) for name in absent])
+
+
+def _files(split: str, folder: Path) -> list[Path]:
+    """The files of a split: one, or those of the articles that the set lists for it; none if they are missing."""
+    packed, listed = folder / f"{split}.mrg.gz", folder / f"CRAFT/articles/ids/craft-ids-{split}.txt"
+    if packed.is_file() or not listed.is_file():
+        return [packed] if packed.is_file() else []
+    with archives.blaming(str(listed)):
+        articles = listed.read_text(encoding="ascii").split()
+    return [folder / "CRAFT/structural-annotation/treebank/penn" / f"{article}.tree" for article in articles]
+
+
+CRAFT_PARSING = Problem(
+    "craft_parsing",
+    Text(),
+    Text("tree"),
+    "to_parse_tree",
+    generate,
+    metrics=("parse_f1",),
+    splits=_SPLITS,
+    source="CRAFT treebank, github.com/UCDenver-ccp/CRAFT; CC BY 3.0",
+    check=check,
+)
+problems.register(CRAFT_PARSING.name, CRAFT_PARSING)

@@ -1,0 +1,75 @@
+"""LibriSpeech, sound to English sentence: train-clean-100, dev-clean, test-clean.
+
+In `--tmp_dir`, or its folder librispeech/: `train-clean-100.tar.gz`, `dev-clean.tar.gz` and `test-clean.tar.gz`, or the folder
+LibriSpeech/ that they hold.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from t2t_multimodel.data import archives, corpora
+from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.features import Audio, Text
+
+_SETS = {"train": "train-clean-100", "dev": "dev-clean", "test": "test-clean"}
+
+
+def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
+    """Recordings (FLAC) and their transcripts, a chapter behind the other; a recording without transcript is an error example.
+
+    Raises:
+        DataError: an archive is missing or damaged, or a list of transcripts is.
+    """
+    check(tmp_dir)
+    place = _place(corpora.folder_of("librispeech", tmp_dir), _SETS[split])
+    assert place is not None  # `check` has found it
+    # A chapter's recordings wait for its transcripts, or these for them: an archive has them in either order.
+    waiting: dict[str, dict[str, Example]] = defaultdict(dict)
+    transcripts: dict[str, str] = {}
+    with archives.opened(place) as archive:
+        for member in archive.members():
+            path = PurePosixPath(member.name)
+            chapter, name = str(path.parent), path.stem
+            if path.name.endswith(".trans.txt"):
+                transcripts |= _transcripts(member)
+            elif path.suffix == ".flac":
+                waiting[chapter][name] = {"inputs": archives.read(member), "origin": member.origin}
+            for ready in [name for name in waiting[chapter] if name in transcripts]:
+                yield {**waiting[chapter].pop(ready), "targets": transcripts.pop(ready)}
+    for example in (example for chapter in waiting.values() for example in chapter.values()):
+        yield {"error": DataError(f"{example['origin']} has no transcript in the .trans.txt of its folder")}
+
+
+def check(tmp_dir: Path) -> None:
+    """Raises a DataError that lists what is missing."""
+    folder = corpora.folder_of("librispeech", tmp_dir)
+    absent = [f"{name}.tar.gz" for name in _SETS.values() if _place(folder, name) is None]
+    corpora.require("LibriSpeech", folder, [corpora.Missing(name, "https://www.openslr.org/12/") for name in absent])
+
+
+def _place(folder: Path, name: str) -> Path | None:
+    places = (folder / "LibriSpeech" / name, folder / f"{name}.tar.gz")
+    return next((place for place in places if place.exists()), None)
+
+
+def _transcripts(member: archives.Member) -> dict[str, str]:
+    with archives.blaming(member.origin):
+        lines = archives.read(member).decode("ascii").splitlines()
+        return dict(line.split(" ", maxsplit=1) for line in lines)
+
+
+LIBRISPEECH = Problem(
+    "librispeech_clean",
+    Audio(16000),
+    Text(),
+    "to_english",
+    generate,
+    metrics=("wer",),
+    splits=tuple(_SETS),
+    source="LibriSpeech, www.openslr.org/12; CC BY 4.0",
+    check=check,
+)
+problems.register(LIBRISPEECH.name, LIBRISPEECH)
