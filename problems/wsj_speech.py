@@ -96,7 +96,7 @@ def check(tmp_dir: Path) -> None:
     corpus = Corpus(folder)
     indices = {(index.disc, index.path) for indices in _INDICES.values() for index in indices}
     missing = [
-        corpora.Missing(f"{path}, on disc {disc} or in its folder {path[:4]}/", _ORIGINS[path[:4]])
+        corpora.Missing(f"{path} of disc {disc}", _ORIGINS[path[:4]])
         for disc, path in sorted(indices)
         if corpus.find(disc, path) is None
     ]

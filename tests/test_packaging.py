@@ -30,6 +30,14 @@ def test_setup_lists_every_package():
     assert listed_packages() == {name if name.startswith("t2t_multimodel") else f"t2t_multimodel.{name}" for name in names}
 
 
+def test_setup_lists_every_data_file():
+    (setup,) = [node.value for node in ast.parse((ROOT / "setup.py").read_text()).body if isinstance(node, ast.Expr)][-1:]
+    patterns = ast.literal_eval({keyword.arg: keyword.value for keyword in setup.keywords}["package_data"])
+    assert patterns == {"t2t_multimodel.problems": ["*.txt"]}
+    files = [path for folder in ("t2t_multimodel", "problems", "hparams") for path in (ROOT / folder).rglob("*.*")]
+    assert {path.suffix for path in files if "__pycache__" not in path.parts} == {".py", ".txt"}
+
+
 def test_every_folder_with_modules_is_a_package():
     folders = {path.parent for folder in ("t2t_multimodel", "problems", "hparams") for path in (ROOT / folder).rglob("*.py")}
     assert not [folder for folder in folders if not (folder / "__init__.py").is_file()]

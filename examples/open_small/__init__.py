@@ -52,6 +52,11 @@ def coco_captions(split: str, tmp_dir: Path) -> Iterator[Example]:
     return mscoco.generate(split, present(Path(tmp_dir) / "coco_mini"))
 
 
+def coco_check(tmp_dir: Path) -> None:
+    """Raises a DataError that lists what is missing of it."""
+    mscoco.check(present(Path(tmp_dir) / "coco_mini"))
+
+
 def example(path: Path, targets: str) -> Example:
     """The file's bytes and what they are to become; an error example if the file is missing. A damaged one is found later."""
     try:
@@ -76,8 +81,8 @@ def register() -> None:
     members += [Problem("fsdd_digits", sound, Text(), "to_english", spoken_digits, metrics=("wer",), source=source)]
     source = "Grocery Store Dataset, github.com/marcusklasson/GroceryStoreDataset; MIT"
     members += [Problem("grocery_class", photograph, fine_class, "to_class", groceries, source=source)]
-    changes = {"name": "coco_caption", "inputs": photograph, "splits": ("train", "dev"), "check": lambda tmp_dir: None}
-    members += [dataclasses.replace(mscoco.COCO_64, generate=coco_captions, **changes)]
+    captions = dataclasses.replace(mscoco.COCO_64, name="coco_caption", inputs=photograph, splits=("train", "dev"))
+    members += [dataclasses.replace(captions, generate=coco_captions, check=coco_check)]
     for problem in members:
         problems.register(problem.name, problem)
     built_in = ("m30k_ende", "m30k_ende_rev", "m30k_enfr", "m30k_enfr_rev", "craft_parsing")

@@ -206,6 +206,8 @@ def blaming(origin: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{origin} cannot be read: {error.strerror}") from error
         raise DataError(f"{origin} is damaged, cut short or not in its usual format: {error}") from error
 
 

@@ -25,9 +25,12 @@ def folder_of(corpus: str, tmp_dir: Path) -> Path:
 
 
 def require(corpus: str, folder: Path, missing: Iterable[Missing]) -> None:
-    """Raises a DataError that lists everything `missing`, in one line, if anything is."""
-    listed = "; ".join(f"{name} (from {origin})" for name, origin in missing)
-    if listed:
+    """Raises a DataError that lists everything `missing`, by origin and in one line, if anything is."""
+    by_origin: dict[str, list[str]] = {}
+    for name, origin in missing:
+        by_origin.setdefault(origin, []).append(name)
+    if by_origin:
+        listed = "; ".join(f"{', '.join(names)} (from {origin})" for origin, names in by_origin.items())
         raise DataError(f"{corpus} is not complete; put into {folder}: {listed}")
 
 

@@ -83,7 +83,7 @@ def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, spl
     Raises:
         DataError: no run, no checkpoint, no records or ones of another vocabulary, or a problem that is not the run's.
     """
-    chosen = _chosen(RunConfig.load(output_dir), names, split)
+    chosen = _chosen(RunConfig.load(output_dir), names, split, data_dir)
     config, vocabulary, model, step = open_run(output_dir)
     for problem in chosen:
         _check_fits(problem, config, data_dir)
@@ -99,16 +99,20 @@ def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, spl
         print(f"{problem.name} {split} step {step}: " + "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
 
-def _chosen(config: RunConfig, names: Sequence[str] | None, split: str) -> list[Problem]:
+def _chosen(config: RunConfig, names: Sequence[str] | None, split: str, data_dir: Path) -> list[Problem]:
     trained = [spec.name for spec in config.problems]
     unknown = [name for name in names or () if name not in trained]
     if unknown:
         raise DataError(f"this run has no problem {', '.join(unknown)}; there are: {', '.join(trained)}")
     chosen = [problems.get(name) for name in names or trained]
-    with_split = [problem for problem in chosen if split in problem.splits]
+    with_split = [problem for problem in chosen if split in problem.splits and not _is_empty(problem, split, data_dir)]
     if not with_split:
         raise DataError(f"no split {split!r}; there are: {', '.join(sorted({s for problem in chosen for s in problem.splits}))}")
     return with_split
+
+
+def _is_empty(problem: Problem, split: str, data_dir: Path) -> bool:
+    return split in read_manifest(data_dir, problem.records_name).get("empty_splits", ())
 
 
 def _check_fits(problem: Problem, config: RunConfig, data_dir: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_genuine_json_is_read(shared_data, tmp_path):
 
 def test_all_that_is_missing_is_named_at_once(tmp_path):
     with pytest.raises(
-        DataError, match=r"put into .*: train2014\.zip \(.*; val2014\.zip \(.*; annotations_trainval2014\.zip \(.*cocodata"
+        DataError, match=r"put into .*: train2014\.zip, val2014\.zip, annotations_trainval2014\.zip \(from .*cocodata"
     ):
         read("train", tmp_path)
     corpora.mscoco(tmp_path, packed=True, year="2017")

@@ -6,6 +6,7 @@ import corpora
 import numpy as np
 import pytest
 
+import t2t_multimodel.problems  # noqa: F401  (registers them)
 from t2t_multimodel.cli import datagen
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import records

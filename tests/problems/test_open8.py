@@ -6,6 +6,7 @@ import itertools
 import corpora
 import pytest
 
+import t2t_multimodel.problems  # noqa: F401  (registers them)
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import trees
 from t2t_multimodel.data.examples import check_example
