@@ -85,7 +85,8 @@ def _packed_class(member: archives.Member) -> Iterator[Example]:
 
 def _class_images(archive: archives.Archive, synset: str) -> Iterator[Example]:
     for member in archive.members():
-        yield _example(member, synset)
+        if member.name.endswith(".JPEG"):
+            yield _example(member, synset)
 
 
 def _validation(place: Path, labels: Path) -> Iterator[Example]:
@@ -94,9 +95,11 @@ def _validation(place: Path, labels: Path) -> Iterator[Example]:
         for member in archive.members():
             parent = PurePosixPath(member.name).parent.name
             number = re.search(r"ILSVRC2012_val_(\d{8})\.JPEG$", member.name)
-            if number and parent in _KNOWN:
+            if not number:
+                continue
+            if parent in _KNOWN:
                 yield _example(member, parent)
-            elif number and 1 <= int(number.group(1)) <= len(synsets):
+            elif 1 <= int(number.group(1)) <= len(synsets):
                 yield _example(member, synsets[int(number.group(1)) - 1])
             else:
                 yield {"error": DataError(f"{member.origin}: {labels} has no line for it")}

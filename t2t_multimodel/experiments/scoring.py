@@ -105,14 +105,11 @@ def _chosen(config: RunConfig, names: Sequence[str] | None, split: str, data_dir
     if unknown:
         raise DataError(f"this run has no problem {', '.join(unknown)}; there are: {', '.join(trained)}")
     chosen = [problems.get(name) for name in names or trained]
-    with_split = [problem for problem in chosen if split in problem.splits and not _is_empty(problem, split, data_dir)]
+    splits = {problem.name: read_manifest(data_dir, problem.records_name)["splits"] for problem in chosen}
+    with_split = [problem for problem in chosen if split in splits[problem.name]]
     if not with_split:
-        raise DataError(f"no split {split!r}; there are: {', '.join(sorted({s for problem in chosen for s in problem.splits}))}")
+        raise DataError(f"no split {split!r}; there are: {', '.join(sorted(set().union(*splits.values())))}")
     return with_split
-
-
-def _is_empty(problem: Problem, split: str, data_dir: Path) -> bool:
-    return split in read_manifest(data_dir, problem.records_name).get("empty_splits", ())
 
 
 def _check_fits(problem: Problem, config: RunConfig, data_dir: Path) -> None:

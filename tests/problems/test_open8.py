@@ -30,13 +30,21 @@ def read(name, split, folder):
     return list(problems.get(name).generate(split, folder))
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_all_eight_make_records_and_batches(tmp_path, packed):
+def make(tmp_path, packed):
     for name, write in FOLDERS.items():
         write(tmp_path / name, packed)
-    manifests = generate(resolve("open8"), tmp_path / "data", tmp_path, 400, report=lambda line: None)
+    return generate(resolve("open8"), tmp_path / "data", tmp_path, 400, report=lambda line: None)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_all_eight_make_records(tmp_path, packed):
+    manifests = make(tmp_path, packed)
     found = {name: {split: entry["examples"] for split, entry in made["splits"].items()} for name, made in manifests.items()}
     assert found == COUNTS
+
+
+def test_all_eight_make_batches(tmp_path):
+    make(tmp_path, packed=True)
     hparams = HParams().override("batch_images=2,batch_tokens=64,max_length=64,mel_bins=20,shuffle_buffer=10")
     for problem in resolve("open8"):
         batch = next(iter(training_batches(problem, tmp_path / "data", hparams, seed=1)))
