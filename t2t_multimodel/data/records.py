@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from t2t_multimodel.data import example_message
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.vocabulary import write_beside
 from t2t_multimodel.features import Audio, Feature, Image, Label, Text
@@ -136,12 +137,10 @@ def serialise_example(problem: Problem, inputs: Value, targets: Value, reference
         inputs, targets: token ids of text, bytes of an image, PCM bytes of sound, index of a label.
         references: several right answers, as text.
     """
-    import tensorflow as tf
-
-    features = {"inputs": _to_feature(problem.inputs, inputs), "targets": _to_feature(problem.targets, targets)}
+    features = {"inputs": _values(problem.inputs, inputs), "targets": _values(problem.targets, targets)}
     if references:
-        features["references"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode() for text in references]))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+        features["references"] = [text.encode() for text in references]
+    return example_message.serialise(features)
 
 
 def parse_example(
@@ -174,12 +173,8 @@ def _is_whole(path: Path, shard: dict[str, Any], checksum: bool) -> bool:
     return not checksum or file_sha256(path) == shard["sha256"]
 
 
-def _to_feature(feature: Feature, value: Value) -> tf.train.Feature:
-    import tensorflow as tf
-
-    if isinstance(feature, (Image, Audio)):
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value] if isinstance(feature, Label) else value))
+def _values(feature: Feature, value: Value) -> Sequence[int] | list[bytes]:
+    return value if isinstance(feature, Text) else [value]
 
 
 def _schema(feature: Feature) -> Any:
