@@ -1,12 +1,13 @@
 """The message `tf.train.Example`, without TensorFlow, whose import would cost every process of mm-datagen seconds.
 
-The wire format is that of TensorFlow's `example.proto`; that its map is declared as a list of entries makes their order, and so the
-bytes of a record, the same everywhere.
+The wire format is that of TensorFlow's `example.proto`, declared so that it is quick to fill: the map is a list of entries, which
+makes their order, and so the bytes of a record, the same everywhere; a list of integers is the bytes that it is packed to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -14,9 +15,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 _Field = descriptor_pb2.FieldDescriptorProto
 _ONE, _MANY = _Field.LABEL_OPTIONAL, _Field.LABEL_REPEATED
 # Message, field, number, type or message, how many.
-_FIELDS = (
+_FIELDS: tuple[tuple[str, str, int, Any, Any], ...] = (
     ("Bytes", "value", 1, _Field.TYPE_BYTES, _MANY),
-    ("Integers", "value", 1, _Field.TYPE_INT64, _MANY),
+    ("Integers", "value", 1, _Field.TYPE_BYTES, _ONE),
     ("Feature", "bytes_list", 1, "Bytes", _ONE),
     ("Feature", "int64_list", 3, "Integers", _ONE),
     ("Entry", "key", 1, _Field.TYPE_STRING, _ONE),
@@ -24,18 +25,41 @@ _FIELDS = (
     ("Features", "feature", 1, "Entry", _MANY),
     ("Example", "features", 1, "Features", _ONE),
 )
+_LAST_BYTES = bytes(range(128))
 
 
-def serialise(features: dict[str, Sequence[int] | list[bytes]]) -> bytes:
-    """A serialised Example of lists of integers and lists of bytes."""
+def serialise(features: dict[str, bytes | list[bytes]]) -> bytes:
+    """A serialised Example: bytes are integers that `pack` packed, a list of bytes is one."""
     message = _Example()
     add = message.features.feature.add
-    for key, values in features.items():
+    for key, value in features.items():
         entry = add()
         entry.key = key
-        kind = entry.value.bytes_list if values and isinstance(values[0], bytes) else entry.value.int64_list
-        kind.value.extend(values)
+        if isinstance(value, bytes):
+            entry.value.int64_list.value = value
+        else:
+            entry.value.bytes_list.value.extend(value)
     return message.SerializeToString()
+
+
+def pack(integers: Iterable[int]) -> bytes:
+    """Integers of 0 and more as the message holds them, in 7 bits a byte."""
+    return b"".join(map(_packed, integers))
+
+
+def packed_length(packed: bytes) -> int:
+    """How many integers `packed` holds: all bytes but a number's last are 128 or more."""
+    return len(packed) - len(packed.translate(None, _LAST_BYTES))
+
+
+@lru_cache(maxsize=1 << 17)
+def _packed(integer: int) -> bytes:
+    content = bytearray()
+    while integer > 127:
+        content.append(integer & 127 | 128)
+        integer >>= 7
+    content.append(integer)
+    return bytes(content)
 
 
 def _message_class() -> Any:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Manifest = dict[str, Any]
-Value = Any  # text: list of ids; image and audio: bytes; label: int
+Value = Any  # text: list of ids, or what `example_message.pack` makes of it; image and audio: bytes; label: int
 
 
 class ShardWriter:
@@ -134,10 +134,10 @@ def serialise_example(problem: Problem, inputs: Value, targets: Value, reference
 
     Args:
         problem: the forward problem.
-        inputs, targets: token ids of text, bytes of an image, PCM bytes of sound, index of a label.
+        inputs, targets: token ids of text (may be packed), bytes of an image, PCM bytes of sound, index of a label.
         references: several right answers, as text.
     """
-    features = {"inputs": _values(problem.inputs, inputs), "targets": _values(problem.targets, targets)}
+    features = {"inputs": _value(problem.inputs, inputs), "targets": _value(problem.targets, targets)}
     if references:
         features["references"] = [text.encode() for text in references]
     return example_message.serialise(features)
@@ -173,8 +173,12 @@ def _is_whole(path: Path, shard: dict[str, Any], checksum: bool) -> bool:
     return not checksum or file_sha256(path) == shard["sha256"]
 
 
-def _values(feature: Feature, value: Value) -> Sequence[int] | list[bytes]:
-    return value if isinstance(feature, Text) else [value]
+def _value(feature: Feature, value: Value) -> bytes | list[bytes]:
+    if isinstance(feature, (Image, Audio)):
+        return [value]
+    if isinstance(feature, Label):
+        return example_message.pack([value])
+    return value if isinstance(value, bytes) else example_message.pack(value)
 
 
 def _schema(feature: Feature) -> Any:

@@ -25,7 +25,6 @@ FILE_NAME = "vocabulary.model"
 _SYMBOL_PREFIX = "tree "
 _SPACE_MARK = "\u2581"
 _NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
-_KEPT_WORDS = 1 << 17
 _NOT_TRAINED_ON = {ord(character): None for character in (_SPACE_MARK, *_NONCHARACTERS)}
 
 
@@ -42,7 +41,6 @@ class Vocabulary:
         self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.sha256 = hashlib.sha256(model).hexdigest()
         self.size: int = self._pieces.vocab_size()
-        self._ids_of: dict[str, tuple[int, ...]] = {}
 
     @classmethod
     def load(cls, path: Path | str) -> Vocabulary:
@@ -69,16 +67,12 @@ class Vocabulary:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """`encode` of each text, faster than one by one.
-
-        No piece reaches across a blank, so that a text's ids are its words' ids in a row, and words are met again and again.
-        """
-        if len(self._ids_of) > _KEPT_WORDS:
-            self._ids_of.clear()
-        rows = [text.split(" ") if text else [] for text in texts]
-        self._learn(sorted(set(itertools.chain.from_iterable(rows)).difference(self._ids_of)))
-        ids_of = self._ids_of.__getitem__
-        return [list(itertools.chain.from_iterable(map(ids_of, row))) for row in rows]
+        """`encode` of each text, faster than one by one."""
+        encoded: list[list[int]] = self._pieces.encode(list(texts), out_type=int)
+        for row, text in enumerate(texts):
+            if _SPACE_MARK in text:
+                encoded[row] = self._encode_with_space_mark(text)
+        return encoded
 
     def encode_tree(self, linearised: str) -> list[int]:
         """The ids of a linearised tree: one a known symbol, and the pieces of what is none."""
@@ -120,16 +114,9 @@ class Vocabulary:
                 parts.append(self._pieces.decode(list(run)))
         return " ".join(parts)
 
-    def _learn(self, words: list[str]) -> None:
-        """Remembers the ids of words, each with the blank in front of it."""
-        for word, ids in zip(words, self._pieces.encode(words, out_type=int), strict=True):
-            if _SPACE_MARK in word:
-                ids = self._encode_with_space_mark(word)
-            self._ids_of[word] = tuple(ids or [self._pieces.piece_to_id(_SPACE_MARK)])
-
-    def _encode_with_space_mark(self, word: str) -> list[int]:
-        stand_in = next(character for character in _NONCHARACTERS if character not in word)
-        ids: list[int] = self._pieces.encode(word.replace(_SPACE_MARK, stand_in), out_type=int)
+    def _encode_with_space_mark(self, text: str) -> list[int]:
+        stand_in = next(character for character in _NONCHARACTERS if character not in text)
+        ids = self._pieces.encode(text.replace(_SPACE_MARK, stand_in), out_type=int)
         found, wanted = self._bytes_of(stand_in), self._bytes_of(_SPACE_MARK)
         at = 0
         while at < len(ids):
