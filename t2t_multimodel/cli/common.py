@@ -16,6 +16,7 @@ from t2t_multimodel.cli.quiet import quiet_tensorflow as quiet_tensorflow
 from t2t_multimodel.cli.usr_dir import load_entry_points, load_usr_dir
 from t2t_multimodel.config import HParams, get_hparams, hparams_sets
 from t2t_multimodel.data.problem import DataError, Problem, groups, problems, resolve
+from t2t_multimodel.data.workers import WorkerError
 from t2t_multimodel.features import Audio, Feature, Image, Text
 from t2t_multimodel.registry import UnknownNameError, unknown
 
@@ -142,9 +143,9 @@ def _describe(feature: Feature) -> str:
 def run_command(parser: Parser, body: Callable[[argparse.Namespace], int | None], argv: Sequence[str] | None = None) -> int:
     """Parses `argv`, answers --registry_help, otherwise runs `body(args)`; returns the exit code.
 
-    The registries are loaded before `body` runs. A mistake of the user (UserError, DataError, UnknownNameError, an OSError that
-    names a file, a full disk, a package that is not installed) ends as one line on stderr and code 2; an interrupt as
-    "interrupted" and 130. Anything else is a fault of ours and keeps its traceback.
+    The registries are loaded before `body` runs. A mistake of the user (UserError, DataError, UnknownNameError,
+    WorkerError, an OSError that names a file, a full disk, a package that is not installed) ends as one line on stderr and code
+    2; an interrupt as "interrupted" and 130. Anything else is a fault of ours and keeps its traceback.
     """
     args = parser.parse_args(argv)
     try:
@@ -172,7 +173,7 @@ def _one_line(error: Exception) -> str | None:
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in str(error):
         where = f" while writing {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return f"the disk is full{where}; free some space or name a folder on another disk, then run the same command again"
-    if isinstance(error, (UserError, DataError, UnknownNameError)):
+    if isinstance(error, (UserError, DataError, UnknownNameError, WorkerError)):
         return " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("t2t_multimodel"):
         return f"the package {error.name} is not installed for {sys.executable}; `pip install -e .` in the checkout installs all"

@@ -9,6 +9,7 @@ from typing import Any
 
 from t2t_multimodel.cli import common
 from t2t_multimodel.cli.quiet import quiet_tensorflow
+from t2t_multimodel.data.cleaning import RULES, rules_of
 
 
 def build_parser() -> common.Parser:
@@ -22,6 +23,9 @@ def build_parser() -> common.Parser:
     parser.add_argument("--num_shards", type=positive, default=4, metavar="N", help="files of a train split")
     choices = ("fail", "skip")
     parser.add_argument("--on_error", choices=choices, default="fail", help="stop at a damaged example, or go on without it")
+    parser.add_argument("--num_workers", type=positive, default=1, metavar="N", help="processes that check and encode examples")
+    parser.add_argument("--clean", type=rules, default="none", metavar="RULE,...", help=f"leave out of train: {rules_help()}")
+    parser.add_argument("--image_size", type=size, default=0, metavar="N", help="scale images down to a shorter side of N; 0: no")
     parser.add_argument("--verify", action="store_true", help="compare checksums of records that exist, and remake damaged ones")
     return parser
 
@@ -48,6 +52,9 @@ def run(args: argparse.Namespace) -> None:
         num_shards=args.num_shards,
         on_error=args.on_error,
         verify=args.verify,
+        num_workers=args.num_workers,
+        rules=args.clean,
+        image_size=args.image_size,
     )
     print(table(manifests))
 
@@ -58,6 +65,24 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
     return value
+
+
+def size(text: str) -> int:
+    """An argparse type: an integer of 0 or more."""
+    return 0 if text == "0" else positive(text)
+
+
+def rules(text: str) -> frozenset[str]:
+    """An argparse type: names of rules."""
+    try:
+        return rules_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def rules_help() -> str:
+    """The rules and what they leave out."""
+    return "all, none, " + "; ".join(f"{name} ({what})" for name, what in RULES.items())
 
 
 def table(manifests: dict[str, dict[str, Any]]) -> str:

@@ -2,53 +2,166 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from t2t_multimodel.data import media
+import numpy as np
+
+from t2t_multimodel.data import cleaning, media, shuffling
+from t2t_multimodel.data.example_message import packed_length
+from t2t_multimodel.data.packed_text import PackedText
 from t2t_multimodel.data.problem import DataError, Example, Problem
 from t2t_multimodel.data.records import serialise_example
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, Text
 from t2t_multimodel.registry import unknown
 
-OnError = Callable[[DataError], None]
-
-_CHUNK = 256
+_CHUNK_EXAMPLES, _CHUNK_BYTES = 1024, 4 << 20
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def serialised_records(
-    problem: Problem, examples: Iterable[Example], vocabulary: Vocabulary, source: str, on_error: OnError
-) -> Iterator[bytes]:
-    """The record of each example, in order.
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How the raw examples of one split become records; picklable.
 
-    Args:
-        problem: a forward problem.
-        examples: what its `generate` yields.
-        vocabulary: of the data_dir.
+    Attributes:
+        problem: a forward problem; what it generates with is not used.
         source: what the examples are part of, for messages: "translate-train".
-        on_error: called with the DataError of an example that makes no record; to stop there, let it raise.
+        vocabulary: the file.
+        buckets: how many the records are dealt to; 1 keeps their order.
+        rules: of `cleaning.RULES`, those to be followed.
+        image_size: pixels of the shorter side of a stored image, at most; 0 stores images as they are.
+        keyed_by_content: whether records with the same content have the same key; keys are random otherwise.
+        evaluation: files of the fingerprints that the rule "overlap" looks for.
+        run: differs from run to run; a process that serves several reads the files above anew.
     """
-    named = ((f"{source}, example {i}", example) for i, example in enumerate(examples))
-    while chunk := list(itertools.islice(named, _CHUNK)):
-        checked = []
-        for name, example in chunk:
-            try:
-                checked.append(check_example(problem, example, name))
-            except DataError as error:
-                on_error(error)
-        columns = [list(column) for column in zip(*checked, strict=True)] or [[], [], []]
-        inputs = _encoded(problem.inputs, columns[0], vocabulary)
-        targets = _encoded(problem.targets, columns[1], vocabulary)
-        for example_inputs, example_targets, references in zip(inputs, targets, columns[2], strict=True):
-            yield serialise_example(problem, example_inputs, example_targets, references)
+
+    problem: Problem
+    source: str
+    vocabulary: Path
+    buckets: int = 1
+    rules: frozenset[str] = frozenset()
+    image_size: int = 0
+    keyed_by_content: bool = False
+    evaluation: tuple[Path, ...] = ()
+    run: str = ""
 
 
-def check_example(problem: Problem, example: Example, name: str) -> tuple[Any, Any, list[str]]:
+class Chunk(NamedTuple):
+    """Raw examples in a row, the first of which is number `first` of its split."""
+
+    recipe: Recipe
+    first: int
+    examples: list[Example]
+
+
+class Encoded(NamedTuple):
+    """What became of a chunk: blocks of records by bucket, messages of damaged examples, and what each rule left out."""
+
+    consumed: int
+    blocks: dict[int, bytes]
+    errors: list[str]
+    left_out: dict[str, int]
+
+
+def chunks(recipe: Recipe, examples: Iterable[Example], first: int = 0) -> Iterator[Chunk]:
+    """The examples from number `first` on, in chunks of bounded size."""
+    recipe = dataclasses.replace(recipe, problem=dataclasses.replace(recipe.problem, generate=_nothing))
+    chunk: list[Example] = []
+    size = 0
+    for example in itertools.islice(examples, first, None):
+        if "error" in example:
+            example = {"error": str(example["error"])}
+        chunk.append(example)
+        size += sum(len(value) for value in example.values() if isinstance(value, (bytes, str)))
+        if len(chunk) == _CHUNK_EXAMPLES or size >= _CHUNK_BYTES:
+            yield Chunk(recipe, first, chunk)
+            first += len(chunk)
+            chunk, size = [], 0
+    if chunk:
+        yield Chunk(recipe, first, chunk)
+
+
+def encode_chunk(chunk: Chunk) -> Encoded:
+    """Checks, encodes and deals the examples of a chunk. The outcome is the same in every process."""
+    recipe, problem = chunk.recipe, chunk.recipe.problem
+    left_out: Counter[str] = Counter()
+    errors: list[str] = []
+    kept, checked = [], []
+    for place, example in enumerate(chunk.examples):
+        if rule := cleaning.broken_rule(problem, example, recipe.rules):
+            left_out[rule] += 1
+            continue
+        try:
+            checked.append(check_example(problem, example, f"{recipe.source}, example {chunk.first + place}", recipe.image_size))
+            kept.append(place)
+        except DataError as error:
+            errors.append(str(error))
+    columns = [list(column) for column in zip(*checked, strict=True)] or [[], [], []]
+    inputs, targets = _encoded(recipe, problem.inputs, columns[0]), _encoded(recipe, problem.targets, columns[1])
+    wanted = list(range(len(kept)))
+    if recipe.rules:
+        prints = [_fingerprint(chunk.examples[place]) if recipe.evaluation else 0 for place in kept]
+        wanted = _unbroken(recipe, inputs, targets, prints, left_out)
+    records = [serialise_example(problem, inputs[i], targets[i], columns[2][i]) for i in wanted]
+    keys = _keys(chunk)[[kept[i] for i in wanted]]
+    return Encoded(len(chunk.examples), shuffling.deal(keys, records, recipe.buckets), errors, dict(left_out))
+
+
+def _keys(chunk: Chunk) -> np.ndarray:
+    if chunk.recipe.keyed_by_content:
+        return np.fromiter(map(_fingerprint, chunk.examples), np.uint64, len(chunk.examples))
+    return shuffling.random_keys([zlib.crc32(chunk.recipe.source.encode()), chunk.first], len(chunk.examples))
+
+
+def _fingerprint(example: Example) -> int:
+    return cleaning.fingerprint(example.get("inputs"), example.get("targets"))
+
+
+def _unbroken(
+    recipe: Recipe, inputs: Sequence[Any], targets: Sequence[Any], prints: Sequence[int], left_out: Counter[str]
+) -> list[int]:
+    """The numbers of the examples that break no rule about tokens and about dev and test; the others are counted."""
+    problem = recipe.problem
+    sides = {"inputs": (problem.inputs, inputs), "targets": (problem.targets, targets)}
+    texts = {key: values for key, (feature, values) in sides.items() if isinstance(feature, Text)}
+    evaluation = _evaluation(recipe.evaluation, recipe.run)
+    wanted = []
+    for i, fingerprint in enumerate(prints):
+        tokens = {key: packed_length(values[i]) for key, values in texts.items()}
+        rule = cleaning.broken_token_rule(problem, tokens, recipe.rules) or ("overlap" if fingerprint in evaluation else "")
+        if rule:
+            left_out[rule] += 1
+        else:
+            wanted.append(i)
+    return wanted
+
+
+@lru_cache(maxsize=1)
+def _evaluation(paths: tuple[Path, ...], run: str) -> frozenset[int]:
+    return frozenset(key for path in paths for key in np.fromfile(path, np.uint64).tolist())
+
+
+@lru_cache(maxsize=1)
+def _packed_text(vocabulary: Path, run: str) -> PackedText:
+    return PackedText(Vocabulary.load(vocabulary))
+
+
+def _nothing(split: str, tmp_dir: Path) -> Iterable[Example]:
+    return ()
+
+
+def check_example(problem: Problem, example: Example, name: str, image_size: int = 0) -> tuple[Any, Any, list[str]]:
     """Inputs, targets and references as a record holds them, except that text is not yet encoded.
+
+    An image whose shorter side has more than `image_size` pixels, if that is not 0, is scaled down.
 
     Raises:
         DataError: the problem's generator, or the check of a feature, found the example damaged; the message starts with `name`.
@@ -60,8 +173,8 @@ def check_example(problem: Problem, example: Example, name: str) -> tuple[Any, A
     missing = [key for key in ("inputs", "targets") if key not in example]
     if missing:
         raise DataError(f"{name} has no {' and no '.join(missing)}, only {', '.join(example) or 'nothing'}")
-    inputs = _check(problem.inputs, example["inputs"], f"{name}, inputs")
-    targets = _check(problem.targets, example["targets"], f"{name}, targets")
+    inputs = _check(problem.inputs, example["inputs"], f"{name}, inputs", image_size)
+    targets = _check(problem.targets, example["targets"], f"{name}, targets", image_size)
     references = [check_text(text, f"{name}, references") for text in example.get("references", ())]
     return inputs, targets, references
 
@@ -89,7 +202,7 @@ def label_index(feature: Label, value: Any, name: str) -> int:
     return feature.classes.index(value)
 
 
-def _check(feature: Feature, value: Any, name: str) -> Any:
+def _check(feature: Feature, value: Any, name: str, image_size: int) -> Any:
     if isinstance(feature, Text):
         return check_text(value, name)
     if isinstance(feature, Label):
@@ -99,13 +212,8 @@ def _check(feature: Feature, value: Any, name: str) -> Any:
     if isinstance(feature, Audio):
         return media.decode_audio(value, feature.sample_rate, name).astype("<i2").tobytes()
     assert isinstance(feature, Image)
-    media.check_image(value, name)
-    return value
+    return media.stored_image(value, name, image_size)
 
 
-def _encoded(feature: Feature, values: list[Any], vocabulary: Vocabulary) -> Sequence[Any]:
-    if not isinstance(feature, Text):
-        return values
-    if feature.format == "tree":
-        return [vocabulary.encode_tree(text) for text in values]
-    return vocabulary.encode_batch(values)
+def _encoded(recipe: Recipe, feature: Feature, values: list[Any]) -> Sequence[Any]:
+    return _packed_text(recipe.vocabulary, recipe.run).encode(feature, values) if isinstance(feature, Text) else values

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
+import functools
+import hashlib
+import inspect
 import json
-import random
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from t2t_multimodel.data import records
-from t2t_multimodel.data.examples import serialised_records
+from t2t_multimodel.data import records, shuffling
+from t2t_multimodel.data.examples import Recipe
+from t2t_multimodel.data.making import SplitMaker
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.data.vocabulary_sample import Report, ensure_vocabulary
+from t2t_multimodel.data.workers import Workers
+from t2t_multimodel.data.workspace import Workspace, remove_leftovers, workspace_folder
 
-_SHUFFLED_BYTES = 256 << 20
 _NAMED_ERRORS = 20
 
 
@@ -35,9 +40,14 @@ def generate(
     num_shards: int = 4,
     on_error: str = "fail",
     verify: bool = False,
+    num_workers: int = 1,
+    rules: frozenset[str] = frozenset(),
+    image_size: int = 0,
     report: Report = print_line,
 ) -> dict[str, records.Manifest]:
     """Writes vocabulary and records of `problems` to `data_dir`; what is there and complete is left alone.
+
+    A run that was killed or interrupted goes on where it was; the files come out the same, as they do with any number of workers.
 
     Args:
         problems: a problem and its reverse share records.
@@ -47,24 +57,37 @@ def generate(
         num_shards: files of a train split; other splits have one.
         on_error: what a damaged example does: "fail" stops there, "skip" names it, counts it and goes on.
         verify: compare the checksums, not only the sizes, of records that exist.
+        num_workers: processes that check and encode examples.
+        rules: of `cleaning.RULES`, those by which examples are left out of train splits.
+        image_size: pixels of the shorter side of a stored image, at most; 0 stores images as they are.
         report: takes lines for the user.
 
     Returns:
         The manifest of each problem's records, by records name.
 
     Raises:
-        DataError: raw data is missing or damaged, or records exist that were made with another vocabulary.
+        DataError: raw data is missing or damaged, records exist that were made with another vocabulary, or another process is
+            making the same ones.
+        WorkerError: a worker process was killed.
     """
     forward = {problem.records_name: problem.forward() for problem in problems}
     _check_raw_data([p for name, p in forward.items() if not records.manifest_path(data_dir, name).exists()], tmp_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(data_dir)
     vocabulary = ensure_vocabulary(list(forward.values()), data_dir, tmp_dir, vocab_size, report)
-    manifests = {name: _complete(problem, data_dir, vocabulary, verify, report) for name, problem in forward.items()}
-    for name, problem in forward.items():
-        if manifests[name] is None:
-            manifests[name] = _write_records(problem, data_dir, tmp_dir, vocabulary, num_shards, on_error == "skip", report)
-        else:
-            report(f"{name}: complete already")
+    options = {"clean": sorted(rules), "image_size": image_size}
+    manifests = {name: _complete(problem, data_dir, vocabulary, verify, options, report) for name, problem in forward.items()}
+    missing = [problem for name, problem in forward.items() if manifests[name] is None]
+    with Workers(num_workers if missing else 1) as workers:
+        for name, problem in forward.items():
+            if problem not in missing:
+                report(f"{name}: complete already")
+                if workspace_folder(data_dir, name).exists():
+                    with Workspace(data_dir, name, {}) as workspace:
+                        _tidy(workspace, name)
+                continue
+            plan = {"num_shards": num_shards, "on_error": on_error, "tmp_dir": str(tmp_dir.resolve()), **options}
+            manifests[name] = _write_records(problem, data_dir, tmp_dir, vocabulary, plan, workers, report)
     return {name: manifest for name, manifest in manifests.items() if manifest is not None}
 
 
@@ -80,7 +103,9 @@ def _check_raw_data(problems: Sequence[Problem], tmp_dir: Path) -> None:
         raise DataError("; ".join(map(str, errors))) from errors[0]
 
 
-def _complete(problem: Problem, data_dir: Path, vocabulary: Vocabulary, verify: bool, report: Report) -> records.Manifest | None:
+def _complete(
+    problem: Problem, data_dir: Path, vocabulary: Vocabulary, verify: bool, options: dict[str, Any], report: Report
+) -> records.Manifest | None:
     """The manifest, if nothing needs to be made."""
     name = problem.records_name
     try:
@@ -96,6 +121,7 @@ def _complete(problem: Problem, data_dir: Path, vocabulary: Vocabulary, verify: 
     changed = [key for key in ("inputs", "targets") if _layout(manifest[key]) != _layout(wanted[key])]
     if [*manifest["splits"], *manifest.get("empty_splits", ())] != list(problem.splits):
         changed.append("splits")
+    changed += [key for key, value in options.items() if manifest.get(key, type(value)()) != value]
     damaged = records.damaged_shards(data_dir, manifest, verify)
     if changed or damaged:
         reason = f"its {' and '.join(changed)} changed" if changed else f"{damaged[0]} is missing or damaged"
@@ -114,88 +140,108 @@ def _layout(feature: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_records(
-    problem: Problem, data_dir: Path, tmp_dir: Path, vocabulary: Vocabulary, num_shards: int, skip: bool, report: Report
+    problem: Problem,
+    data_dir: Path,
+    tmp_dir: Path,
+    vocabulary: Vocabulary,
+    plan: dict[str, Any],
+    workers: Workers,
+    report: Report,
 ) -> records.Manifest:
-    """Writes all splits beside what may be there, and changes places only once all are whole."""
+    """Makes all splits where no reader looks, and changes places only once all are whole."""
     name = problem.records_name
-    splits: dict[str, Any] = {}
-    empty: list[str] = []
-    manifest: records.Manifest = {"problem": name, "source": problem.source, "vocabulary_sha256": vocabulary.sha256}
+    manifest: dict[str, Any] = {"problem": name, "source": problem.source, "vocabulary_sha256": vocabulary.sha256}
     manifest |= {key: _description(problem)[key] for key in ("inputs", "targets")}
-    manifest |= {"splits": splits, "empty_splits": empty, "complete": True}
+    manifest |= {key: plan[key] for key in ("clean", "image_size")}
     if problem.source:
         report(f"{name}: {problem.source}")
-    with contextlib.ExitStack() as stack:
-        writers = []
-        for split in problem.splits:
-            writer = records.ShardWriter(data_dir, name, split, num_shards if split == "train" else 1)
-            stack.enter_context(writer)
-            written = _write_split(problem, split, tmp_dir, vocabulary, writer, skip, report)
-            if written:
-                writers.append(writer)
-                splits[split] = written
-            else:
-                empty.append(split)
+    whole_plan = plan | manifest | {"splits": list(problem.splits), "generator": _generator_sha256(problem)}
+    with Workspace(data_dir, name, whole_plan) as workspace:
+        splits = _make_splits(problem, workspace, plan, data_dir / FILE_NAME, tmp_dir, workers, report)
+        there = [split for split in problem.splits if splits[split]]
+        manifest |= {"splits": {split: splits[split] for split in there}, "complete": True}
+        manifest |= {"empty_splits": [split for split in problem.splits if split not in there]}
         records.manifest_path(data_dir, name).unlink(missing_ok=True)
-        for writer in writers:
-            writer.publish()
+        shards = [shard for split in there for shard in splits[split]["shards"]]
+        workspace.publish(shards)
         records.write_manifest(data_dir, name, manifest)
-    current = {path for writer in writers for path in writer.paths}
-    for stale in set(data_dir.glob(f"{name}-*-?????-of-?????.tfrecord")) - current:
-        stale.unlink()
+        _tidy(workspace, name)
     return manifest
 
 
-def _write_split(
-    problem: Problem, split: str, tmp_dir: Path, vocabulary: Vocabulary, writer: records.ShardWriter, skip: bool, report: Report
+def _tidy(workspace: Workspace, name: str) -> None:
+    """Removes the workspace, and before it files of earlier records that the manifest does not name."""
+    data_dir = workspace.data_dir
+    splits = records.read_manifest(data_dir, name)["splits"].values()
+    current = {shard["file"] for split in splits for shard in split["shards"]}
+    for path in data_dir.glob(f"{name}-*-?????-of-?????.tfrecord"):
+        if path.name not in current:
+            path.unlink()
+    workspace.remove()
+
+
+def _make_splits(
+    problem: Problem,
+    workspace: Workspace,
+    plan: dict[str, Any],
+    vocabulary: Path,
+    tmp_dir: Path,
+    workers: Workers,
+    report: Report,
 ) -> dict[str, Any]:
-    source = f"{problem.records_name}-{split}"
-    errors = _Errors(skip, report)
-    made = serialised_records(problem, problem.generate(split, tmp_dir), vocabulary, source, errors)
-    if split == "train":
-        made = _shuffled(made, random.Random(source))
-    count = 0
-    for record in tqdm(made, desc=source, unit=" examples", disable=not sys.stderr.isatty(), leave=False):
-        writer.write(count % len(writer.paths), record)
-        count += 1
-    if not count and split == "test" and not errors.count:
-        report(f"{source}: this data has no such split")
-        return {}
-    if not count:
-        raise DataError(f"{source} has no examples" + (f": all {errors.count} were skipped" if errors.count else ""))
-    shards = writer.finish()
-    report(f"{source}: {count} examples" + (f", {errors.count} skipped" if errors.count else ""))
-    return {"examples": count, "shards": shards, "skipped": errors.count}
+    """The manifest's entry of each split. Train comes last: what is left out of it can depend on the others."""
+    entries: dict[str, Any] = {}
+    evaluation: tuple[Path, ...] = ()
+    rules = frozenset(plan["clean"])
+    for split in sorted(problem.splits, key="train".__eq__):
+        source = f"{problem.records_name}-{split}"
+        recipe = Recipe(problem, source, vocabulary, image_size=plan["image_size"], run=uuid.uuid4().hex)
+        train = split == "train"
+        if train:
+            buckets = shuffling.bucket_count(plan["num_shards"])
+            recipe = dataclasses.replace(recipe, buckets=buckets, rules=rules, evaluation=evaluation)
+        recipe = dataclasses.replace(recipe, keyed_by_content=("duplicates" if train else "overlap") in rules)
+        errors = _Errors(plan["on_error"] == "skip", report)
+        maker = SplitMaker(workspace, split, recipe, plan["num_shards"] if train else 1, errors)
+        entry = entries[split] = maker.make(functools.partial(problem.generate, split, tmp_dir), workers)
+        report(f"{source}: {entry['examples']} examples{_losses(entry)}" if entry else f"{source}: this data has no such split")
+        if entry and recipe.keyed_by_content and not train:
+            evaluation += (maker.fingerprints,)
+    return entries
+
+
+def _losses(entry: dict[str, Any]) -> str:
+    """What a split's line says of examples that are not in its records."""
+    skipped = f", {entry['skipped']} skipped" if entry["skipped"] else ""
+    rules = ", ".join(f"{rule} {count}" for rule, count in entry["left_out"].items())
+    return skipped + (f", {sum(entry['left_out'].values())} left out ({rules})" if rules else "")
+
+
+def _generator_sha256(problem: Problem) -> str:
+    """Of the file that defines what generates the examples: what was made before it was mended is not to be kept."""
+    generate: Any = problem.generate
+    while isinstance(generate, functools.partial):
+        generate = generate.func
+    try:
+        return hashlib.sha256(Path(inspect.getfile(generate)).read_bytes()).hexdigest()
+    except (TypeError, OSError):
+        return ""
 
 
 class _Errors:
-    """What to do with a damaged example: stop, or name it (the first few) and count it."""
+    """What to do with damaged examples: stop, or name them (the first few)."""
 
     def __init__(self, skip: bool, report: Report) -> None:
-        self.count = 0
+        self._named = 0
         self._skip = skip
         self._report = report
 
-    def __call__(self, error: DataError) -> None:
-        if not self._skip:
-            raise DataError(f"{error} (--on_error=skip goes on without it)") from error
-        self.count += 1
-        if self.count <= _NAMED_ERRORS:
-            self._report(f"skipped: {error}")
-        elif self.count == _NAMED_ERRORS + 1:
-            self._report("skipped: more, counted in the manifest")
-
-
-def _shuffled(items: Iterable[bytes], rng: random.Random) -> Iterator[bytes]:
-    """The items in another order: shuffled in blocks of `_SHUFFLED_BYTES`."""
-    block: list[bytes] = []
-    size = 0
-    for item in items:
-        block.append(item)
-        size += len(item)
-        if size >= _SHUFFLED_BYTES:
-            rng.shuffle(block)
-            yield from block
-            block, size = [], 0
-    rng.shuffle(block)
-    yield from block
+    def __call__(self, errors: list[str]) -> None:
+        for error in errors:
+            if not self._skip:
+                raise DataError(f"{error} (--on_error=skip goes on without it)")
+            self._named += 1
+            if self._named <= _NAMED_ERRORS:
+                self._report(f"skipped: {error}")
+            elif self._named == _NAMED_ERRORS + 1:
+                self._report("skipped: more, counted in the manifest")

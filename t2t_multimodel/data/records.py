@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,51 +27,45 @@ Value = Any  # text: list of ids, or what `example_message.pack` makes of it; im
 
 
 class ShardWriter:
-    """Writes the shards of one split to temporary files; `publish` renames them, leaving `with` removes what is left.
+    """Writes one shard, `with ShardWriter(path) as writer`; a file whose writing ended with an error is removed.
 
     Args:
-        data_dir: an existing folder.
-        records_name: of the problem.
-        split: "train", "dev" or "test".
-        num_shards: files to spread the examples over.
+        path: in an existing folder where no reader looks, but with the shard's final name.
     """
 
-    def __init__(self, data_dir: Path, records_name: str, split: str, num_shards: int) -> None:
+    def __init__(self, path: Path) -> None:
         import tensorflow as tf
 
-        names = [f"{records_name}-{split}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
-        self.paths = [data_dir / name for name in names]
-        self._temporary = [data_dir / f".{name}.tmp-{os.getpid()}" for name in names]
-        self._counts = [0] * num_shards
-        self._writers = [tf.io.TFRecordWriter(str(path)) for path in self._temporary]
+        self._path = path
+        self._count = 0
+        self._writer = tf.io.TFRecordWriter(str(path))
 
-    def write(self, shard: int, record: bytes) -> None:
-        """Adds a serialised example to shard number `shard`."""
-        self._writers[shard].write(record)
-        self._counts[shard] += 1
+    def write(self, records: Sequence[bytes]) -> None:
+        """Adds serialised examples."""
+        write = self._writer.write
+        for record in records:
+            write(record)
+        self._count += len(records)
 
-    def finish(self) -> list[dict[str, Any]]:
-        """Closes the temporary files and returns the manifest's entry of each shard."""
-        for writer in self._writers:
-            writer.close()
-        sizes = [path.stat().st_size for path in self._temporary]
-        digests = [file_sha256(path) for path in self._temporary]
-        columns = zip(self.paths, self._counts, sizes, digests, strict=True)
-        return [{"file": p.name, "examples": n, "bytes": size, "sha256": digest} for p, n, size, digest in columns]
-
-    def publish(self) -> None:
-        """Renames the finished files to their final names."""
-        for temporary, path in zip(self._temporary, self.paths, strict=True):
-            temporary.replace(path)
+    def finish(self) -> dict[str, Any]:
+        """Closes the file and returns its entry in the manifest."""
+        self._writer.close()
+        size = self._path.stat().st_size
+        return {"file": self._path.name, "examples": self._count, "bytes": size, "sha256": file_sha256(self._path)}
 
     def __enter__(self) -> ShardWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for writer, path in zip(self._writers, self._temporary, strict=True):
-            with contextlib.suppress(Exception):  # On a full disk closing fails once more; the first error is the one to show.
-                writer.close()
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(Exception):  # On a full disk closing fails once more; the first error is the one to show.
+            self._writer.close()
+        if error:
+            self._path.unlink(missing_ok=True)
+
+
+def shard_names(records_name: str, split: str, num_shards: int) -> list[str]:
+    """The names of a split's files, in order."""
+    return [f"{records_name}-{split}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
 
 
 def manifest_path(data_dir: Path, records_name: str) -> Path:

@@ -36,7 +36,7 @@ def test_the_table_shows_what_was_made(tmp_path, capsys):
 
 
 MISTAKES = [
-    (["--problems=tiny_deen"], "tiny_deen-train, example 1: line 2 is binary (--on_error=skip goes on without it)"),
+    (["--problems=tiny_deen"], "tiny_deen-dev, example 1: line 2 is binary (--on_error=skip goes on without it)"),
     (["--problems=tiny_den"], "unknown problem 'tiny_den'; did you mean tiny_deen"),
     (["--problems=tiny_deen", "--hparams=vocab_siz=3"], "unknown hyperparameter 'vocab_siz'; did you mean vocab_size"),
     (["--problems=tiny_deen", "--hparams_set=tiny_sett"], "unknown hparams set 'tiny_sett'; did you mean tiny_set"),

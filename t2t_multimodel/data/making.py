@@ -1,0 +1,146 @@
+"""One split from raw examples to shards, in two steps, each of which goes on where a killed run was.
+
+Examples are encoded chunk by chunk, maybe in several processes, and dealt to bucket files; every few seconds it is noted how many
+examples those hold. Then shards are written, one after the other; evaluation splits keep their order and have one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tqdm import tqdm
+
+from t2t_multimodel.data import shuffling
+from t2t_multimodel.data.examples import Encoded, Recipe, chunks, encode_chunk
+from t2t_multimodel.data.problem import DataError, Example
+from t2t_multimodel.data.records import ShardWriter, shard_names
+from t2t_multimodel.data.workers import Workers
+from t2t_multimodel.data.workspace import Workspace
+
+_SECONDS_BETWEEN_NOTES = 10.0
+
+
+class SplitMaker:
+    """Makes the shards of one split in a workspace.
+
+    Args:
+        workspace: entered already.
+        split: "train", "dev" or "test".
+        recipe: how examples become records.
+        num_shards: files to spread them over.
+        on_errors: called with the messages of damaged examples, in order; to stop there, let it raise.
+    """
+
+    def __init__(
+        self, workspace: Workspace, split: str, recipe: Recipe, num_shards: int, on_errors: Callable[[list[str]], None]
+    ) -> None:
+        self._workspace = workspace
+        self._split = split
+        self._recipe = recipe
+        self._on_errors = on_errors
+        self._names = shard_names(recipe.problem.records_name, split, num_shards)
+        self._buckets = [workspace.folder / f"{split}-{i:03d}.bucket" for i in range(recipe.buckets)]
+        nothing = {"consumed": 0, "made": 0, "skipped": 0, "left_out": {}, "sizes": [0] * recipe.buckets}
+        self._state: dict[str, Any] = nothing | {"dealt": False, "shards": [], "done": False} | workspace.state(split)
+
+    @property
+    def fingerprints(self) -> Path:
+        """Where the fingerprints of its examples lie, if its recipe has keys by content and it keeps their order."""
+        return self._workspace.folder / f"{self._split}.keys"
+
+    def make(self, examples: Callable[[], Iterable[Example]], workers: Workers) -> dict[str, Any]:
+        """Does what is left to do and returns the split's entry in the manifest; an empty one for a "test" that is not there.
+
+        Args:
+            examples: gives all raw examples of the split, the same each time.
+            workers: for what is expensive.
+
+        Raises:
+            DataError: there is no example.
+        """
+        state = self._state
+        if not state["dealt"]:
+            self._deal(examples(), workers)
+        if not state["consumed"] and self._split == "test":
+            return {}
+        if not state["made"]:
+            dropped = state["skipped"] + sum(state["left_out"].values())
+            raise DataError(f"{self._recipe.source} has no examples" + (f": all {dropped} were skipped" if dropped else ""))
+        if not state["done"]:
+            self._write_shards()
+        count = sum(shard["examples"] for shard in state["shards"])
+        left_out = Counter(state["left_out"]) + Counter(duplicates=state["made"] - count)
+        return {"examples": count, "shards": state["shards"], "skipped": state["skipped"], "left_out": dict(left_out)}
+
+    def _deal(self, examples: Iterable[Example], workers: Workers) -> None:
+        state = self._state
+        if any(not path.exists() or path.stat().st_size < size for path, size in self._sized_buckets() if size):
+            state |= {"consumed": 0, "made": 0, "skipped": 0, "left_out": {}, "sizes": [0] * len(self._buckets)}
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(path.open("ab")) for path in self._buckets]
+            for file, size in zip(files, state["sizes"], strict=True):
+                file.truncate(size)
+                file.seek(size)
+            bar = stack.enter_context(self._bar())
+            noted = time.monotonic()
+            for encoded in workers.map(encode_chunk, chunks(self._recipe, examples, state["consumed"])):
+                self._add(encoded, files)
+                bar.update(encoded.consumed)
+                if time.monotonic() - noted > _SECONDS_BETWEEN_NOTES:
+                    self._note(files)
+                    noted = time.monotonic()
+            self._note(files, dealt=True)
+
+    def _bar(self) -> tqdm:
+        initial, shown = self._state["consumed"], sys.stderr.isatty()
+        return tqdm(desc=self._recipe.source, unit=" examples", initial=initial, leave=False, disable=not shown)
+
+    def _sized_buckets(self) -> Iterator[tuple[Path, int]]:
+        return zip(self._buckets, self._state["sizes"], strict=True)
+
+    def _add(self, encoded: Encoded, files: Sequence[BinaryIO]) -> None:
+        state = self._state
+        self._on_errors(encoded.errors)
+        for bucket, block in encoded.blocks.items():
+            files[bucket].write(block)
+        state["consumed"] += encoded.consumed
+        state["skipped"] += len(encoded.errors)
+        state["made"] += encoded.consumed - len(encoded.errors) - sum(encoded.left_out.values())
+        state["left_out"] = dict(Counter(state["left_out"]) + Counter(encoded.left_out))
+
+    def _note(self, files: Sequence[BinaryIO], dealt: bool = False) -> None:
+        for file in files:
+            file.flush()
+        self._state |= {"sizes": [file.tell() for file in files], "dealt": dealt}
+        self._workspace.save(self._split, self._state)
+
+    def _write_shards(self) -> None:
+        state = self._state
+        bounds = shuffling.shard_bounds(len(self._names))
+        for number in range(len(state["shards"]), len(self._names)):
+            with ShardWriter(self._workspace.folder / self._names[number]) as writer:
+                for records in self._records(bounds[number], bounds[number + 1]):
+                    writer.write(records)
+                state["shards"].append(writer.finish())
+            self._workspace.save(self._split, state)
+        if self._recipe.keyed_by_content and not self._is_shuffled:
+            shuffling.keys_of(self._buckets[0]).tofile(self.fingerprints)
+        state["done"] = True
+        self._workspace.save(self._split, state)
+        for path in self._buckets:
+            path.unlink()
+
+    @property
+    def _is_shuffled(self) -> bool:
+        return len(self._buckets) > 1
+
+    def _records(self, low: int, high: int) -> Iterator[list[bytes]]:
+        if self._is_shuffled:
+            return shuffling.by_key(self._buckets, low, high, distinct=self._recipe.keyed_by_content)
+        return shuffling.in_order(self._buckets[0])

@@ -1,0 +1,96 @@
+"""Work on chunks in several processes, in order; a worker that is gone, or whose parent is, ends what it belongs to."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AHEAD = 3
+
+
+class WorkerError(Exception):
+    """A worker process ended before its work was done; the message says what can be done."""
+
+
+class Workers:
+    """`num_workers` processes, or none where one is asked for: the caller's own does the work then.
+
+    Args:
+        num_workers: processes that work at once.
+    """
+
+    def __init__(self, num_workers: int) -> None:
+        self._ahead = _AHEAD * num_workers
+        self._pool = _pool(num_workers) if num_workers > 1 else None
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """`function` of each item, in the order of the items; a few items are taken ahead, however slow the reader is.
+
+        Args:
+            function: of a module's top level, as are items and results picklable.
+            items: read in this process.
+
+        Raises:
+            WorkerError: a process was killed.
+        """
+        if not self._pool:
+            yield from map(function, items)
+            return
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(self._pool.submit(function, item))
+                if len(waiting) > self._ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise WorkerError(
+                "a worker process was killed, maybe because memory ran out; give the same command again, which goes on from "
+                "what is done, or a smaller --num_workers"
+            ) from None
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pool(num_workers: int) -> ProcessPoolExecutor:
+    """All of its processes start here, with interrupts masked: those are the parent's to handle."""
+    pool = ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        for _ in range(num_workers):
+            pool.submit(os.getpid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pool
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed leaves workers that wait for ever, unless they look."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
