@@ -30,15 +30,12 @@ _LAST_BYTES = bytes(range(128))
 
 def serialise(features: dict[str, bytes | list[bytes]]) -> bytes:
     """A serialised Example: bytes are integers that `pack` packed, a list of bytes is one."""
-    message = _Example()
-    add = message.features.feature.add
-    for key, value in features.items():
-        entry = add()
-        entry.key = key
+    message, holders = _template(tuple(features), tuple(map(type, features.values())))
+    for holder, value in zip(holders, features.values(), strict=True):
         if isinstance(value, bytes):
-            entry.value.int64_list.value = value
+            holder.value = value
         else:
-            entry.value.bytes_list.value.extend(value)
+            holder.value[:] = value
     return message.SerializeToString()
 
 
@@ -50,6 +47,19 @@ def pack(integers: Iterable[int]) -> bytes:
 def packed_length(packed: bytes) -> int:
     """How many integers `packed` holds: all bytes but a number's last are 128 or more."""
     return len(packed) - len(packed.translate(None, _LAST_BYTES))
+
+
+@lru_cache(maxsize=16)
+def _template(keys: tuple[str, ...], kinds: tuple[type, ...]) -> tuple[Any, list[Any]]:
+    """A message with these keys, and where their values go: to make all of its parts anew takes longer than to fill them."""
+    message = _Example()
+    holders = []
+    for key, kind in zip(keys, kinds, strict=True):
+        entry = message.features.feature.add(key=key)
+        holder = entry.value.int64_list if kind is bytes else entry.value.bytes_list
+        holder.SetInParent()
+        holders.append(holder)
+    return message, holders
 
 
 @lru_cache(maxsize=1 << 17)

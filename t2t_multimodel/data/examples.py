@@ -80,7 +80,8 @@ def chunks(recipe: Recipe, examples: Iterable[Example], first: int = 0) -> Itera
         if "error" in example:
             example = {"error": str(example["error"])}
         chunk.append(example)
-        size += sum(len(value) for value in example.values() if isinstance(value, (bytes, str)))
+        for value in example.values():
+            size += len(value) if isinstance(value, (bytes, str)) else 0
         if len(chunk) == _CHUNK_EXAMPLES or size >= _CHUNK_BYTES:
             yield Chunk(recipe, first, chunk)
             first += len(chunk)
@@ -96,7 +97,7 @@ def encode_chunk(chunk: Chunk) -> Encoded:
     errors: list[str] = []
     kept, checked = [], []
     for place, example in enumerate(chunk.examples):
-        if rule := cleaning.broken_rule(problem, example, recipe.rules):
+        if recipe.rules and (rule := cleaning.broken_rule(problem, example, recipe.rules)):
             left_out[rule] += 1
             continue
         try:

@@ -124,10 +124,21 @@ def _complete(
     changed += [key for key, value in options.items() if manifest.get(key, type(value)()) != value]
     damaged = records.damaged_shards(data_dir, manifest, verify)
     if changed or damaged:
-        reason = f"its {' and '.join(changed)} changed" if changed else f"{damaged[0]} is missing or damaged"
+        reason = f"its {' and '.join(changed)} changed" if changed else _damage(data_dir / damaged[0], verify)
         report(f"{name}: made again, because {reason}")
         return None
     return manifest
+
+
+def _damage(path: Path, verify: bool) -> str:
+    """What is wrong with a shard that is not as its manifest says; where, if its records are to be read for that."""
+    if not path.is_file():
+        return f"{path.name} is missing"
+    if not verify:
+        return f"{path.name} is not of the size that its manifest says"
+    offset = records.first_bad_record(path)
+    where = "though its records are whole" if offset is None else f"the first bad record is at byte {offset}"
+    return f"{path.name} is not as its manifest says: {where}"
 
 
 def _description(problem: Problem) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from t2t_multimodel.features import Audio, Feature, Image, Label, Text
 if TYPE_CHECKING:
     import tensorflow as tf
 
+# Around a record in its file: its length, and the checksums of length and content.
+_FRAME_BYTES = 16
 Manifest = dict[str, Any]
 Value = Any  # text: list of ids, or what `example_message.pack` makes of it; image and audio: bytes; label: int
 
@@ -158,6 +160,19 @@ def parse_example(
     single = serialised.shape.rank == 0
     parsed = tf.io.parse_single_example(serialised, schema) if single else tf.io.parse_example(serialised, schema)
     return {name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value for name, value in parsed.items()}
+
+
+def first_bad_record(path: Path) -> int | None:
+    """The offset in bytes of the first record whose checksum or length is wrong; None if all are sound."""
+    import tensorflow as tf
+
+    offset = 0
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            offset += _FRAME_BYTES + len(record.numpy())
+    except tf.errors.DataLossError:
+        return offset
+    return None
 
 
 def _is_whole(path: Path, shard: dict[str, Any], checksum: bool) -> bool:

@@ -57,6 +57,9 @@ def test_a_mistake_is_one_line_and_code_2(tmp_path, capsys, flags, message):
 
 WRONG_FLAGS = [
     ("--on_error=stop", "invalid choice: 'stop'"),
+    ("--num_workers=0", "above 0, got '0'"),
+    ("--image_size=-1", "above 0, got '-1'"),
+    ("--clean=duplicate", "unknown rule 'duplicate'; did you mean duplicates"),
     ("--num_shards=0", "above 0, got '0'"),
     ("--problem=x", "did you mean --problems"),
 ]

@@ -121,11 +121,76 @@ def test_verify_finds_a_changed_byte(made, tmp_path):
     made(TRANSLATE)
     before = contents(tmp_path / "data")
     path = tmp_path / "data/translate-dev-00000-of-00001.tfrecord"
+    last = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())[-1]
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     made(TRANSLATE)
     assert contents(tmp_path / "data") != before
     made(TRANSLATE, verify=True)
     assert contents(tmp_path / "data") == before
+    offset = path.stat().st_size - len(last) - 16
+    reason = f"{path.name} is not as its manifest says: the first bad record is at byte {offset}"
+    assert f"translate: made again, because {reason}" in made.lines
+
+
+@pytest.mark.parametrize(("at", "offset"), [(0, 0), (9, 0), (13, 0), (30, 19), (-1, 19), (None, None)])
+def test_the_first_bad_record_is_found_by_its_offset(tmp_path, at, offset):
+    with records.ShardWriter(tmp_path / "x.tfrecord") as writer:
+        writer.write([b"abc", b"defghijk"])
+        writer.finish()
+    content = bytearray((tmp_path / "x.tfrecord").read_bytes())
+    if at is not None:
+        content[at] ^= 1
+    (tmp_path / "x.tfrecord").write_bytes(content)
+    assert records.first_bad_record(tmp_path / "x.tfrecord") == offset
+
+
+def test_a_cut_shard_is_bad_where_its_last_record_begins(tmp_path):
+    with records.ShardWriter(tmp_path / "x.tfrecord") as writer:
+        writer.write([b"abc", b"defghijk"])
+        writer.finish()
+    (tmp_path / "x.tfrecord").write_bytes((tmp_path / "x.tfrecord").read_bytes()[:-3])
+    assert records.first_bad_record(tmp_path / "x.tfrecord") == 19
+
+
+def repeated(split, tmp_path):
+    if split == "train":
+        for i in range(30):
+            yield {"inputs": f"train {i // 2}", "targets": "Das"}
+        yield {"inputs": "TEST  one ", "targets": "das"}
+        yield {"inputs": "dev one", "targets": "das"}
+        yield {"inputs": "dev one", "targets": "other"}
+    else:
+        yield {"inputs": f"{split} one", "targets": "das"}
+        yield {"inputs": f"{split} one", "targets": "das"}
+
+
+REPEATED = dataclasses.replace(TRANSLATE, name="repeated", generate=repeated, splits=("train", "dev", "test"))
+RULES = [
+    (frozenset(), 33, {}),
+    (frozenset({"duplicates"}), 18, {"duplicates": 15}),
+    (frozenset({"overlap"}), 31, {"overlap": 2}),
+    (frozenset({"overlap", "duplicates"}), 16, {"overlap": 2, "duplicates": 15}),
+]
+
+
+@pytest.mark.parametrize(("rules", "left", "left_out"), RULES)
+def test_repeated_examples_are_left_out_of_train_alone_where_that_is_asked_for(made, tmp_path, rules, left, left_out):
+    splits = made(REPEATED, rules=rules)["repeated"]["splits"]
+    assert (splits["train"]["examples"], splits["train"]["left_out"]) == (left, left_out)
+    assert splits["dev"]["examples"] == splits["test"]["examples"] == 2
+    assert list(splits) == ["train", "dev", "test"]
+    train = decoded(tmp_path / "data", "repeated", "train")
+    assert len(train) == left
+    assert len(set(train)) == (left if "duplicates" in rules else left - 15)
+
+
+def test_other_rules_make_the_records_again(made):
+    made(REPEATED)
+    assert made(REPEATED, rules=frozenset({"overlap"}))["repeated"]["clean"] == ["overlap"]
+    assert "repeated: made again, because its clean changed" in made.lines
+    assert "repeated-train: 31 examples, 2 left out (overlap 2)" in made.lines
+    made(REPEATED, rules=frozenset({"overlap"}))
+    assert "repeated: complete already" in made.lines
 
 
 def test_a_problem_whose_features_changed_is_made_again(made, tmp_path):

@@ -95,3 +95,24 @@ def test_an_image_of_too_many_pixels_is_not_decoded(monkeypatch):
     monkeypatch.setattr(media, "MAX_PIXELS", 1000)
     with pytest.raises(DataError, match="x is 48 x 32 pixels, more than the 1000 that are read"):
         media.check_image(picture(), "x")
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "P"), ("PNG", "RGBA")])
+def test_a_large_picture_is_stored_with_the_shorter_side_asked_for(kind, mode):
+    picture = Image.linear_gradient("L").resize((200, 120)).convert(mode)
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    stored = media.stored_image(buffer.getvalue(), "x", 60)
+    with Image.open(io.BytesIO(stored)) as small:
+        assert (small.format, small.size) == (kind, (100, 60))
+        wanted = np.asarray(picture.convert("RGB").resize((100, 60), Image.Resampling.LANCZOS), float)
+        assert np.abs(np.asarray(small.convert("RGB"), float) - wanted).mean() < 3
+    assert media.stored_image(stored, "x", 60) is stored
+    assert media.stored_image(buffer.getvalue(), "x", 120) == media.stored_image(buffer.getvalue(), "x") == buffer.getvalue()
+
+
+def test_a_large_picture_that_is_cut_is_an_error_even_if_it_is_scaled():
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").save(buffer, "JPEG")
+    with pytest.raises(DataError, match="^x is a damaged or truncated image"):
+        media.stored_image(buffer.getvalue()[:-200], "x", 20)

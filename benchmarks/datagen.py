@@ -1,0 +1,195 @@
+"""What mm-datagen's steps take: text, images and sound to records, building a vocabulary. Prints JSON.
+
+python benchmarks/datagen.py --corpora=DIR      # which holds multi30k/, wmt_ende_10k/, grocery_store/, kathleen_arctic/
+
+Rates of text count the bytes of both sides of a pair. CPU seconds are those of all processes, so that a busy machine tells less.
+"""
+
+import argparse
+import gzip
+import io
+import itertools
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from t2t_multimodel.cli.quiet import quiet_tensorflow  # noqa: E402
+from t2t_multimodel.data.generation import generate  # noqa: E402
+from t2t_multimodel.data.problem import Problem  # noqa: E402
+from t2t_multimodel.data.vocabulary import FILE_NAME, train_vocabulary  # noqa: E402
+from t2t_multimodel.features import Audio, Image, Label, Text  # noqa: E402
+
+VOCAB_SIZE = 8192
+TEXTS = ("multi30k/train", "wmt_ende_10k/train")
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpora", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--tmp_dir", metavar="DIR", help="for what is made meanwhile")
+    parser.add_argument("--text_mb", type=int, default=40, help="text to make records of; the corpora's, again and again")
+    parser.add_argument("--generated_mb", type=int, default=0, help="also build a vocabulary from so much generated text")
+    args = parser.parse_args()
+    quiet_tensorflow()
+    with tempfile.TemporaryDirectory(dir=args.tmp_dir) as folder:
+        results = {
+            "text": text_rates(read_pairs(args.corpora), args.text_mb, Path(folder)),
+            "vocabulary": vocabulary_seconds(read_pairs(args.corpora), Path(folder)),
+            "images": media_rates(image_problem(args.corpora), decode_image, Path(folder)),
+            "sound": media_rates(sound_problem(args.corpora), decode_sound, Path(folder)),
+            "peak_memory_gib": peak_memory_gib(),
+        }
+        if args.generated_mb:
+            results["vocabulary_of_generated_text"] = vocabulary_memory(args.generated_mb, Path(folder))
+    print(json.dumps(results, indent=1))
+
+
+def read_pairs(corpora: Path) -> list[tuple[str, str]]:
+    """English and German lines of what there is."""
+    english, german = (
+        [
+            line
+            for stem in TEXTS
+            for line in gzip.open(corpora / f"{stem}.{language}.gz", "rt", encoding="utf-8").read().split("\n")
+        ]
+        for language in ("en", "de")
+    )
+    return [(a.strip(), b.strip()) for a, b in zip(english, german, strict=True) if a.strip() and b.strip()]
+
+
+def text_rates(pairs: list[tuple[str, str]], megabytes: int, folder: Path) -> dict:
+    """Text to finished records with one and with two workers; the vocabulary is there already."""
+    size = sum(len(a.encode()) + len(b.encode()) for a, b in pairs) / 1e6
+    rounds = max(1, round(megabytes / size))
+
+    def examples(split, tmp_dir):
+        for _ in range(rounds if split == "train" else 1):
+            for source, target in pairs if split == "train" else pairs[:1]:
+                yield {"inputs": source, "targets": target}
+
+    problem = Problem("text", Text(), Text(), "to_german", examples)
+    train_vocabulary(itertools.chain.from_iterable(pairs), [], VOCAB_SIZE, folder / FILE_NAME)
+    results: dict = {"megabytes": round(rounds * size, 1), "pairs": rounds * len(pairs)}
+    for num_workers in (1, 2):
+        seconds, cpu = measured(problem, folder, num_workers)
+        rate, rate_of_cpu = rounds * size / seconds, rounds * size / cpu
+        results[f"{num_workers}_workers"] = {"mb_per_s": round(rate, 2), "mb_per_cpu_s": round(rate_of_cpu, 2)}
+    results["speedup"] = round(results["2_workers"]["mb_per_s"] / results["1_workers"]["mb_per_s"], 2)
+    return results
+
+
+def measured(problem: Problem, folder: Path, num_workers: int = 1) -> tuple[float, float]:
+    """Seconds and CPU seconds, children's included, of making a problem's records anew."""
+    data_dir = folder / f"{problem.name}-{num_workers}"
+    data_dir.mkdir()
+    shutil.copy(folder / FILE_NAME, data_dir)
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    generate([problem], data_dir, folder, VOCAB_SIZE, num_workers=num_workers, report=lambda line: None)
+    taken = time.perf_counter() - wall, cpu_seconds() - cpu
+    shutil.rmtree(data_dir)
+    return taken
+
+
+def cpu_seconds() -> float:
+    """Of this process and those that have ended under it."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def vocabulary_seconds(pairs: list[tuple[str, str]], folder: Path, megabytes: float = 5.0) -> dict:
+    """A vocabulary of 5 MB of text."""
+    texts, size = [], 0
+    for text in itertools.cycle(itertools.chain.from_iterable(pairs)):
+        texts.append(text)
+        size += len(text.encode())
+        if size >= megabytes * 1e6:
+            break
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    train_vocabulary(texts, [], VOCAB_SIZE, folder / "other.model")
+    return {"megabytes": megabytes, "s": round(time.perf_counter() - wall, 2), "cpu_s": round(cpu_seconds() - cpu, 2)}
+
+
+def image_problem(corpora: Path) -> Problem:
+    """Photographs of grocery_store."""
+    paths = sorted((corpora / "grocery_store" / "train").rglob("*.jpg"))[:1000]
+    return Problem("images", Image(), Label(("x",)), "to_class", files(paths, {"targets": "x"}))
+
+
+def sound_problem(corpora: Path) -> Problem:
+    """Recordings of kathleen_arctic."""
+    paths = sorted((corpora / "kathleen_arctic").rglob("*.flac"))
+    return Problem("sound", Audio(16000), Text(), "to_english", files(paths, {"targets": "a word or two"}))
+
+
+def files(paths, answer):
+    """Each file with the same answer; dev is one."""
+
+    def examples(split, tmp_dir):
+        for path in paths if split == "train" else paths[:1]:
+            yield {"inputs": path.read_bytes(), **answer}
+
+    return examples
+
+
+def decode_image(content: bytes) -> None:
+    """What the library alone takes."""
+    from PIL import Image as Pillow
+
+    Pillow.open(io.BytesIO(content)).load()
+
+
+def decode_sound(content: bytes) -> None:
+    """What the library alone takes."""
+    import soundfile
+
+    soundfile.read(io.BytesIO(content), dtype="int16")
+
+
+def media_rates(problem: Problem, decode, folder: Path) -> dict:
+    """Files to records, and the same files read and decoded by the library alone, in files a CPU second."""
+    examples = list(problem.generate("train", folder))
+    if not examples:
+        return {"files": 0}
+    measured(problem, folder)
+    _, cpu = measured(problem, folder)
+    start = cpu_seconds()
+    for example in problem.generate("train", folder):
+        decode(example["inputs"])
+    alone = cpu_seconds() - start
+    rates = {"files_per_cpu_s": round(len(examples) / cpu, 1), "library_alone": round(len(examples) / alone, 1)}
+    return {"files": len(examples), **rates, "share": round(alone / cpu, 2)}
+
+
+def vocabulary_memory(megabytes: int, folder: Path) -> dict:
+    """Peak memory after a vocabulary was built from generated text."""
+    line = "the number {} is followed by {} and, some way behind, by the square {}, as everyone who counts will see"
+    count = megabytes * 1_000_000 // 115
+
+    def examples(split, tmp_dir):
+        for i in range(count):
+            yield {"inputs": line.format(i, i + 1, i * i), "targets": "a"}
+
+    from t2t_multimodel.data.vocabulary_sample import ensure_vocabulary
+
+    problem = Problem("generated", Text(), Text(), "to_english", examples)
+    (folder / "generated").mkdir()
+    start = time.perf_counter()
+    ensure_vocabulary([problem], folder / "generated", folder, VOCAB_SIZE, lambda line: None)
+    return {"megabytes": megabytes, "s": round(time.perf_counter() - start, 1), "peak_memory_gib": peak_memory_gib()}
+
+
+def peak_memory_gib() -> float:
+    """The largest resident size of this process so far."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+
+
+if __name__ == "__main__":
+    main()
