@@ -16,8 +16,8 @@ RULES = {
     "encoding": "control or replacement characters, and UTF-8 that was read as Latin-1",
     "long": "a text of more than 2,000 characters or 500 tokens",
     "ratio": "a pair of sentences of which one has over 3 times the other's tokens, and over 10 more",
-    "overlap": "an example that is in dev or test too",
-    "duplicates": "an example that came before",
+    "overlap": "an example that is in dev or test too, case and blanks aside",
+    "duplicates": "an example that came before, case and blanks aside",
 }
 _MAX_CHARACTERS, _MAX_TOKENS = 2000, 500
 _MAX_RATIO, _RATIO_SLACK = 3, 10

@@ -184,6 +184,8 @@ def check_text(text: Any, name: str) -> str:
     """`text` itself; raises DataError if it is empty, no text, or holds control characters (a tab is allowed)."""
     if not isinstance(text, str):
         raise DataError(f"{name}: a text must be a str, got {type(text).__name__}")
+    if text.isprintable() and not text.isspace() and text:
+        return text  # Most texts; the rest is looked at more closely.
     if not text.strip():
         raise DataError(f"{name}: the text is empty")
     control = _CONTROL.search(text)
