@@ -18,7 +18,7 @@ from t2t_multimodel.data.workers import WorkerError
 from t2t_multimodel.features import Text
 
 PROGRAM = Path(__file__).resolve().parent.parent / "helpers" / "datagen_program.py"
-KILLS = int(os.environ.get("MULTIMODEL_KILLS", "4"))
+KILLS = int(os.environ.get("MULTIMODEL_KILLS", "3"))
 SIZE = "20000"
 
 
