@@ -29,7 +29,10 @@ _LAST_BYTES = bytes(range(128))
 
 
 def serialise(features: dict[str, bytes | list[bytes]]) -> bytes:
-    """A serialised Example: bytes are integers that `pack` packed, a list of bytes is one."""
+    """A serialised Example: bytes are integers that `pack` packed, a list of bytes is one.
+
+    Messages are used again, and protobuf keeps every value that one has held: call `release_memory` now and then.
+    """
     message, holders = _template(tuple(features), tuple(map(type, features.values())))
     for holder, value in zip(holders, features.values(), strict=True):
         if isinstance(value, bytes):
@@ -37,6 +40,11 @@ def serialise(features: dict[str, bytes | list[bytes]]) -> bytes:
         else:
             holder.value[:] = value
     return message.SerializeToString()
+
+
+def release_memory() -> None:
+    """Frees the values of the examples serialised so far."""
+    _template.cache_clear()
 
 
 def pack(integers: Iterable[int]) -> bytes:

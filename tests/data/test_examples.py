@@ -1,6 +1,8 @@
 """What is checked of a raw example, and what is said of a bad one."""
 
 import io
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +117,18 @@ def test_a_rule_leaves_out_what_it_names_and_nothing_else(tmp_path, inputs, targ
 def test_the_ratio_of_a_sentence_to_its_tree_breaks_no_rule(tmp_path):
     example = {"inputs": "one", "targets": "NN " * 60}
     assert len(encoded(tmp_path, Text(), Text("tree"), [example], rules=rules_of("all"))[0]) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for the memory in use")
+def test_encoding_many_chunks_takes_no_more_memory_than_one(tmp_path):
+    train_vocabulary(["one two three"], [], 400, tmp_path / "v.model")
+    recipe = Recipe(problem(Text(), Label(("x",))), "p-train", tmp_path / "v.model", run=str(tmp_path))
+    chunk = next(chunks(recipe, [{"inputs": "one two three " * 300, "targets": "x"}] * 1000))
+    resident = []
+    for _ in range(30):
+        encode_chunk(chunk)
+        resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize())
+    assert resident[-1] - resident[4] < 10 * len(encode_chunk(chunk).blocks[0])
 
 
 def test_chunks_end_by_count_and_by_bytes():
