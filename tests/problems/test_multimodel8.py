@@ -11,7 +11,7 @@ from t2t_multimodel.cli import datagen
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import records
 from t2t_multimodel.data.generation import generate
-from t2t_multimodel.data.pipeline import evaluation_batches, training_batches
+from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches
 from t2t_multimodel.data.problem import DataError, resolve
 from t2t_multimodel.features import Image, Label
 
@@ -69,7 +69,7 @@ def test_all_eight_make_batches(tmp_path):
     data_dir = tmp_path / "data"
     generate(resolve("multimodel8"), data_dir, tmp_path / "raw", 400, report=lambda line: None)
     for problem in resolve("multimodel8"):
-        batch = next(iter(training_batches(problem, data_dir, HPARAMS, seed=1)))
+        batch = next(iter(TrainingBatches(problem, data_dir, HPARAMS, seed=1)))
         if isinstance(problem.inputs, Image):
             assert batch["inputs"].shape == (2, 299, 299, 3)
         assert batch["targets"].shape.rank == (1 if isinstance(problem.targets, Label) else 2)

@@ -11,7 +11,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data import trees
 from t2t_multimodel.data.examples import check_example
 from t2t_multimodel.data.generation import generate
-from t2t_multimodel.data.pipeline import training_batches
+from t2t_multimodel.data.pipeline import TrainingBatches
 from t2t_multimodel.data.problem import DataError, problems, resolve
 
 COUNTS = {
@@ -47,7 +47,7 @@ def test_all_eight_make_batches(tmp_path):
     make(tmp_path, packed=True)
     hparams = HParams().override("batch_images=2,batch_tokens=64,max_length=64,mel_bins=20,shuffle_buffer=10")
     for problem in resolve("open8"):
-        batch = next(iter(training_batches(problem, tmp_path / "data", hparams, seed=1)))
+        batch = next(iter(TrainingBatches(problem, tmp_path / "data", hparams, seed=1)))
         assert len(batch["inputs"]) == len(batch["targets"]) > 0
 
 
