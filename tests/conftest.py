@@ -1,6 +1,7 @@
-"""Settings for all tests: TensorFlow is quiet and on the CPU; where data from outside the repository lies."""
+"""Settings for all tests: TensorFlow is quiet and on the CPU, tests/helpers can be imported; where data from outside the repository lies."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests" / "helpers"))
 
 
 @pytest.fixture(scope="session")

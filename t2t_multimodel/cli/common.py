@@ -76,6 +76,14 @@ def add_output_dir_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output_dir", metavar="DIR", help="config, checkpoints and metrics of a training run")
 
 
+def positive(text: str) -> int:
+    """An argparse type: an integer above 0."""
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return value
+
+
 def require(args: argparse.Namespace, *flags: str) -> None:
     """Raises UserError if one of `flags` ("data_dir", without dashes) was not given."""
     missing = [f"--{flag}" for flag in flags if not getattr(args, flag)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from t2t_multimodel.cli import common
+from t2t_multimodel.cli.common import positive
 from t2t_multimodel.cli.quiet import quiet_tensorflow
 from t2t_multimodel.data.cleaning import RULES, rules_of
 
@@ -57,14 +58,6 @@ def run(args: argparse.Namespace) -> None:
         image_size=args.image_size,
     )
     print(table(manifests))
-
-
-def positive(text: str) -> int:
-    """An argparse type: an integer above 0."""
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
-    return value
 
 
 def size(text: str) -> int:

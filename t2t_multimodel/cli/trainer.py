@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from t2t_multimodel.cli import common
+from t2t_multimodel.cli.common import positive
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem import Problem
 
@@ -25,11 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--train_minutes", type=float, default=0.0, help="stop after so many minutes; 0 is no limit")
     parser.add_argument("--eval_steps", type=int, help="batches of each evaluation, 0 is all (default: the set's)")
     parser.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="evaluate: decode and score a split")
+    average = "do not train: write the mean of the last N checkpoints to --output_dir/averaged"
+    parser.add_argument("--average", type=positive, metavar="N", help=average)
     parser.add_argument("--eval_split", default="dev", help="the split that --schedule=evaluate scores")
     return common.run_command(parser, _run, argv)
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.average:
+        return _average(args)
     common.require(args, "data_dir", "output_dir")
     if args.schedule == "evaluate":
         return _evaluate(args)
@@ -42,6 +47,16 @@ def _run(args: argparse.Namespace) -> int:
     seconds = args.train_minutes * 60
     steps = train_run(chosen, args.hparams_set, hparams, Path(args.data_dir), Path(args.output_dir), seconds)
     return 0 if seconds or steps >= hparams.training.train_steps else INTERRUPTED
+
+
+def _average(args: argparse.Namespace) -> int:
+    common.require(args, "output_dir")
+    common.quiet_tensorflow()
+    from t2t_multimodel.experiments.averaging import average_run
+
+    target = average_run(Path(args.output_dir), args.average)
+    print(f"the mean of the last {args.average} checkpoints is in {target}; decode with: mm-decoder --output_dir={target}")
+    return 0
 
 
 def _evaluate(args: argparse.Namespace) -> int:

@@ -50,6 +50,11 @@ class Checkpoints:
         """Where the data of each problem was left (see TrainingBatches), as restored or last saved."""
         return {name: (int(value[0]), int(value[1])) for name, value in self._positions.items()}
 
+    @property
+    def steps(self) -> list[int]:
+        """The steps that there are checkpoints of, in order."""
+        return [int(path.rpartition("-")[2]) for path in self._manager.checkpoints]
+
     def save(self, step: int, positions: Mapping[str, tuple[int, int]] | None = None) -> str:
         """Writes `ckpt-<step>` and removes what is older than the last `keep`; returns its path."""
         self._step.assign(step)
