@@ -1,4 +1,4 @@
-"""Settings for all tests: TensorFlow is quiet and on the CPU, tests/helpers can be imported; where data from outside the repository lies."""
+"""Settings for all tests: TensorFlow is quiet and on the CPU, tests/helpers can be imported, and where outside data lies."""
 
 import os
 import sys
