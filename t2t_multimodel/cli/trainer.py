@@ -12,6 +12,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem import Problem
 
 INTERRUPTED = 130
+STRATEGIES = ("auto", "one_device", "mirrored")
 SCHEDULES = ("train_and_evaluate", "evaluate")
 
 
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--train_minutes", type=float, default=0.0, help="stop after so many minutes; 0 is no limit")
     parser.add_argument("--eval_steps", type=int, help="batches of each evaluation, 0 is all (default: the set's)")
     parser.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="evaluate: decode and score a split")
+    strategy = "mirrored: divide each batch among the GPUs; auto: do so where there are several"
+    parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0], help=strategy)
     average = "do not train: write the mean of the last N checkpoints to --output_dir/averaged"
     parser.add_argument("--average", type=positive, metavar="N", help=average)
     parser.add_argument("--eval_split", default="dev", help="the split that --schedule=evaluate scores")
@@ -45,7 +48,8 @@ def _run(args: argparse.Namespace) -> int:
     from t2t_multimodel.experiments.launch import train_run
 
     seconds = args.train_minutes * 60
-    steps = train_run(chosen, args.hparams_set, hparams, Path(args.data_dir), Path(args.output_dir), seconds)
+    data_dir, output_dir = Path(args.data_dir), Path(args.output_dir)
+    steps = train_run(chosen, args.hparams_set, hparams, data_dir, output_dir, seconds, args.strategy)
     return 0 if seconds or steps >= hparams.training.train_steps else INTERRUPTED
 
 

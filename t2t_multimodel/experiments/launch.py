@@ -13,17 +13,26 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.records import read_manifest
 from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.training.distribution import described, make_strategy
+from t2t_multimodel.training.metrics_writer import print_line
 from t2t_multimodel.training.trainer import NotFinite, Trainer
 
 
 def train_run(
-    problems: Sequence[Problem], set_name: str, hparams: HParams, data_dir: Path, output_dir: Path, seconds: float = 0.0
+    problems: Sequence[Problem],
+    set_name: str,
+    hparams: HParams,
+    data_dir: Path,
+    output_dir: Path,
+    seconds: float = 0.0,
+    strategy: str = "auto",
 ) -> int:
     """Trains `problems` in `output_dir` on their records in `data_dir`, going on where a run there stopped.
 
     Args:
         set_name: the hparams set that `hparams` came from, for config.json.
         seconds: stop after so long; 0 is no limit.
+        strategy: see training.distribution.
 
     Returns:
         The steps done.
@@ -42,8 +51,13 @@ def train_run(
     specs = tuple(problem.spec() for problem in problems)
     config = run.RunConfig(set_name, hparams, specs, vocabulary.size, vocabulary.sha256, str(data_dir))
     run.start_run(config, output_dir, data_dir)
+    devices = make_strategy(strategy)
+    if devices.num_replicas_in_sync > 1:
+        print_line(f"training on {described(devices)}")
+    with devices.scope():
+        model = run.build_model(config)
     try:
-        return Trainer(run.build_model(config), problems, hparams, data_dir, output_dir).train(seconds=seconds)
+        return Trainer(model, problems, hparams, data_dir, output_dir, devices).train(seconds=seconds)
     except NotFinite as error:
         raise DataError(f"{error}; a lower learning_rate or clip_norm may help") from error
 

@@ -1,6 +1,9 @@
 """Dropout whose random state has a name of its own, so that a checkpoint finds it again."""
 
 import keras
+from keras import ops
+
+from t2t_multimodel.layers.replicas import drawn
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -26,7 +29,10 @@ class Dropout(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=None):
-        return keras.random.dropout(x, self.rate, seed=self.noise) if training and self.noise else x
+        if not (training and self.noise):
+            return x
+        kept = drawn(lambda whole: keras.random.uniform(whole, seed=self.noise), ops.shape(x)) >= self.rate
+        return ops.where(kept, x * (1.0 / (1.0 - self.rate)), 0.0)
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.layers.normalization import softmax
+from t2t_multimodel.layers.replicas import drawn
 
 
 class Routing(NamedTuple):
@@ -47,7 +48,8 @@ class NoisyTopKGate(keras.layers.Layer):
 
     Both matrices start at zero, so that all experts are equally likely at first. All in float32.
 
-    Call: x [N, D], padding_mask [N] (1 real, 0 padding); returns a Routing.
+    Call: x [N, D], padding_mask [N] (1 real, 0 padding), or both of B sequences, [B, L, D] and [B, L], with N = B * L; returns a
+    Routing.
     """
 
     def __init__(self, num_experts, k=4, noise_floor=1e-2, seed=None, **kwargs):
@@ -66,11 +68,14 @@ class NoisyTopKGate(keras.layers.Layer):
         self.noise_kernel = self.add_weight(shape=shape, initializer="zeros", name="noise_kernel")
 
     def call(self, x, padding_mask, training=None):
+        shape = (*ops.shape(x)[:-1], self.num_experts)
+        x, padding_mask = ops.reshape(x, (-1, x.shape[-1])), ops.reshape(padding_mask, (-1,))
         clean = ops.matmul(x, self.gate_kernel)
         noisy, deviation = clean, None
         if training:
             deviation = ops.softplus(ops.matmul(x, self.noise_kernel)) + self.noise_floor
-            noisy = clean + deviation * keras.random.normal(ops.shape(clean), seed=self.noise)
+            noise = drawn(lambda whole: keras.random.normal(whole, seed=self.noise), shape)
+            noisy = clean + deviation * ops.reshape(noise, (-1, self.num_experts))
         top, experts = ops.top_k(noisy, min(self.k + 1, self.num_experts))
         gates = softmax(top[:, : self.k]) * padding_mask[:, None]
         experts = ops.where(padding_mask[:, None] > 0, ops.cast(experts[:, : self.k], "int32"), self.num_experts)
@@ -198,7 +203,7 @@ class MixtureOfExperts(keras.layers.Layer):
     def call(self, x, padding_mask, training=None):
         depth, length = x.shape[-1], ops.shape(x)[1]
         rows = ops.reshape(x, (-1, depth))
-        routing = self.gate(ops.cast(rows, "float32"), ops.reshape(padding_mask, (-1,)), training=training)
+        routing = self.gate(ops.cast(x, "float32"), padding_mask, training=training)
         plan = dispatch(routing.experts, self.num_experts)
         queues = gather_rows(rows, plan.tokens, plan.slots)
         outputs = self._experts(ops.reshape(queues, (self.num_experts, -1, depth)))

@@ -12,6 +12,7 @@ from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.layers.attention import attention_bias
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
+from t2t_multimodel.layers.replicas import part_of_a_batch
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
 from t2t_multimodel.models.blocks import Decoder, DecoderMemory, DecoderState, Encoder, Mixer, MixerMemory, MixerState
 
@@ -48,13 +49,11 @@ class LossTerms(NamedTuple):
     Attributes:
         total: float32 scalar, label-smoothed cross-entropy summed over target tokens (or examples), in nats.
         weight: float32 scalar, the number of those tokens.
-        balance: float32 scalar, importance and load losses of the mixtures of experts.
         routings: those of the encoder and the decoder.
     """
 
     total: Any
     weight: Any
-    balance: Any
     routings: tuple[Routing, ...]
 
 
@@ -221,15 +220,23 @@ class MultiModel(keras.Model):
         embedded = Embedded(encoded.states, encoded.mask, encoded.shape)
         return self._net(self._spec(problem).targets).top(encoded.states, embedded, training=training)
 
-    def loss_terms(self, batch, problem, training=True, label_smoothing=0.0, space=None) -> LossTerms:
-        """The loss of a batch of one problem, in parts. `space`: another target space's place, a tensor (see `trace_key`)."""
-        logits, encoded, routing = self._logits(batch, problem, training, space)
+    def loss_terms(self, batch, problem, training=True, label_smoothing=0.0, space=None, rows=None) -> LossTerms:
+        """The loss of a batch of one problem, in parts.
+
+        `space`: another target space's place, a tensor (see `trace_key`). `rows`: (first, count, total) of a batch that is a
+        replica's part of a larger one; noise and dropout are then those of the whole.
+        """
+        with part_of_a_batch(rows):
+            logits, encoded, routing = self._logits(batch, problem, training, space)
         targets = batch["targets"]
         weights = ops.cast(ops.not_equal(targets, 0), "float32") if self._decodes(problem) else ops.ones_like(targets, "float32")
         losses = smoothed_cross_entropy(logits, targets, label_smoothing)
         routings = tuple(r for r in (encoded.routing, routing) if r is not None)
-        balance = sum((balance_loss(r, self.config.moe_loss_weight) for r in routings), start=ops.zeros(()))
-        return LossTerms(ops.sum(losses * weights), ops.sum(weights), balance, routings)
+        return LossTerms(ops.sum(losses * weights), ops.sum(weights), routings)
+
+    def balance_loss(self, routings):
+        """The importance and load losses of the mixtures of experts, a float32 scalar; of a whole batch, whose sums they have."""
+        return sum((balance_loss(r, self.config.moe_loss_weight) for r in routings), start=ops.zeros(()))
 
     def logits(self, batch, problem, space=None):
         """Logits outside training; `space` as in `loss_terms`."""

@@ -47,10 +47,18 @@ class Steps:
         model: a built MultiModel, or what offers its `loss_terms`, `logits`, `space_index` and `trace_key`.
         optimizer: that of `model`'s variables, by path; None to evaluate alone.
         hparams: of the run.
+        strategy: replicas that divide each batch among them; model and optimizer were made in its scope. None is one device.
+
+    With several replicas the gradient is that of the whole batch, summed, and clipped once (Keras's optimizers clip each
+    replica's); losses are divided by the whole batch's weight, and the experts' balance is that of the whole batch.
     """
 
-    def __init__(self, model: Any, optimizer: Adam | None, hparams: HParams) -> None:
+    def __init__(
+        self, model: Any, optimizer: Adam | None, hparams: HParams, strategy: tf.distribute.Strategy | None = None
+    ) -> None:
         self._model = model
+        self._strategy = strategy or tf.distribute.get_strategy()
+        self._replicas = self._strategy.num_replicas_in_sync
         self._optimizer: Any = optimizer
         self._hparams = hparams
         self._traced: dict[tuple[str, ...], Callable[..., Any]] = {}
@@ -77,20 +85,51 @@ class Steps:
         signature = batch_signature(self._model.specs[problem], self._hparams)
         scalar = tf.TensorSpec([], tf.float32)
 
-        @tf.function(input_signature=[signature, tf.TensorSpec([], tf.int32), scalar, scalar, scalar], autograph=False)
-        def step(batch, space, rate, number, loss_weight):
+        def replica_step(batch, space, rate, number, loss_weight):
+            batch, rows, share = self._part(batch)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 for variable in variables.values():
                     tape.watch(variable)
-                terms = self._model.loss_terms(batch, problem, True, self._hparams.training.label_smoothing, space)
-                loss = terms.total / tf.maximum(terms.weight, 1.0)
-                objective = loss_weight * loss + terms.balance
+                smoothing = self._hparams.training.label_smoothing
+                terms = self._model.loss_terms(batch, problem, True, smoothing, space, rows)
+                weight = self._sum(terms.weight * share)
+                loss = terms.total * share / tf.maximum(weight, 1.0)
+                routings = [
+                    r._replace(importance=self._sum(r.importance * share), load=self._sum(r.load * share)) for r in terms.routings
+                ]
+                objective = loss_weight * loss + self._model.balance_loss(routings) / self._replicas
             gradients = tape.gradient(objective, variables)
             used = {name: tf.convert_to_tensor(gradient) for name, gradient in gradients.items() if gradient is not None}
-            norm = self._optimizer.apply(list(used), list(used.values()), rate, number)
-            return StepResult(loss, norm, terms.weight, *_expert_statistics(terms.routings))
+            norm = self._optimizer.apply(list(used), self._sum(list(used.values())), rate, number)
+            return StepResult(self._sum(loss), norm, weight, *_expert_statistics(routings))
+
+        @tf.function(input_signature=[signature, tf.TensorSpec([], tf.int32), scalar, scalar, scalar], autograph=False)
+        def step(*arguments):
+            result = self._strategy.run(replica_step, arguments)
+            return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], result)
 
         return step
+
+    def _part(self, batch: Batch) -> tuple[Batch, tuple[tf.Tensor, ...] | None, tf.Tensor | float]:
+        """A replica's rows of a batch, which they are (first, count, total), and 1; with one replica all, None and 1.
+
+        A replica for which none is left computes the first row, with 0 in place of the 1: no layer need know empty batches.
+        """
+        if self._replicas == 1:
+            return batch, None, 1.0
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        total = tf.shape(batch["targets"])[0]
+        first, end = (total * number // self._replicas for number in (replica, replica + 1))
+        share = tf.cast(end > first, tf.float32)
+        first = tf.minimum(first, total - 1)
+        count = tf.maximum(end - first, 1)
+        return {name: value[first : first + count] for name, value in batch.items()}, (first, count, total), share
+
+    def _sum(self, values: Any) -> Any:
+        """Summed over the replicas."""
+        if self._replicas == 1:
+            return values
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _make_evaluate(self, problem: str) -> Callable[..., EvaluationSums]:
         signature = batch_signature(self._model.specs[problem], self._hparams)

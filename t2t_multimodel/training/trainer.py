@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.mixing import ProblemSchedule
@@ -35,15 +36,25 @@ class Trainer:
         problems: what to train on; their records lie in `data_dir`.
         hparams: of the run.
         data_dir, output_dir: records; checkpoints, `metrics.jsonl` and TensorBoard events.
+        strategy: in whose scope the model was built; None is one device.
     """
 
-    def __init__(self, model: Any, problems: Sequence[Problem], hparams: HParams, data_dir: Path, output_dir: Path) -> None:
+    def __init__(
+        self,
+        model: Any,
+        problems: Sequence[Problem],
+        hparams: HParams,
+        data_dir: Path,
+        output_dir: Path,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
         self.problems = {problem.name: problem for problem in problems}
         self.hparams = hparams
         self.data_dir = data_dir
         self.output_dir = output_dir
-        self._optimizer = Adam(by_path(model.trainable_variables), hparams.training)
-        self.steps = Steps(model, self._optimizer, hparams)
+        with (strategy or tf.distribute.get_strategy()).scope():
+            self._optimizer = Adam(by_path(model.trainable_variables), hparams.training)
+        self.steps = Steps(model, self._optimizer, hparams, strategy)
         keep = hparams.training.keep_checkpoints
         self._checkpoints = Checkpoints(output_dir, model, self._optimizer.slots, list(self.problems), keep, print_line)
         self._skipped = 0  # steps in a row

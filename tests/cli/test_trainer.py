@@ -154,8 +154,8 @@ def handed_on(monkeypatch):
     """What training and scoring are called with, instead of doing it."""
     calls = []
 
-    def train(chosen, set_name, hparams, data_dir, output_dir, seconds):
-        calls.append(([problem.name for problem in chosen], set_name, hparams, seconds))
+    def train(chosen, set_name, hparams, data_dir, output_dir, seconds, strategy):
+        calls.append(([problem.name for problem in chosen], set_name, hparams, seconds, strategy))
         return hparams.training.train_steps
 
     monkeypatch.setattr(launch, "train_run", train)
@@ -164,11 +164,23 @@ def handed_on(monkeypatch):
 
 
 def test_flags_reach_the_run(command, handed_on):
-    flags = ("--problems=tiny_copy-tiny_other", "--train_steps=7", "--eval_steps=3", "--train_minutes=2", "--hparams=dropout=0.3")
-    assert command(*flags) == 0
-    names, set_name, hparams, seconds = handed_on[0]
-    assert (names, set_name, seconds) == (["tiny_copy", "tiny_other"], "tiny_set", 120)
+    flags = (
+        "--problems=tiny_copy-tiny_other",
+        "--train_steps=7",
+        "--eval_steps=3",
+        "--train_minutes=2",
+        "--hparams=dropout=0.3",
+        "--strategy=mirrored",
+    )
+    assert command(*flags, "--strategy=mirrored") == 0
+    names, set_name, hparams, seconds, strategy = handed_on[0]
+    assert (names, set_name, seconds, strategy) == (["tiny_copy", "tiny_other"], "tiny_set", 120, "mirrored")
     assert (hparams.training.train_steps, hparams.training.eval_steps, hparams.model.dropout) == (7, 3, 0.3)
+
+
+def test_averaging_needs_a_run(command, capsys, tmp_path):
+    assert command("--average=2") == 2
+    assert "there is no" in only_error(capsys)
 
 
 def test_flags_reach_the_evaluation(command, handed_on, data_dir, tmp_path):

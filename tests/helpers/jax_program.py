@@ -32,7 +32,7 @@ def main(weights, output, *names):
 
     def loss(batch):
         terms = model.loss_terms(batch, names[0], training=True, label_smoothing=0.1)
-        return terms.total / terms.weight + terms.balance
+        return terms.total / terms.weight + model.balance_loss(terms.routings)
 
     logits = {}
     for name in names:

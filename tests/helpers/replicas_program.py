@@ -1,0 +1,93 @@
+"""The same training on one device and on two logical CPUs; prints what differs as JSON: python replicas_program.py STEPS."""
+
+import json
+import sys
+
+from t2t_multimodel.cli.quiet import quiet_tensorflow
+
+quiet_tensorflow()
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from t2t_multimodel.config import HParams  # noqa: E402
+from t2t_multimodel.features import Label, ProblemSpec, Text  # noqa: E402
+from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
+from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
+from t2t_multimodel.training.distribution import described, make_strategy  # noqa: E402
+from t2t_multimodel.training.optimizer import Adam  # noqa: E402
+from t2t_multimodel.training.steps import Steps  # noqa: E402
+
+VOCAB = 23
+# Noise of the experts and dropout are on; the gradient is clipped to a small part of its norm.
+HPARAMS = HParams().override(
+    "hidden_size=16,num_heads=2,encoder_blocks=2,mixer_blocks=1,decoder_blocks=1,num_experts=4,moe_k=2,moe_hidden_size=12,"
+    "moe_loss_weight=0.1,categorical_sizes=10:12,dropout=0.1,attention_dropout=0.1,output_norm=true,clip_norm=0.3"
+)
+SPECS = (
+    ProblemSpec("german", Text(), Text(), "to_german"),
+    ProblemSpec("topic", Text(), Label(tuple("abcdefg"), "topics"), "to_topic"),
+)
+
+
+def batch(name: str, step: int) -> dict[str, tf.Tensor]:
+    """Rows of different lengths; 1, 3 or 5 of them, so that the parts of two replicas differ in size, and one is empty."""
+    random = np.random.default_rng(step)
+    rows = (5, 3, 1)[step % 3]
+    ids = np.zeros((2, rows, 9), "int32")
+    for side in ids:
+        for row in side:
+            length = random.integers(2, 10)
+            row[:length] = [*random.integers(3, VOCAB, length - 1), 1]
+    targets = random.integers(0, 7, rows).astype("int32") if name == "topic" else ids[1]
+    return {"inputs": tf.constant(ids[0]), "targets": tf.constant(targets)}
+
+
+def train(strategy: tf.distribute.Strategy, steps: int) -> tuple[list[float], list[float], dict, dict]:
+    """Losses and norms of every step; after the first, Adam's first moments (clipped gradients) and the weights."""
+    with strategy.scope():
+        model = build_model(RunConfig("tiny", HPARAMS, SPECS, VOCAB, "", ""))
+        optimizer = Adam(by_path(model.trainable_variables), HPARAMS.training)
+    trained = Steps(model, optimizer, HPARAMS, strategy)
+    losses, norms, moments, weights = [], [], {}, {}
+    for step in range(1, steps + 1):
+        name = SPECS[step % 5 == 0].name
+        result = trained.train(name, batch(name, step), 0.003, step)
+        losses.append(float(result.loss))
+        norms.append(float(result.gradient_norm))
+        if step == 1:
+            moments = {path: slot.numpy() for path, slot in optimizer.slots["m"].items()}
+            weights = {path: value.numpy() for path, value in by_path(model.trainable_variables).items()}
+    return losses, norms, moments, weights
+
+
+def furthest(first: dict, second: dict) -> float:
+    """The largest difference of two values, relative to the largest number of that tensor."""
+    scales = {name: max(np.abs(value).max(), 1e-6) for name, value in first.items()}
+    return max(float(np.abs(first[name] - second[name]).max() / scales[name]) for name in first)
+
+
+def main() -> None:
+    """Trains twice and compares."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    steps = int(sys.argv[1])
+    one = train(tf.distribute.get_strategy(), steps)
+    replicas = make_strategy("mirrored")
+    two = train(replicas, steps)
+    print(
+        json.dumps(
+            {
+                "devices": described(replicas),
+                "gradients": furthest(one[2], two[2]),
+                "weights": furthest(one[3], two[3]),
+                "losses": float(np.max(np.abs(np.divide(two[0], one[0]) - 1))),
+                "least_norm": min(one[1]),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
