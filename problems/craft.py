@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from t2t_multimodel.data import archives, corpora, trees
-from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.data import archives, corpora, treebank
+from t2t_multimodel.data.problem import Example, Problem, problems
 from t2t_multimodel.features import Text
 
 MAX_TRAIN_WORDS = 40
@@ -25,16 +25,10 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
     """
     check(tmp_dir)
     for path in _files(split, corpora.folder_of("craft_treebank", tmp_dir)):
-        member = archives.Folder(path.parent).open(path.name)
-        for number, line in enumerate(archives.lines(member), 1):
-            try:
-                with archives.blaming("the tree"):
-                    words, tree = trees.linearise(trees.clean(trees.read_tree(line.decode("utf-8"))))
-            except DataError as error:
-                yield {"error": DataError(f"line {number} of {member.origin}: {error}")}
-                continue
-            if len(words) >= 2 and (split != "train" or len(words) <= MAX_TRAIN_WORDS):
-                yield {"inputs": " ".join(words), "targets": tree}
+        for example in treebank.examples(archives.Folder(path.parent).open(path.name)):
+            words = len(example["inputs"].split(" ")) if "inputs" in example else 0
+            if "error" in example or (words >= 2 and (split != "train" or words <= MAX_TRAIN_WORDS)):
+                yield example
 
 
 def check(tmp_dir: Path) -> None:

@@ -10,14 +10,15 @@ With Karpathy's `dataset_coco.json` beside them, "train" is its train and restva
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from t2t_multimodel.data import archives, corpora
-from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.data import archives, captions, corpora
+from t2t_multimodel.data.problem import Example, Problem, problems
 from t2t_multimodel.features import Image, Text
 
 from .imagenet import PIXELS
@@ -49,7 +50,7 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
             part = image.name.partition("/")[0]
             if part not in opened:
                 opened[part] = stack.enter_context(archives.opened(_place(folder, part, part) or folder))
-            yield from _examples(opened[part], image, split)
+            yield from captions.examples(functools.partial(opened[part].open, image.name), image.captions, split)
 
 
 def check(tmp_dir: Path) -> None:
@@ -85,15 +86,15 @@ def _official(split: str, folder: Path) -> list[Captioned]:
     year = _year(folder)
     part = {"train": f"train{year}", "dev": f"val{year}"}[split]
     name = f"annotations/captions_{part}.json"
-    captions: dict[int, list[str]] = {}
+    listed: dict[int, list[str]] = {}
     with archives.opened(_place(folder, f"annotations_trainval{year}", name) or folder) as archive:
         member = archive.open(name)
         with archives.blaming(member.origin):
             content = json.loads(archives.read(member, _MAX_JSON_BYTES))
             for annotation in content["annotations"]:
-                captions.setdefault(annotation["image_id"], []).append(_tidy(annotation["caption"]))
+                listed.setdefault(annotation["image_id"], []).append(_tidy(annotation["caption"]))
             files = {image["id"]: image["file_name"] for image in content["images"]}
-            return [Captioned(f"{part}/{files[image_id]}", right) for image_id, right in captions.items()]
+            return [Captioned(f"{part}/{files[image_id]}", right) for image_id, right in listed.items()]
 
 
 def _karpathy(split: str, folder: Path) -> list[Captioned]:
@@ -106,19 +107,6 @@ def _karpathy(split: str, folder: Path) -> list[Captioned]:
                 part = image["filename"].split("_")[1]
                 listed.append(Captioned(f"{part}/{image['filename']}", [_tidy(s["raw"]) for s in image["sentences"]]))
     return listed
-
-
-def _examples(archive: archives.Archive, image: Captioned, split: str) -> Iterator[Example]:
-    try:
-        member = archive.open(image.name)
-        example = {"inputs": archives.read(member), "origin": member.origin}
-    except DataError as error:
-        yield {"error": error}
-        return
-    if split == "train":
-        yield from ({**example, "targets": caption} for caption in image.captions)
-    else:
-        yield {**example, "targets": image.captions[0], "references": image.captions}
 
 
 def _tidy(caption: str) -> str:

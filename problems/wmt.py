@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from t2t_multimodel.data import corpora
+from t2t_multimodel.data.bitext import Bitext, missing, pairs
 from t2t_multimodel.data.problem import Example, Problem, problems
 from t2t_multimodel.features import Text
-
-from .bitext import Bitext, missing, pairs
 
 _SITE = "https://www.statmt.org/"
 _SPLITS = ("train", "dev", "test")

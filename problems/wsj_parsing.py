@@ -6,11 +6,13 @@ parsed/mrg/wsj/00/wsj_0001.mrg; with or without treebank_3/ in front of it, name
 
 from __future__ import annotations
 
+import functools
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from t2t_multimodel.data import archives, corpora, trees
+from t2t_multimodel.data import archives, corpora, treebank
 from t2t_multimodel.data.problem import DataError, Example, Problem, problems
 from t2t_multimodel.features import Text
 
@@ -23,7 +25,7 @@ _ARCHIVES = (".tgz", ".gz", ".tar", ".zip")
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
     """Sentences and their linearised trees, without function tags and traces, in the corpus's order.
 
-    A damaged tree or file is an error example; raises DataError where the corpus, or a section of it, is missing.
+    A damaged tree is an error example; raises DataError where the corpus, or a section of it, is missing.
     """
     check(tmp_dir)
     place = _place(corpora.folder_of("treebank_3", tmp_dir))
@@ -34,14 +36,15 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
             found = _FILE.search(member.name.lower())
             # An archive has the sections of other corpora too, as parsed/mrg/brown.
             if found and int(found.group(1)) in _SECTIONS[split] and (place.is_dir() or _MERGED in member.name.lower()):
-                files[found.groups()] = (member.origin, archives.read(member))
+                # A member of a compressed archive has to be read before the next is asked for.
+                files[found.groups()] = member._replace(open=functools.partial(io.BytesIO, archives.read(member)))
     absent = sorted({f"{section:02}" for section in _SECTIONS[split]} - {section for section, _ in files})
     if absent:
         raise DataError(
             f"{place} has no trees of section {', '.join(absent)}: {_MERGED}/{absent[0]}/wsj_{absent[0]}00.mrg and others"
         )
     for key in sorted(files):
-        yield from _examples(*files[key])
+        yield from treebank.examples(files[key])
 
 
 def check(tmp_dir: Path) -> None:
@@ -60,35 +63,6 @@ def _place(folder: Path) -> Path | None:
             return unpacked
     packed = sorted(path for path in folder.glob("*LDC99T42*") if path.suffix in _ARCHIVES)
     return packed[0] if packed else None
-
-
-def _examples(origin: str, content: bytes) -> Iterator[Example]:
-    try:
-        with archives.blaming(origin):
-            text = content.decode("ascii")
-    except DataError as error:
-        yield {"error": error}
-        return
-    for number, tree in _split(text):
-        try:
-            words, linearised = trees.linearise(trees.clean(trees.read_tree(tree)))
-            yield {"inputs": " ".join(words), "targets": linearised}
-        except DataError as error:
-            yield {"error": DataError(f"{origin}, line {number}: {error}")}
-
-
-def _split(text: str) -> Iterator[tuple[int, str]]:
-    """Each tree and its first line's number. A tree begins where a line does; its further lines are indented."""
-    start, lines = 0, list[str]()
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.startswith("(") and lines:
-            yield start, "\n".join(lines)
-            lines = []
-        if line.strip():
-            start = start if lines else number
-            lines.append(line)
-    if lines:
-        yield start, "\n".join(lines)
 
 
 WSJ_PARSING = Problem(

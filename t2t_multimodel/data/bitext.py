@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -46,11 +46,7 @@ def missing(folder: Path, bitexts: Iterable[Bitext]) -> list[corpora.Missing]:
 
 
 def pairs(folder: Path, bitext: Bitext) -> Iterator[Example]:
-    """The translations; control characters become spaces. A line that is no UTF-8 is an error example.
-
-    Raises:
-        DataError: a file is damaged, or the two differ in their number of lines.
-    """
+    """The translations, as `aligned` reads them, of files that `missing` has found to be there; raises what `aligned` does."""
     with ExitStack() as stack:
         members = []
         for name in (bitext.english, bitext.foreign):
@@ -58,14 +54,28 @@ def pairs(folder: Path, bitext: Bitext) -> Iterator[Example]:
             assert place is not None  # `missing` has been asked
             # An archive for each side: in a compressed one, two members cannot be read at once.
             members.append(stack.enter_context(archives.opened(place[0])).open(place[1]))
-        read = _segments if bitext.english.endswith(".sgm") else archives.lines
-        for number, sides in enumerate(itertools.zip_longest(*map(read, members)), 1):
-            if None in sides:
-                shorter, longer = sorted(members, key=lambda member: sides[members.index(member)] is not None)
-                raise DataError(f"{shorter.origin} ends after {number - 1} lines, {longer.origin} goes on; they should match")
-            example = _example(sides, members, number)
+        for example in aligned(members):
             if not (bitext.with_gaps and "" in example.values()):
                 yield example
+
+
+def aligned(members: Sequence[archives.Member]) -> Iterator[Example]:
+    """The pairs of two files of lines; control characters become spaces. A line that is no UTF-8 is an error example.
+
+    Raises:
+        DataError: a file is damaged, or the two differ in their number of lines.
+    """
+    read = _segments if members[0].name.endswith(".sgm") else archives.lines
+    for number, sides in enumerate(itertools.zip_longest(*map(read, members)), 1):
+        if None in sides:
+            shorter, longer = sorted(members, key=lambda member: sides[members.index(member)] is not None)
+            raise DataError(f"{shorter.origin} ends after {number - 1} lines, {longer.origin} goes on; they should match")
+        yield _example(sides, members, number)
+
+
+def tidy(text: str) -> str:
+    """`text` with single blanks, also in place of control characters."""
+    return " ".join(text.translate(_CONTROL).split())
 
 
 def _place(folder: Path, bitext: Bitext, name: str) -> tuple[Path, str] | None:
@@ -77,11 +87,11 @@ def _place(folder: Path, bitext: Bitext, name: str) -> tuple[Path, str] | None:
     return next(((folder / archive, name) for archive in bitext.archives if (folder / archive).is_file()), None)
 
 
-def _example(sides: tuple[bytes, ...], members: list[archives.Member], number: int) -> Example:
+def _example(sides: Sequence[bytes], members: Sequence[archives.Member], number: int) -> Example:
     texts = []
     for side, member in zip(sides, members, strict=True):
         try:
-            texts.append(" ".join(side.decode("utf-8").translate(_CONTROL).split()))
+            texts.append(tidy(side.decode("utf-8")))
         except UnicodeDecodeError as error:
             return {"error": DataError(f"line {number} of {member.origin} is not UTF-8: {error.reason}")}
     return {"inputs": texts[0], "targets": texts[1], "origin": f"line {number} of {members[0].origin}"}

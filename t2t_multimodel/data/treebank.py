@@ -1,0 +1,40 @@
+"""Files of trees in Penn bracketing: sentences and linearised trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from t2t_multimodel.data import archives, trees
+from t2t_multimodel.data.problem import DataError, Example
+
+
+def examples(member: archives.Member) -> Iterator[Example]:
+    """Sentences and their linearised trees, without function tags and traces, in the file's order.
+
+    A tree begins where a line begins with a bracket; its further lines are indented. A damaged tree is an error example.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    for number, content in _split(archives.lines(member)):
+        try:
+            with archives.blaming("the tree"):
+                words, linearised = trees.linearise(trees.clean(trees.read_tree(content.decode("utf-8"))))
+        except DataError as error:
+            yield {"error": DataError(f"line {number} of {member.origin}: {error}")}
+            continue
+        yield {"inputs": " ".join(words), "targets": linearised, "origin": f"line {number} of {member.origin}"}
+
+
+def _split(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Each tree and its first line's number."""
+    start, tree = 0, list[bytes]()
+    for number, line in enumerate(lines, 1):
+        if line.startswith(b"(") and tree:
+            yield start, b"\n".join(tree)
+            tree = []
+        if line.strip():
+            start = start if tree else number
+            tree.append(line)
+    if tree:
+        yield start, b"\n".join(tree)
