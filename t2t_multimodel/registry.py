@@ -66,6 +66,11 @@ class Registry(Generic[T]):
 
 def unknown(kind: str, name: str, known: list[str]) -> str:
     """The message for a name that is not among `known`."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
+    hint = nearest(name, known) or f"there are: {', '.join(known) or 'none'}"
     return f"unknown {kind} {name!r}; {hint}"
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """ "did you mean a or b?" with the names of `known` that are near, or ""."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else ""

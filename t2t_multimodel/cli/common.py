@@ -16,6 +16,7 @@ from t2t_multimodel.cli.quiet import quiet_tensorflow as quiet_tensorflow
 from t2t_multimodel.cli.usr_dir import load_entry_points, load_usr_dir
 from t2t_multimodel.config import HParams, get_hparams, hparams_sets
 from t2t_multimodel.data.problem import DataError, Problem, groups, problems, resolve
+from t2t_multimodel.data.problem_file import register_problem_file
 from t2t_multimodel.data.workers import WorkerError
 from t2t_multimodel.features import Audio, Feature, Image, Text
 from t2t_multimodel.registry import UnknownNameError, unknown
@@ -41,10 +42,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(description: str, prog: str | None = None) -> Parser:
-    """A parser with what every command has: --usr_dir, --registry_help, --version."""
+    """A parser with what every command has: --usr_dir, --problem_file, --registry_help, --version."""
     formatter = argparse.ArgumentDefaultsHelpFormatter
     parser = Parser(prog=prog, description=description, allow_abbrev=False, formatter_class=formatter)
     parser.add_argument("--usr_dir", metavar="PATH", help="your own problems and sets: a folder with __init__.py, or a .py file")
+    described = "problems described in TOML (examples/own_data); may be given several times"
+    parser.add_argument("--problem_file", action="append", metavar="FILE", help=described)
     parser.add_argument("--registry_help", action="store_true", help="list problems, groups and hparams sets, and leave")
     parser.add_argument("--version", action="version", version=f"t2t_multimodel {t2t_multimodel.__version__}")
     return parser
@@ -109,8 +112,13 @@ def selected_hparams(args: argparse.Namespace) -> HParams:
         raise UserError(f"--hparams: {error}") from error
 
 
-def load_registries(usr_dir: str | Path | None = None) -> None:
-    """Registers what is built in, what installed packages offer and what `usr_dir` holds; UserError names a faulty line."""
+def load_registries(usr_dir: str | Path | None = None, problem_files: Sequence[str | Path] = ()) -> None:
+    """Registers what is built in, what installed packages offer, what `usr_dir` holds and what `problem_files` describe.
+
+    Raises:
+        UserError: the code of a package or of `usr_dir` is faulty; it names the line.
+        DataError: a problem file is; it names the key.
+    """
     importlib.import_module("t2t_multimodel.problems")
     importlib.import_module("t2t_multimodel.hparams")
     try:
@@ -119,6 +127,8 @@ def load_registries(usr_dir: str | Path | None = None) -> None:
             load_usr_dir(Path(usr_dir))
     except ImportError as error:
         raise UserError(str(error)) from error
+    for path in problem_files:
+        register_problem_file(Path(path))
 
 
 def registry_help() -> str:
@@ -145,7 +155,7 @@ def _describe(feature: Feature) -> str:
         return f"image {feature.height}x{feature.width}"
     if isinstance(feature, Audio):
         return f"sound at {feature.sample_rate} Hz"
-    return f"label ({len(feature.classes)} classes)"
+    return f"label ({len(feature.classes) or 'its own'} classes)"
 
 
 def run_command(parser: Parser, body: Callable[[argparse.Namespace], int | None], argv: Sequence[str] | None = None) -> int:
@@ -157,7 +167,7 @@ def run_command(parser: Parser, body: Callable[[argparse.Namespace], int | None]
     """
     args = parser.parse_args(argv)
     try:
-        load_registries(args.usr_dir)
+        load_registries(args.usr_dir, args.problem_file or ())
         if args.registry_help:
             print(registry_help(), flush=True)
             return 0

@@ -72,6 +72,7 @@ def generate(
     """
     forward = {problem.records_name: problem.forward() for problem in problems}
     _check_raw_data([p for name, p in forward.items() if not records.manifest_path(data_dir, name).exists()], tmp_dir)
+    forward = {name: _with_classes(problem, data_dir, tmp_dir) for name, problem in forward.items()}
     data_dir.mkdir(parents=True, exist_ok=True)
     remove_leftovers(data_dir)
     vocabulary = ensure_vocabulary(list(forward.values()), data_dir, tmp_dir, vocab_size, report)
@@ -103,6 +104,18 @@ def _check_raw_data(problems: Sequence[Problem], tmp_dir: Path) -> None:
         raise DataError("; ".join(map(str, errors))) from errors[0]
 
 
+def _with_classes(problem: Problem, data_dir: Path, tmp_dir: Path) -> Problem:
+    """`problem` with the classes of the raw data, or where that is gone, with those of the records."""
+    if not problem.find_classes:
+        return problem
+    try:
+        return problem.with_classes(problem.find_classes(tmp_dir))
+    except DataError:
+        if not records.manifest_path(data_dir, problem.records_name).exists():
+            raise
+        return records.with_recorded_classes(problem, data_dir)
+
+
 def _complete(
     problem: Problem, data_dir: Path, vocabulary: Vocabulary, verify: bool, options: dict[str, Any], report: Report
 ) -> records.Manifest | None:
@@ -119,6 +132,8 @@ def _complete(
         )
     wanted = _description(problem)
     changed = [key for key in ("inputs", "targets") if _layout(manifest[key]) != _layout(wanted[key])]
+    if manifest.get("described", "") != problem.described:
+        changed.append("description")
     if [*manifest["splits"], *manifest.get("empty_splits", ())] != list(problem.splits):
         changed.append("splits")
     changed += [key for key, value in options.items() if manifest.get(key, type(value)()) != value]
@@ -164,6 +179,7 @@ def _write_records(
     manifest: dict[str, Any] = {"problem": name, "source": problem.source, "vocabulary_sha256": vocabulary.sha256}
     manifest |= {key: _description(problem)[key] for key in ("inputs", "targets")}
     manifest |= {key: plan[key] for key in ("clean", "image_size")}
+    manifest |= {"described": problem.described} if problem.described else {}
     if problem.source:
         report(f"{name}: {problem.source}")
     whole_plan = plan | manifest | {"splits": list(problem.splits), "generator": _generator_sha256(problem)}

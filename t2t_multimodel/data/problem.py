@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from t2t_multimodel.features import Feature, ProblemSpec
+from t2t_multimodel.features import Feature, Label, ProblemSpec
 from t2t_multimodel.registry import Registry, UnknownNameError, unknown
 
 # {"inputs": ..., "targets": ...}; for several right answers "references": [str, ...]; for messages "origin": which file it is.
@@ -15,6 +15,7 @@ from t2t_multimodel.registry import Registry, UnknownNameError, unknown
 Example = dict[str, Any]
 Generate = Callable[[str, Path], Iterable[Example]]
 Check = Callable[[Path], None]
+FindClasses = Callable[[Path], tuple[str, ...]]
 
 
 def _nothing_to_check(tmp_dir: Path) -> None:
@@ -38,6 +39,8 @@ class Problem:
         loss_weight: factor on this problem's loss.
         source: where the data comes from and its licence, in one line.
         check: `check(tmp_dir)` raises a DataError that names all raw files that are missing; called before anything is written.
+        find_classes: `find_classes(tmp_dir)` finds the classes of targets that say of none, as `Label()`, in the raw data.
+        described: what the records depend on besides the code, if it is not in the code; another text has them made again.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Problem:
     loss_weight: float = 1.0
     source: str = ""
     check: Check = _nothing_to_check
+    find_classes: FindClasses | None = None
+    described: str = ""
 
     @property
     def records_name(self) -> str:
@@ -67,6 +72,12 @@ class Problem:
         if not self.reversed:
             return self
         return dataclasses.replace(self, name=self.records_name, inputs=self.targets, targets=self.inputs, reversed=False)
+
+    def with_classes(self, classes: Iterable[str]) -> Problem:
+        """Itself, or if its classes are to be found in the data, the same with those that were found."""
+        if not self.find_classes or not isinstance(self.targets, Label):
+            return self
+        return dataclasses.replace(self, targets=dataclasses.replace(self.targets, classes=tuple(classes)))
 
     def reverse(self, target_space: str, name: str = "") -> Problem:
         """The other direction, read from the same records. `target_space` is the new one's command token."""

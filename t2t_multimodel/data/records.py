@@ -75,6 +75,13 @@ def manifest_path(data_dir: Path, records_name: str) -> Path:
     return Path(data_dir) / f"{records_name}.json"
 
 
+def with_recorded_classes(problem: Problem, data_dir: Path) -> Problem:
+    """`problem`, with the classes of its records if it says of none itself; DataError if there are no records."""
+    if not problem.find_classes:
+        return problem
+    return problem.with_classes(read_manifest(data_dir, problem.records_name)["targets"]["classes"])
+
+
 def write_manifest(data_dir: Path, records_name: str, manifest: Manifest) -> None:
     """Writes the manifest beside its place and renames it."""
     write_beside(manifest_path(data_dir, records_name), (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())

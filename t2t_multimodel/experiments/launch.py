@@ -11,7 +11,7 @@ import tensorflow as tf
 from t2t_multimodel import run
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem import DataError, Problem
-from t2t_multimodel.data.records import read_manifest
+from t2t_multimodel.data.records import read_manifest, with_recorded_classes
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.training.distribution import described, make_strategy
 from t2t_multimodel.training.metrics_writer import print_line
@@ -46,6 +46,7 @@ def train_run(
     if not tf.config.list_physical_devices("GPU"):  # Costs nothing measurable on a CPU; some operations lack it on a GPU.
         tf.config.experimental.enable_op_determinism()
     manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
+    problems = [with_recorded_classes(problem, data_dir) for problem in problems]
     vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
     _check_vocabulary(vocabulary, manifests, hparams, data_dir)
     specs = tuple(problem.spec() for problem in problems)

@@ -18,7 +18,7 @@ def sentences(split, tmp_dir):
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    monkeypatch.setattr(common, "load_registries", lambda usr_dir: None)
+    monkeypatch.setattr(common, "load_registries", lambda *args: None)
     problem = Problem("tiny_deen", Text(), Text(), "to_english", generate=sentences)
     with problems.temporary(tiny_deen=problem), hparams_sets.temporary(tiny_set=HParams):
         yield

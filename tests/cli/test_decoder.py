@@ -45,7 +45,7 @@ class FakeDecoder:
 
 @pytest.fixture(autouse=True)
 def no_registries(monkeypatch):
-    monkeypatch.setattr(common, "load_registries", lambda usr_dir: None)
+    monkeypatch.setattr(common, "load_registries", lambda *args: None)
 
 
 def save_config(folder, *specs, **changes):

@@ -26,7 +26,7 @@ def tiny():
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    monkeypatch.setattr(common, "load_registries", lambda usr_dir: None)
+    monkeypatch.setattr(common, "load_registries", lambda *args: None)
     with problems.temporary(tiny_copy=COPY, tiny_other=OTHER), hparams_sets.temporary(tiny_set=tiny):
         yield
 
