@@ -28,6 +28,9 @@ def build_parser() -> common.Parser:
     parser.add_argument("--clean", type=rules, default="none", metavar="RULE,...", help=f"leave out of train: {rules_help()}")
     parser.add_argument("--image_size", type=size, default=0, metavar="N", help="scale images down to a shorter side of N; 0: no")
     parser.add_argument("--verify", action="store_true", help="compare checksums of records that exist, and remake damaged ones")
+    parser.add_argument(
+        "--inspect", action="store_true", help="make nothing: show what records hold, and write inspect.html there"
+    )
     return parser
 
 
@@ -37,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Makes what `args` ask for and prints a table of what is there."""
+    """Makes what `args` ask for and prints a table of what is there; or inspects it."""
+    if args.inspect:
+        print(inspected(args))
+        return
     chosen = common.selected_problems(args)
     hparams = common.selected_hparams(args)
     common.require(args, "data_dir")
@@ -58,6 +64,21 @@ def run(args: argparse.Namespace) -> None:
         image_size=args.image_size,
     )
     print(table(manifests))
+
+
+def inspected(args: argparse.Namespace) -> str:
+    """What the records of --problems, or all in --data_dir, hold; a page with more of it is written there."""
+    common.require(args, "data_dir")
+    chosen = common.selected_problems(args) if args.problems else []
+    quiet_tensorflow()
+    from t2t_multimodel.data.inspection import recorded_names
+    from t2t_multimodel.experiments.inspection_page import show
+
+    data_dir = Path(args.data_dir)
+    names = list(dict.fromkeys(problem.records_name for problem in chosen)) or recorded_names(data_dir)
+    if not names:
+        raise common.UserError(f"--data_dir={data_dir} has no records to inspect; mm-datagen --problems=... makes some")
+    return show(data_dir, names)
 
 
 def size(text: str) -> int:

@@ -102,6 +102,10 @@ class Vocabulary:
         text: str = self._pieces.decode([i]) if i == UNK_ID else self._pieces.id_to_piece(i).replace(_SPACE_MARK, " ")
         return text.encode()
 
+    def is_fallback(self, i: int) -> bool:
+        """Whether id `i` stands for a byte of what has no piece, or for something unknown."""
+        return i == UNK_ID or bool(self._pieces.is_byte(i))
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text or linearised tree of `ids` up to the first end-of-sequence id; padding is left out."""
         ids = itertools.takewhile(EOS_ID.__ne__, map(int, ids))

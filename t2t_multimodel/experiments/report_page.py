@@ -44,10 +44,11 @@ class Paragraph(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Texts in rows; a cell that begins with a word of GOOD or BAD stands out."""
+    """Texts in rows; a cell that begins with a word of GOOD or BAD stands out, unless the cells are anybody's texts."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    anybodys: bool = False
 
 
 class Picture(NamedTuple):
@@ -114,9 +115,10 @@ def _html(block: Block) -> str:
             return f"<h{level}>{escape(text)}</h{level}>"
         case Paragraph(text):
             return "<p>" + re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)) + "</p>"
-        case Table(header, rows):
+        case Table(header, rows, anybodys):
             head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-            body = "\n".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in rows)
+            cell_of = _html_plain_cell if anybodys else _html_cell
+            body = "\n".join(f"<tr>{''.join(map(cell_of, row))}</tr>" for row in rows)
             return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
         case Picture():
             return f"<figure>{_html_image(block)}</figure>"
@@ -128,7 +130,11 @@ def _html_cell(text: str) -> str:
     kinds = [("good", text.startswith(GOOD)), ("bad", text.startswith(BAD))]
     kinds += [("number", bool(_NUMBER.fullmatch(text))), ("name", bool(_NAME.fullmatch(text)))]
     name = next((name for name, holds in kinds if holds), "")
-    return f'<td class="{name}">{escape(text)}</td>' if name else f"<td>{escape(text)}</td>"
+    return f'<td class="{name}">{escape(text)}</td>' if name else _html_plain_cell(text)
+
+
+def _html_plain_cell(text: str) -> str:
+    return f"<td>{escape(text)}</td>"
 
 
 def _html_image(picture: Picture) -> str:
@@ -152,7 +158,7 @@ def _markdown(block: Block, folder: str) -> str:
             return f"{'#' * level} {text}"
         case Paragraph(text):
             return _plain(text)
-        case Table(header, rows):
+        case Table(header, rows, _):
             return "\n".join([_markdown_row(header), _markdown_row(["---"] * len(header)), *map(_markdown_row, rows)])
         case Picture():
             return _markdown_image(block, folder)

@@ -1,0 +1,150 @@
+"""What is in records that exist: statistics of each split, and a few of its examples."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from t2t_multimodel.data import records
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
+from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
+
+# Train splits are shuffled as a whole, so that the first of their records are as good as any.
+MOST_READ = 20_000
+EXAMPLES = 6
+_SEED = 7
+
+
+class Record(NamedTuple):
+    """An example: token ids, bytes of an image, PCM bytes of sound or the index of a class; references are text."""
+
+    inputs: Any
+    targets: Any
+    references: list[str]
+
+
+class Measured(NamedTuple):
+    """What there is to be measured of one side of a split.
+
+    Attributes:
+        feature: what the side is.
+        sizes: of each example: tokens of a text, pixels of a picture's shorter side, seconds of sound; none of a class.
+        words: of all texts together; symbols of trees.
+        fallback: tokens that are single bytes, because the vocabulary has no piece, or unknown.
+        classes: examples of each class, in the order of classes.
+    """
+
+    feature: Feature
+    sizes: np.ndarray
+    words: int = 0
+    fallback: int = 0
+    classes: dict[str, int] = {}
+
+
+class Inspected(NamedTuple):
+    """A split of some records: how many examples it has, how many of them were read, both sides, and some examples."""
+
+    name: str
+    split: str
+    examples: int
+    read: int
+    sides: dict[str, Measured]
+    chosen: list[Record]
+
+
+def recorded_names(data_dir: Path) -> list[str]:
+    """The names of all records in a data_dir."""
+    manifests = {path.stem: path for path in sorted(data_dir.glob("*.json"))}
+    return [name for name, path in manifests.items() if '"vocabulary_sha256"' in path.read_text(encoding="utf-8")]
+
+
+def inspect(data_dir: Path, names: Sequence[str]) -> Iterator[Inspected]:
+    """Every split of the records `names`, of its first `MOST_READ` records.
+
+    Raises:
+        DataError: the vocabulary or records are missing, damaged or do not belong together.
+    """
+    vocabulary = Vocabulary.load(data_dir / FILE_NAME)
+    for name in names:
+        manifest = records.read_manifest(data_dir, name)
+        if manifest["vocabulary_sha256"] != vocabulary.sha256:
+            raise DataError(f"the records of {name} in {data_dir} were made with another vocabulary; run mm-datagen again")
+        features = {"name": name, "target_space": "", "metrics": []} | {key: manifest[key] for key in ("inputs", "targets")}
+        for split, entry in manifest["splits"].items():
+            yield _inspected(ProblemSpec.from_dict(features), split, entry["examples"], data_dir, vocabulary)
+
+
+def _inspected(spec: ProblemSpec, split: str, examples: int, data_dir: Path, vocabulary: Vocabulary) -> Inspected:
+    read = min(examples, MOST_READ)
+    wanted = set(random.Random(_SEED).sample(range(read), min(read, EXAMPLES)))
+    chosen = []
+    sides = {"inputs": _Measure(spec.inputs, vocabulary), "targets": _Measure(spec.targets, vocabulary)}
+    for place, record in enumerate(_records(data_dir, spec, split, read)):
+        sides["inputs"].add(record.inputs)
+        sides["targets"].add(record.targets)
+        if place in wanted:
+            chosen.append(record)
+    return Inspected(spec.name, split, examples, read, {key: side.measured() for key, side in sides.items()}, chosen)
+
+
+def _records(data_dir: Path, spec: ProblemSpec, split: str, limit: int) -> Iterator[Record]:
+    import tensorflow as tf
+
+    paths = records.shard_paths(data_dir, spec.name, split)
+    try:
+        for serialised in itertools.islice(tf.data.TFRecordDataset(paths), limit):
+            found = tf.train.Example.FromString(serialised.numpy()).features.feature
+            references = [text.decode() for text in found["references"].bytes_list.value] if "references" in found else []
+            yield Record(_raw(spec.inputs, found["inputs"]), _raw(spec.targets, found["targets"]), references)
+    except tf.errors.DataLossError:
+        command = f"mm-datagen --problems={spec.name} --data_dir={data_dir} --verify"
+        raise DataError(f"the records of {spec.name} {split} in {data_dir} are damaged; this says where: {command}") from None
+
+
+def _raw(feature: Feature, value: Any) -> Any:
+    if isinstance(feature, Text):
+        return list(value.int64_list.value)
+    return value.int64_list.value[0] if isinstance(feature, Label) else value.bytes_list.value[0]
+
+
+class _Measure:
+    """Collects what `Measured` holds, value by value."""
+
+    def __init__(self, feature: Feature, vocabulary: Vocabulary) -> None:
+        self._feature = feature
+        self._vocabulary = vocabulary
+        self._sizes: list[float] = []
+        self._words = self._fallback = 0
+        self._classes: Counter[int] = Counter()
+
+    def add(self, value: Any) -> None:
+        if isinstance(self._feature, Label):
+            self._classes[value] += 1
+            return
+        self._sizes.append(self._size(value))
+        if isinstance(self._feature, Text):
+            self._words += len(self._vocabulary.decode(value).split())
+            self._fallback += sum(map(self._vocabulary.is_fallback, value))
+
+    def measured(self) -> Measured:
+        names = self._feature.classes if isinstance(self._feature, Label) else ()
+        counts = {name: self._classes[i] for i, name in enumerate(names)}
+        return Measured(self._feature, np.array(self._sizes), self._words, self._fallback, counts)
+
+    def _size(self, value: Any) -> float:
+        if isinstance(self._feature, Audio):
+            return len(value) / 2 / self._feature.sample_rate
+        if isinstance(self._feature, Image):
+            from PIL import Image as Picture
+
+            with Picture.open(io.BytesIO(value)) as picture:
+                return min(picture.size)
+        return len(value)
