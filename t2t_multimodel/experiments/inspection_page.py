@@ -17,7 +17,7 @@ from t2t_multimodel.experiments.report_pictures import enlarged, spectrogram
 from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
 
 PAGE = "inspect.html"
-HEADER = ("problem", "split", "examples", "read", "side", "sizes", "median", "together", "tokens/word", "bytes")
+HEADER = ("problem", "split", "examples", "read", "side", "sizes", "median", "together", "tokens/word", "byte tokens")
 _BARS, _NO_BAR = "▁▂▃▄▅▆▇█", "·"
 _BINS = 12
 _SIDE, _MOST_SECONDS = 160, 20
@@ -25,7 +25,7 @@ _NAMED_CLASSES, _PRINTED_EXAMPLES, _PRINTED_CHARACTERS = 6, 3, 100
 _UNITS = {Text: "tokens", Image: "pixels", Audio: "s"}
 EXPLAINED = (
     "Sizes are tokens of texts, pixels of a picture's shorter side, seconds of sound; the last bar holds all that is larger than "
-    "99 of 100 examples. The column bytes is the share of tokens that are unknown, or single bytes of what the vocabulary has no "
+    "99 of 100 examples. Byte tokens are the share of tokens that are unknown, or single bytes of what the vocabulary has no "
     "piece of."
 )
 
