@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.convolution import ConvStep, put
+from t2t_multimodel.layers.convolution import ConvStep
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import dense, softmax
 from t2t_multimodel.layers.position import timing_signal
@@ -111,8 +111,8 @@ class MultiHeadAttention(keras.layers.Layer):
         size = depth // self.num_heads
         projected = ops.matmul(x, memory)
         query, key, value = (projected[:, i * depth : (i + 1) * depth] for i in range(3))
-        keys = put(state.keys, ops.reshape(key, (-1, size, 1)), position, axis=2)
-        values = put(state.values, ops.reshape(value, (-1, 1, size)), position, axis=1)
+        keys = ops.slice_update(state.keys, (0, 0, position), ops.reshape(key, (-1, size, 1)))
+        values = ops.slice_update(state.values, (0, position, 0), ops.reshape(value, (-1, 1, size)))
         visible = ops.cast(ops.arange(ops.shape(keys)[2]) <= position, x.dtype)
         weights = softmax(ops.matmul(ops.reshape(query, (-1, 1, size)), keys) + LOWEST * (1.0 - visible))
         context = ops.reshape(ops.matmul(weights, values), (-1, depth))

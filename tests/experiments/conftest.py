@@ -3,8 +3,6 @@
 import io
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +15,6 @@ from t2t_multimodel.data.problem import Problem, problems
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Image, Label, Text
 from t2t_multimodel.run import RunConfig
-
-HELPERS = str(Path(__file__).resolve().parent.parent / "helpers")
-if HELPERS not in sys.path:
-    sys.path.append(HELPERS)
 
 COLOURS = ("red", "green", "blue", "white")
 TREE = "(S (NP DT NN )NP (VP VBZ )VP )S"
