@@ -164,6 +164,15 @@ def start(data_dir, *args):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+def said_at_its_end(process):
+    """What it wrote to stderr; one that does not end is killed, and the test fails with what it said of where it was."""
+    try:
+        return process.communicate(timeout=60)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise AssertionError(process.communicate()[1]) from None
+
+
 def wait_for_the_end_of_all(group):
     for _ in range(200):
         try:
@@ -178,7 +187,7 @@ def test_an_interrupt_ends_all_processes_with_one_line(tmp_path):
     running = start(tmp_path, "2", "5000", "wait")
     assert running.stdout.readline() == "READY\n"
     os.killpg(running.pid, signal.SIGINT)
-    _, errors = running.communicate(timeout=60)
+    errors = said_at_its_end(running)
     assert running.returncode == 130
     assert errors.splitlines()[-1] == "mm-datagen: interrupted"
     assert "Traceback" not in errors
@@ -190,7 +199,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     running = start(tmp_path, "2", "5000", "wait")
     assert running.stdout.readline() == "READY\n"
     running.kill()
-    running.communicate(timeout=60)
+    said_at_its_end(running)
     wait_for_the_end_of_all(running.pid)
 
 
