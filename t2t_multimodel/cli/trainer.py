@@ -10,9 +10,9 @@ from t2t_multimodel.cli import common
 from t2t_multimodel.cli.common import positive
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.training.distribution import STRATEGIES
 
 INTERRUPTED = 130
-STRATEGIES = ("auto", "one_device", "mirrored")
 SCHEDULES = ("train_and_evaluate", "evaluate")
 
 

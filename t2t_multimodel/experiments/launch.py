@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from t2t_multimodel import run
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.records import read_manifest, with_recorded_classes
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.training.distribution import described, make_strategy
-from t2t_multimodel.training.metrics_writer import print_line
 from t2t_multimodel.training.trainer import NotFinite, Trainer
 
 

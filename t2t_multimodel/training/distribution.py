@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 STRATEGIES = ("auto", "one_device", "mirrored")
 
@@ -17,6 +20,8 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
     Raises:
         ValueError: another name.
     """
+    import tensorflow as tf
+
     if name not in STRATEGIES:
         raise ValueError(f"the strategy is one of {', '.join(STRATEGIES)}, got {name!r}")
     gpus = tf.config.list_logical_devices("GPU")

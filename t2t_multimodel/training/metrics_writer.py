@@ -95,11 +95,6 @@ class Progress:
         return " ".join(f"{name} {loss:.2f}" for name, loss in sorted(self._losses.items()))
 
 
-def print_line(text: str) -> None:
-    """A line on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def _keep_lines(path: Path, step: int) -> None:
     """Rewrites the file without its lines of later steps, and without one that was cut."""
     kept = []

@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.mixing import ProblemSchedule
 from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches, num_examples
 from t2t_multimodel.data.problem import Problem
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
-from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted, print_line
+from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted
 from t2t_multimodel.training.optimizer import Adam, learning_rate
 from t2t_multimodel.training.steps import EvaluationSums, StepResult, Steps
 
