@@ -12,7 +12,7 @@ import tensorflow as tf
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
 from t2t_multimodel.data.media import check_image, decode_audio
-from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.records import parse_example, read_manifest, shard_paths
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
@@ -37,7 +37,7 @@ class TrainingBatches:
         position: (segment, batches of it that have been read) to go on from.
 
     Raises:
-        DataError: the records are missing or damaged.
+        DataError: the records are missing or damaged; or, once a whole pass has shown it, all are too long.
     """
 
     def __init__(
@@ -45,11 +45,16 @@ class TrainingBatches:
     ) -> None:
         self.position = position
         shards = shard_paths(data_dir, problem.records_name, "train")
-        segment_records = _segments(shards, num_examples(problem, data_dir), hparams.data.shuffle_buffer, seed)
+        self._groups, segment_records = _segments(shards, num_examples(problem, data_dir), hparams.data.shuffle_buffer, seed)
+        limits = f"max_length={hparams.data.max_length} and max_seconds={hparams.data.max_seconds:g}"
+        self._too_long = f"no training example of {problem.name} is within {limits}"
 
         def batches(segment: tf.Tensor) -> tf.data.Dataset:
             made = _batches(segment_records(segment), problem, hparams, (seed, segment))
-            return made.map(lambda batch: (segment, batch))
+            empty = tf.nest.map_structure(
+                lambda spec: tf.zeros([size or 0 for size in spec.shape], spec.dtype), made.element_spec
+            )
+            return made.concatenate(tf.data.Dataset.from_tensors(empty)).map(lambda batch: (segment, batch))
 
         segments = tf.data.Dataset.range(position[0], tf.int64.max)
         numbered = segments.flat_map(batches).skip(position[1]).with_options(_options()).prefetch(4)
@@ -60,14 +65,19 @@ class TrainingBatches:
         return self
 
     def __next__(self) -> dict[str, tf.Tensor]:
-        segment, batch = next(self._batches)
+        for _ in range(self._groups + 2):  # an empty batch ends each segment
+            segment, batch = next(self._batches)
+            if batch["targets"].shape[0]:
+                break
+        else:
+            raise DataError(self._too_long)
         segment = int(segment)
         self.position = (segment, self.position[1] + 1 if segment == self.position[0] else 1)
         return batch
 
 
-def _segments(shards: Sequence[str], examples: int, buffer: int, seed: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """A function from a segment's number, int64 scalar, to its records in their random order."""
+def _segments(shards: Sequence[str], examples: int, buffer: int, seed: int) -> tuple[int, Callable[[tf.Tensor], tf.data.Dataset]]:
+    """How many segments are an epoch or more, and a function from a segment's number, int64 scalar, to its shuffled records."""
     group = min(len(shards), max(4, -(-len(shards) * SEGMENT_EXAMPLES // examples)))
     groups = -(-len(shards) // group)
     passes = max(1, SEGMENT_EXAMPLES // examples) if groups == 1 else 1
@@ -83,7 +93,7 @@ def _segments(shards: Sequence[str], examples: int, buffer: int, seed: int) -> C
         first, place = segment // groups * passes, segment % groups
         return tf.data.Dataset.range(passes).flat_map(lambda number: one_pass(first + number, place))
 
-    return segment_records
+    return groups, segment_records
 
 
 def evaluation_batches(problem: Problem, data_dir: Path | str, hparams: HParams, split: str = "dev") -> tf.data.Dataset:

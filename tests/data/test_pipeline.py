@@ -187,6 +187,12 @@ def test_segments_of_some_shards_hold_every_example_once(tmp_path, monkeypatch):
     assert len({tuple(rows([batch for batch, at in seen if at == 3 * n], "inputs", "targets")) for n in (0, 1)}) == 2
 
 
+@pytest.mark.parametrize(("problem", "changes"), [(TRANSLATE, "max_length=1"), (SPEECH, "max_seconds=0.01")])
+def test_a_problem_whose_examples_are_all_too_long_is_told(problem, changes, data_dir):
+    with pytest.raises(DataError, match=rf"no training example of {problem.name} is within .*{changes}"):
+        next(TrainingBatches(problem, data_dir, HPARAMS.override(changes), 1))
+
+
 def test_training_goes_through_the_examples_evenly_in_ever_new_orders(data_dir):
     labels = list(itertools.chain(*(batch["inputs"][:, 0, 0, 0].tolist() for batch in some_training(CLASS, data_dir, 14))))
     assert len(labels) == 14 * 4
