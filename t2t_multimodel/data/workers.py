@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -74,17 +75,24 @@ class Workers:
 
 def _pool(num_workers: int) -> ProcessPoolExecutor:
     """All of its processes start here, with interrupts masked: those are the parent's to handle."""
-    pool = ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    pool = ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent)
+    with interrupts_masked():
         for _ in range(num_workers):
             pool.submit(os.getpid)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pool
 
 
-def _end_with_parent() -> None:
+@contextlib.contextmanager
+def interrupts_masked() -> Iterator[None]:
+    """Ctrl-C waits until the end; processes that start within never see it, unless they unmask it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
     """A parent that was killed leaves workers that wait for ever, unless they look."""
     parent = multiprocessing.parent_process()
     assert parent is not None
