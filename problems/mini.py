@@ -1,4 +1,5 @@
-"""The built-in problems, "mini8": a small world of coloured shapes seen from eight sides. Nothing is downloaded.
+"""The built-in problems, "mini8": a small world of coloured shapes seen from eight sides, and a ninth, "mini_enes", to be added
+to a model that has learned them (`mm-trainer --warm_start`). Nothing is downloaded.
 
 All examples come from a fixed seed. Each input has one right answer, and dev asks for things that training never shows
 (see `mini_world`).
@@ -18,6 +19,7 @@ from .mini_french import french
 from .mini_german import german
 from .mini_language import Sentence, caption, draw_sentence, draw_spoken
 from .mini_media import SAMPLE_RATE, render, speak
+from .mini_spanish import spanish
 from .mini_world import PIXELS, SHAPES, draw_lined_up, draw_scattered, generator
 
 _TRAIN_EXAMPLES = {
@@ -27,6 +29,7 @@ _TRAIN_EXAMPLES = {
     "mini_parse": 6000,
     "mini_ende": 8000,
     "mini_enfr": 8000,
+    "mini_enes": 8000,
 }
 _DEV_EXAMPLES = 300
 _SOURCE = "made by this project's own generator from a fixed seed; no licence needed"
@@ -94,8 +97,9 @@ _SPEECH = Problem("mini_speech", Audio(SAMPLE_RATE), Text(), "to_english", _spee
 _PARSE = Problem("mini_parse", Text(), Text("tree"), "to_parse_tree", _trees, ("parse_f1",), source=_SOURCE)
 _ENDE = Problem("mini_ende", Text(), Text(), "to_german", _translations("mini_ende", german), ("bleu",), source=_SOURCE)
 _ENFR = Problem("mini_enfr", Text(), Text(), "to_french", _translations("mini_enfr", french), ("bleu",), source=_SOURCE)
+_ENES = Problem("mini_enes", Text(), Text(), "to_spanish", _translations("mini_enes", spanish), ("bleu",), source=_SOURCE)
 _ALL = (_CLASS, _CAPTION, _SPEECH, _PARSE, _ENDE, _ENDE.reverse("to_english"), _ENFR, _ENFR.reverse("to_english"))
 
-for _problem in _ALL:
+for _problem in (*_ALL, _ENES):
     problems.register(_problem.name, _problem)
 groups.register("mini8", tuple(problem.name for problem in _ALL))

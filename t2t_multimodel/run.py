@@ -27,6 +27,7 @@ class RunConfig:
         vocab_size, vocabulary_sha256: of the vocabulary copied beside.
         data_dir: where the records lay.
         version: of this package.
+        warm_start: the run whose weights it began with; "" is none.
     """
 
     hparams_set: str
@@ -36,6 +37,7 @@ class RunConfig:
     vocabulary_sha256: str
     data_dir: str
     version: str = __version__
+    warm_start: str = ""
 
     def save(self, output_dir: Path | str) -> None:
         """Writes `config.json` beside its place and renames it."""
@@ -74,7 +76,7 @@ class RunConfig:
 def _flat(config: RunConfig) -> dict[str, Any]:
     values = {name: value for part in config.hparams.to_dict().values() for name, value in part.items()}
     names = ",".join(spec.name for spec in config.problems)
-    return {"problems": names, "vocabulary": config.vocabulary_sha256[:12], **values}
+    return {"problems": names, "vocabulary": config.vocabulary_sha256[:12], "warm_start": config.warm_start, **values}
 
 
 def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -> None:

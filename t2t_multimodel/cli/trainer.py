@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0], help=strategy)
     average = "do not train: write the mean of the last N checkpoints to --output_dir/averaged"
     parser.add_argument("--average", type=positive, metavar="N", help=average)
+    warm = "begin with the weights of another run, as far as they fit: its problems and new ones are trained on"
+    parser.add_argument("--warm_start", metavar="DIR", help=warm)
     parser.add_argument("--eval_split", default="dev", help="the split that --schedule=evaluate scores")
     return common.run_command(parser, _run, argv)
 
@@ -49,7 +51,8 @@ def _run(args: argparse.Namespace) -> int:
 
     seconds = args.train_minutes * 60
     data_dir, output_dir = Path(args.data_dir), Path(args.output_dir)
-    steps = train_run(chosen, args.hparams_set, hparams, data_dir, output_dir, seconds, args.strategy)
+    warm_start = Path(args.warm_start) if args.warm_start else None
+    steps = train_run(chosen, args.hparams_set, hparams, data_dir, output_dir, seconds, args.strategy, warm_start)
     return 0 if seconds or steps >= hparams.training.train_steps else INTERRUPTED
 
 

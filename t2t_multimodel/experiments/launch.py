@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.records import read_manifest, with_recorded_classes
 from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.distribution import described, make_strategy
 from t2t_multimodel.training.trainer import NotFinite, Trainer
+from t2t_multimodel.training.warm_start import take_over
 
 
 def train_run(
@@ -26,6 +29,7 @@ def train_run(
     output_dir: Path,
     seconds: float = 0.0,
     strategy: str = "auto",
+    warm_start: Path | None = None,
 ) -> int:
     """Trains `problems` in `output_dir` on their records in `data_dir`, going on where a run there stopped.
 
@@ -33,13 +37,14 @@ def train_run(
         set_name: the hparams set that `hparams` came from, for config.json.
         seconds: stop after so long; 0 is no limit.
         strategy: see training.distribution.
+        warm_start: output_dir of a run whose weights a new run begins with, where they fit.
 
     Returns:
         The steps done.
 
     Raises:
-        DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, or the loss was no
-            number.
+        DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, the loss was no
+            number, or the run to begin with has another vocabulary, no checkpoint, or nothing that fits.
     """
     # Grappler's passes took longer than they saved (docs/architecture.md).
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -51,16 +56,34 @@ def train_run(
     _check_vocabulary(vocabulary, manifests, hparams, data_dir)
     specs = tuple(problem.spec() for problem in problems)
     config = run.RunConfig(set_name, hparams, specs, vocabulary.size, vocabulary.sha256, str(data_dir))
+    is_new = not tf.train.latest_checkpoint(str(output_dir))
+    if warm_start:
+        config = dataclasses.replace(config, warm_start=str(warm_start.resolve()))
+        if is_new:
+            _check_warm_start(warm_start, config, output_dir)
     run.start_run(config, output_dir, data_dir)
     devices = make_strategy(strategy)
     if devices.num_replicas_in_sync > 1:
         print_line(f"training on {described(devices)}")
     with devices.scope():
         model = run.build_model(config)
+    if warm_start and is_new:
+        take_over(by_path(model.trainable_variables), warm_start, print_line)
     try:
         return Trainer(model, problems, hparams, data_dir, output_dir, devices).train(seconds=seconds)
     except NotFinite as error:
         raise DataError(f"{error}; a lower learning_rate or clip_norm may help") from error
+
+
+def _check_warm_start(source: Path, config: run.RunConfig, output_dir: Path) -> None:
+    if source.resolve() == output_dir.resolve():
+        raise DataError(f"{source} is --output_dir itself: without --warm_start the run there goes on; or choose another one")
+    begun = run.RunConfig.load(source)
+    if begun.vocabulary_sha256 != config.vocabulary_sha256:
+        raise DataError(
+            f"{source} was trained with another vocabulary than that in {config.data_dir}; make the records of all problems "
+            f"in its data_dir {begun.data_dir}: mm-datagen keeps the vocabulary that is there"
+        )
 
 
 def _check_vocabulary(vocabulary: Vocabulary, manifests: Sequence[dict[str, Any]], hparams: HParams, data_dir: Path) -> None:

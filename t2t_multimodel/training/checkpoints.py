@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.data.problem import DataError
+
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # how tf.train.Checkpoint ends a variable's name
 
 
 class Checkpoints:
@@ -53,7 +56,7 @@ class Checkpoints:
     @property
     def steps(self) -> list[int]:
         """The steps that there are checkpoints of, in order."""
-        return [int(path.rpartition("-")[2]) for path in self._manager.checkpoints]
+        return [_step_of(path) for path in self._manager.checkpoints]
 
     def save(self, step: int, positions: Mapping[str, tuple[int, int]] | None = None) -> str:
         """Writes `ckpt-<step>` and removes what is older than the last `keep`; returns its path."""
@@ -75,11 +78,9 @@ class Checkpoints:
             paths = [path for path in paths if path.endswith(f"ckpt-{step}")]
             if not paths:
                 raise DataError(f"no checkpoint of step {step} in {self._manager.directory}; there are: {self._names()}")
-        for path in paths:
-            reason = _damage(path)
-            if not reason:
-                return self._restore(path)
-            self._report(f"checkpoint {path} is damaged ({reason}) and is passed over")
+        path = _first_whole(paths, self._report)
+        if path:
+            return self._restore(path)
         if paths:
             names = ", ".join(Path(path).name for path in paths)
             raise DataError(
@@ -100,6 +101,36 @@ class Checkpoints:
 
     def _names(self) -> str:
         return ", ".join(Path(path).name for path in self._manager.checkpoints) or "none"
+
+
+def newest_weights(output_dir: Path | str, report: Callable[[str], None]) -> tuple[int, dict[str, np.ndarray]]:
+    """The step of the newest checkpoint that can be read, and the values of the model's variables in it, by path.
+
+    Raises:
+        DataError: there is none.
+    """
+    state = tf.train.get_checkpoint_state(str(output_dir))
+    path = _first_whole(reversed(state.all_model_checkpoint_paths if state else ()), report)
+    if not path:
+        raise DataError(f"there is no checkpoint that can be read in {output_dir}")
+    reader = tf.train.load_checkpoint(path)
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith("model/") and name.endswith(_VALUE)]
+    paths = {name: name.removeprefix("model/").removesuffix(_VALUE).replace("..", ".") for name in names}  # it doubles dots
+    return _step_of(path), {path: reader.get_tensor(name) for name, path in paths.items()}
+
+
+def _step_of(path: str) -> int:
+    return int(path.rpartition("-")[2])
+
+
+def _first_whole(paths: Iterable[str], report: Callable[[str], None]) -> str | None:
+    """The first checkpoint that can be read; those before it are told of."""
+    for path in paths:
+        reason = _damage(path)
+        if not reason:
+            return path
+        report(f"checkpoint {path} is damaged ({reason}) and is passed over")
+    return None
 
 
 def _damage(path: str) -> str:

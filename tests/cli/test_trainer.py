@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -154,8 +155,8 @@ def handed_on(monkeypatch):
     """What training and scoring are called with, instead of doing it."""
     calls = []
 
-    def train(chosen, set_name, hparams, data_dir, output_dir, seconds, strategy):
-        calls.append(([problem.name for problem in chosen], set_name, hparams, seconds, strategy))
+    def train(chosen, set_name, hparams, data_dir, output_dir, seconds, strategy, warm_start):
+        calls.append(([problem.name for problem in chosen], set_name, hparams, seconds, strategy, warm_start))
         return hparams.training.train_steps
 
     monkeypatch.setattr(launch, "train_run", train)
@@ -171,10 +172,12 @@ def test_flags_reach_the_run(command, handed_on):
         "--train_minutes=2",
         "--hparams=dropout=0.3",
         "--strategy=mirrored",
+        "--warm_start=before",
     )
-    assert command(*flags, "--strategy=mirrored") == 0
-    names, set_name, hparams, seconds, strategy = handed_on[0]
+    assert command(*flags) == 0
+    names, set_name, hparams, seconds, strategy, warm_start = handed_on[0]
     assert (names, set_name, seconds, strategy) == (["tiny_copy", "tiny_other"], "tiny_set", 120, "mirrored")
+    assert warm_start == Path("before")
     assert (hparams.training.train_steps, hparams.training.eval_steps, hparams.model.dropout) == (7, 3, 0.3)
 
 

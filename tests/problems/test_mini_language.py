@@ -7,6 +7,7 @@ from t2t_multimodel.problems import mini_english
 from t2t_multimodel.problems.mini_french import french
 from t2t_multimodel.problems.mini_german import german
 from t2t_multimodel.problems.mini_language import Phrase, Sentence, caption, draw_sentence
+from t2t_multimodel.problems.mini_spanish import spanish
 from t2t_multimodel.problems.mini_world import Placed, Scene, Thing
 
 
@@ -117,6 +118,33 @@ def test_hand_written_sentences(meaning, english, german_text, french_text, tree
     assert german(meaning) == german_text
     assert french(meaning) == french_text
     assert mini_english.linearise(mini_english.tree(meaning)) == tree
+
+
+SPANISH = [
+    "El círculo rojo grande está encima del cuadrado azul pequeño.",
+    "Una cruz blanca pequeña está a la izquierda de la línea verde.",
+    "Dos estrellas moradas están a la derecha de la estrella amarilla.",
+    "Hay una estrella verde pequeña al lado de dos círculos blancos grandes.",
+    "Hay dos cruces rojas a la derecha de una línea azul.",
+    "El triángulo azul se encuentra a la izquierda del círculo rojo grande y toca la estrella blanca.",
+    "Dos líneas amarillas pequeñas se encuentran debajo de una cruz verde y tocan un cuadrado morado.",
+    "Veo un círculo rojo grande debajo del triángulo amarillo pequeño.",
+    "Sé que un cuadrado verde está al lado de la línea morada grande.",
+    "La cruz pequeña que toca la estrella azul es blanca.",
+    "Dos líneas que tocan un cuadrado rojo pequeño son verdes.",
+    "¿Está una línea blanca encima de un círculo amarillo grande?",
+]
+
+
+@pytest.mark.parametrize(("case", "text"), list(zip(CASES, SPANISH, strict=True)), ids=[case[1] for case in CASES])
+def test_the_same_sentences_in_spanish(case, text):
+    assert spanish(case[0]) == text
+
+
+def test_blue_things_are_azules():
+    assert spanish(sentence("see", "below", "two blue square", "two big blue cross")) == (
+        "Veo dos cuadrados azules debajo de dos cruces azules grandes."
+    )
 
 
 def test_trees_are_balanced_and_have_one_tag_per_word():
