@@ -279,3 +279,12 @@ def craft(folder, packed):
             parts = zip(ids, (trees[:1], trees[1:]), strict=True)
             files = {f"structural-annotation/treebank/penn/{name}.tree": "".join(part).encode() for name, part in parts}
             write(folder / "CRAFT", {f"articles/ids/craft-ids-{split}.txt": "\n".join(ids).encode(), **files})
+
+
+def multimodel8(folder, packed):
+    """The paper's corpora; packed in one folder, unpacked in a folder each."""
+    imagenet(folder if packed else folder / "imagenet", packed)
+    mscoco(folder if packed else folder / "mscoco", packed)
+    treebank(folder, packed)
+    wmt(folder if packed else folder / "wmt14", packed)
+    wsj(folder if packed else folder / "wsj", discs=packed)

@@ -36,15 +36,6 @@ COUNTS = {
 HPARAMS = HParams().override("batch_images=2,batch_tokens=64,max_length=64,mel_bins=20,shuffle_buffer=10")
 
 
-def write_all(folder, packed):
-    """All corpora; packed in one folder, unpacked in a folder each."""
-    corpora.imagenet(folder if packed else folder / "imagenet", packed)
-    corpora.mscoco(folder if packed else folder / "mscoco", packed)
-    corpora.treebank(folder, packed)
-    corpora.wmt(folder if packed else folder / "wmt14", packed)
-    corpora.wsj(folder if packed else folder / "wsj", discs=packed)
-
-
 def test_the_group_has_the_papers_eight_under_tensor2tensors_names():
     assert tuple(problem.name for problem in resolve("multimodel8")) == NAMES
     assert all(problem.source for problem in resolve("multimodel8"))
@@ -52,7 +43,7 @@ def test_the_group_has_the_papers_eight_under_tensor2tensors_names():
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_all_eight_make_records(tmp_path, packed):
-    write_all(tmp_path / "raw", packed)
+    corpora.multimodel8(tmp_path / "raw", packed)
     lines, data_dir = [], tmp_path / "data"
     manifests = generate(resolve("multimodel8"), data_dir, tmp_path / "raw", 400, report=lines.append)
     found = {name: {split: entry["examples"] for split, entry in made["splits"].items()} for name, made in manifests.items()}
@@ -65,7 +56,7 @@ def test_all_eight_make_records(tmp_path, packed):
 
 
 def test_all_eight_make_batches(tmp_path):
-    write_all(tmp_path / "raw", packed=True)
+    corpora.multimodel8(tmp_path / "raw", packed=True)
     data_dir = tmp_path / "data"
     generate(resolve("multimodel8"), data_dir, tmp_path / "raw", 400, report=lambda line: None)
     for problem in resolve("multimodel8"):
@@ -83,7 +74,7 @@ def test_packed_and_unpacked_corpora_make_the_same_records(tmp_path):
     names = ("image_imagenet", "image_mscoco_tokens_8k", "wsj_parsing_tokens_8k", "wmt_ende_tokens_8k")
     made = []
     for packed in (True, False):
-        write_all(tmp_path / f"raw{packed}", packed)
+        corpora.multimodel8(tmp_path / f"raw{packed}", packed)
         manifests = generate(resolve(names), tmp_path / f"data{packed}", tmp_path / f"raw{packed}", 400, report=lambda line: None)
         shards = itertools.chain.from_iterable(m["splits"][split]["shards"] for m in manifests.values() for split in m["splits"])
         made.append({shard["file"]: shard["sha256"] for shard in shards if "imagenet-dev" not in shard["file"]})
