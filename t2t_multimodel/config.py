@@ -108,6 +108,9 @@ class TrainingConfig:
         problem_schedule: "uniform", "proportional", "temperature" or "round_robin".
         temperature: with "temperature", probability is proportional to size ** (1 / temperature).
         problem_weights: factors on the problems' probabilities, as "caption:2 speech:3" (a part of a name is enough).
+        problems_per_step: problems that a step mixes; the gradient is the mean of theirs.
+        accumulate_steps: batches of each of them that make one step, as if they were one large batch; takes room for one more
+            gradient where either is above 1.
         seed: of initial weights, order of problems and examples, noise and dropout.
         eval_every, eval_steps: steps between evaluations; batches of each, 0 means the whole split.
         save_every, keep_checkpoints: steps between checkpoints (0: at each evaluation); how many are kept.
@@ -127,6 +130,8 @@ class TrainingConfig:
     problem_schedule: str = "uniform"
     temperature: float = 2.0
     problem_weights: str = ""
+    problems_per_step: int = 1
+    accumulate_steps: int = 1
     seed: int = 1
     eval_every: int = 2000
     eval_steps: int = 20
@@ -184,6 +189,7 @@ CHOICES = {
     "learning_rate_schedule": ("constant", "rsqrt", "noam", "cosine", "exp"),
     "problem_schedule": ("uniform", "proportional", "temperature", "round_robin"),
 }
+LEAST: dict[str, Any] = {"problems_per_step": 1, "accumulate_steps": 1}
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -207,6 +213,8 @@ def _parse(name: str, value: Any, kind: Any) -> Any:
         raise ValueError(f"hyperparameter {name} takes {_kind_name(kind)}, got {value!r}")
     if name in CHOICES and parsed not in CHOICES[name]:
         raise ValueError(f"hyperparameter {name} is one of {', '.join(CHOICES[name])}, got {value!r}")
+    if name in LEAST and parsed < LEAST[name]:
+        raise ValueError(f"hyperparameter {name} is at least {LEAST[name]}, got {value!r}")
     return parsed
 
 

@@ -37,6 +37,7 @@ def test_integer_for_a_number_becomes_float():
         ("output_norm=1", "hyperparameter output_norm takes true or false, got '1'"),
         ("image_channels=1:x", "hyperparameter image_channels takes integers as 16:32, got '1:x'"),
         ("dropout_on=both", "hyperparameter dropout_on is one of stream, branch, got 'both'"),
+        ("accumulate_steps=0", "hyperparameter accumulate_steps is at least 1, got '0'"),
         ("hidden_size", "hyperparameters are given as name=value, got 'hidden_size'"),
     ],
 )

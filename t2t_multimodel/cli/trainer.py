@@ -24,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     common.add_data_dir_flag(parser)
     common.add_output_dir_flag(parser)
     parser.add_argument("--train_steps", type=int, help="steps over all problems together (default: the set's)")
+    mixed = "problems that each step mixes (default: the set's, 1)"
+    parser.add_argument("--problems_per_step", type=positive, metavar="K", help=mixed)
     parser.add_argument("--train_minutes", type=float, default=0.0, help="stop after so many minutes; 0 is no limit")
     parser.add_argument("--eval_steps", type=int, help="batches of each evaluation, 0 is all (default: the set's)")
     parser.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="evaluate: decode and score a split")
@@ -77,7 +79,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _hparams(args: argparse.Namespace) -> HParams:
     hparams = common.selected_hparams(args)
-    for name in ("train_steps", "eval_steps"):
+    for name in ("train_steps", "eval_steps", "problems_per_step"):
         if getattr(args, name) is not None:
             hparams = hparams.override(**{name: getattr(args, name)})
     return hparams

@@ -1,4 +1,4 @@
-"""Which problem a step trains: a function of the seed and the step alone, so that a resumed run goes on as it would have."""
+"""Which problems a step trains: a function of the seed and the step alone, so that a resumed run goes on as it would have."""
 
 from __future__ import annotations
 
@@ -38,12 +38,21 @@ class ProblemSchedule:
         self._names = tuple(names)
 
     def at(self, step: int) -> str:
-        """The problem of step `step`, counted from 0."""
+        """The problem of step `step`, counted from 0, of steps that train one problem."""
+        return self.draw(step, 1)[0]
+
+    def draw(self, step: int, count: int) -> list[str]:
+        """The `count` problems of step `step`, counted from 0.
+
+        A systematic sample: one random number places `count` marks at equal distances, so that each problem comes as often as its
+        probability says, and none twice in a step whose probability is at most 1 / count.
+        """
         if self._kind == "round_robin":
-            return self._names[step % len(self._names)]
-        draw = np.random.Generator(np.random.Philox(key=self._seed, counter=step)).random()
-        place = int(np.searchsorted(np.cumsum(self.probabilities), draw, side="right"))
-        return self._names[min(place, len(self._names) - 1)]
+            return [self._names[place % len(self._names)] for place in range(step * count, (step + 1) * count)]
+        first = np.random.Generator(np.random.Philox(key=self._seed, counter=step)).random()
+        marks = (first + np.arange(count)) / count
+        places = np.searchsorted(np.cumsum(self.probabilities), marks, side="right")
+        return [self._names[min(int(place), len(self._names) - 1)] for place in places]
 
 
 def _factors(names: Sequence[str], weights: str) -> np.ndarray:

@@ -61,13 +61,13 @@ class Progress:
         self._start = self._last_line = time.monotonic()
 
     def update(self, step: int, problem: str, loss: float, tokens: float) -> None:
-        """After a step: `step` steps are done; `problem` had `loss` on `tokens` target tokens."""
-        self._step = step
+        """After a step, for each of its problems: `step` steps are done; `problem` had `loss` on `tokens` target tokens."""
+        new, self._step = step - self._step, step
         self._losses[problem] = 0.95 * self._losses.get(problem, loss) + 0.05 * loss
         now = time.monotonic()
         self._recent.append((now, tokens))
         if self._live:
-            self._bar.update(1)
+            self._bar.update(new)
             self._bar.set_postfix_str(f"{self._rate():.0f} tok/s | {self._described()}", refresh=False)
         elif now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now

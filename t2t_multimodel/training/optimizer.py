@@ -54,7 +54,14 @@ class Adam:
         }
         self._variables = variables
 
-    def apply(self, names: Sequence[str], gradients: Sequence[tf.Tensor], rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def apply(
+        self,
+        names: Sequence[str],
+        gradients: Sequence[tf.Tensor],
+        rate: tf.Tensor,
+        step: tf.Tensor,
+        used: Sequence[tf.Tensor] | None = None,
+    ) -> tf.Tensor:
         """Clips the gradients together and updates the variables `names`; if one is not finite, nothing is changed.
 
         Args:
@@ -62,6 +69,7 @@ class Adam:
             gradients: dense, of the whole global batch.
             rate: float32 scalar.
             step: float32 scalar, counted from 1.
+            used: float32 scalars, one a name: 1, or 0 where variable and slots are to stay as they are; None is all 1.
 
         Returns:
             The global norm before clipping, float32 scalar.
@@ -72,23 +80,27 @@ class Adam:
         powers = (tf.pow(c.beta1, step), tf.pow(c.beta2, step))
 
         def update() -> tf.Tensor:
-            self._update(names, [gradient * scale for gradient in gradients], rate, powers)
+            for i, (name, gradient) in enumerate(zip(names, gradients, strict=True)):
+                self._update(name, gradient * scale, rate, powers, None if used is None else used[i])
             return norm
 
         return tf.cond(tf.math.is_finite(norm), update, lambda: norm)
 
-    def _update(self, names: Sequence[str], gradients: Sequence[tf.Tensor], rate: tf.Tensor, powers: tuple[Any, Any]) -> None:
+    def _update(self, name: str, gradient: tf.Tensor, rate: Any, powers: tuple[Any, Any], used: tf.Tensor | None) -> None:
         c = self._config
-        for name, gradient in zip(names, gradients, strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=self._variables[name].handle,
-                m=self.slots["m"][name].handle,
-                v=self.slots["v"][name].handle,
-                beta1_power=powers[0],
-                beta2_power=powers[1],
-                lr=rate,
-                beta1=c.beta1,
-                beta2=c.beta2,
-                epsilon=c.epsilon,
-                grad=gradient,
-            )
+        decays: list[Any] = [c.beta1, c.beta2]
+        if used is not None:  # The kernel changes nothing where the rate is 0 and the decays are 1: cheaper than a condition.
+            rate = rate * used
+            decays = [tf.where(used > 0, decay, 1.0) for decay in decays]
+        tf.raw_ops.ResourceApplyAdam(
+            var=self._variables[name].handle,
+            m=self.slots["m"][name].handle,
+            v=self.slots["v"][name].handle,
+            beta1_power=powers[0],
+            beta2_power=powers[1],
+            lr=rate,
+            beta1=decays[0],
+            beta2=decays[1],
+            epsilon=c.epsilon,
+            grad=gradient,
+        )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import batch_signature
+from t2t_multimodel.features import Label, ProblemSpec
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.optimizer import Adam
 
 Batch = dict[str, tf.Tensor]
+_SCALAR = tf.TensorSpec([], tf.float32)
 
 
 class StepResult(NamedTuple):
@@ -51,6 +53,9 @@ class Steps:
 
     With several replicas the gradient is that of the whole batch, summed, and clipped once (Keras's optimizers clip each
     replica's); losses are divided by the whole batch's weight, and the experts' balance is that of the whole batch.
+
+    Where hparams ask for several problems or batches in a step there are, beside `train`'s fused functions, one function a trace
+    key that adds a batch's gradient to accumulators and one that applies their sum, so that no mixture is traced anew.
     """
 
     def __init__(
@@ -62,12 +67,42 @@ class Steps:
         self._optimizer: Any = optimizer
         self._hparams = hparams
         self._traced: dict[tuple[str, ...], Callable[..., Any]] = {}
+        self._used: dict[tuple[str, ...], set[str]] = {}  # by trace key, the variables that have a gradient
+        c = hparams.training
+        self._accumulators = self._make_accumulators() if optimizer and c.problems_per_step * c.accumulate_steps > 1 else {}
+        self._apply = self._make_apply()
 
     def train(self, problem: str, batch: Batch, rate: float, step: int) -> StepResult:
         """One step on a batch of `problem` at learning rate `rate`; `step` counts from 1."""
         function = self._function("train", problem, self._make_train)
         scalars = [tf.constant(value, tf.float32) for value in (rate, step, self._model.specs[problem].loss_weight)]
         return function(batch, tf.constant(self._model.space_index(problem)), *scalars)
+
+    def train_jointly(self, drawn: Sequence[tuple[str, Sequence[Batch]]], rate: float, step: int) -> list[StepResult]:
+        """One step on several batches; each of `drawn` is a problem and its batches.
+
+        The gradient is the mean over `drawn` of each problem's, so that neither clip_norm nor the rate depends on their number; a
+        problem's is that of its batches joined: every loss is divided by the weight of them all. The experts' balance losses
+        are those of each batch alone, and are averaged. The gradient is clipped once. A variable that none of the problems
+        reads stays as it is.
+
+        Returns:
+            A result for each of `drawn`: `loss` and `tokens` of all its batches, the mean of their experts' figures, and the norm
+            of the whole gradient.
+        """
+        results: list[StepResult] = []
+        used: set[str] = set()
+        for problem, batches in drawn:
+            add = self._function("add", problem, self._make_add)
+            spec, space = self._model.specs[problem], tf.constant(self._model.space_index(problem))
+            weights = tf.add_n([target_weight(spec, batch) for batch in batches])
+            shares = [tf.constant(share / len(drawn), tf.float32) for share in (spec.loss_weight, 1 / len(batches))]
+            parts = [add(batch, space, weights, *shares) for batch in batches]
+            used |= self._used[self._model.trace_key(problem)]
+            results.append(_joined(parts))
+        mask = tf.constant([float(name in used) for name in self._accumulators])
+        norm = self._apply(mask, tf.constant(rate, tf.float32), tf.constant(step, tf.float32))
+        return [result._replace(gradient_norm=norm) for result in results]
 
     def evaluate(self, problem: str, batch: Batch) -> EvaluationSums:
         """Sums of the teacher-forced measures over a batch of `problem`."""
@@ -81,34 +116,84 @@ class Steps:
         return self._traced[key]
 
     def _make_train(self, problem: str) -> Callable[..., StepResult]:
-        variables = by_path(self._model.trainable_variables)
-        signature = batch_signature(self._model.specs[problem], self._hparams)
-        scalar = tf.TensorSpec([], tf.float32)
-
         def replica_step(batch, space, rate, number, loss_weight):
-            batch, rows, share = self._part(batch)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                for variable in variables.values():
-                    tape.watch(variable)
-                smoothing = self._hparams.training.label_smoothing
-                terms = self._model.loss_terms(batch, problem, True, smoothing, space, rows)
-                weight = self._sum(terms.weight * share)
-                loss = terms.total * share / tf.maximum(weight, 1.0)
-                routings = [
-                    r._replace(importance=self._sum(r.importance * share), load=self._sum(r.load * share)) for r in terms.routings
-                ]
-                objective = loss_weight * loss + self._model.balance_loss(routings) / self._replicas
-            gradients = tape.gradient(objective, variables)
-            used = {name: tf.convert_to_tensor(gradient) for name, gradient in gradients.items() if gradient is not None}
-            norm = self._optimizer.apply(list(used), self._sum(list(used.values())), rate, number)
-            return StepResult(self._sum(loss), norm, weight, *_expert_statistics(routings))
+            gradients, result = self._differentiate(problem, batch, space, loss_weight)
+            norm = self._optimizer.apply(list(gradients), self._sum(list(gradients.values())), rate, number)
+            return result._replace(gradient_norm=norm)
 
-        @tf.function(input_signature=[signature, tf.TensorSpec([], tf.int32), scalar, scalar, scalar], autograph=False)
-        def step(*arguments):
-            result = self._strategy.run(replica_step, arguments)
+        return self._replicated(replica_step, [*self._batch_specs(problem), *[_SCALAR] * 3])
+
+    def _make_add(self, problem: str) -> Callable[..., StepResult]:
+        def replica_add(batch, space, weight, loss_weight, balance_weight):
+            gradients, result = self._differentiate(problem, batch, space, loss_weight, weight, balance_weight)
+            self._used[self._model.trace_key(problem)] = set(gradients)
+            for name, gradient in gradients.items():
+                self._accumulators[name].assign_add(gradient)
+            return result
+
+        return self._replicated(replica_add, [*self._batch_specs(problem), *[_SCALAR] * 3])
+
+    def _make_apply(self) -> Callable[..., tf.Tensor]:
+        def replica_apply(used, rate, number):
+            sums = self._sum([accumulator.read_value() for accumulator in self._accumulators.values()])
+            norm = self._optimizer.apply(list(self._accumulators), sums, rate, number, tf.unstack(used))
+            for accumulator in self._accumulators.values():
+                accumulator.assign(tf.zeros_like(accumulator))
+            return norm
+
+        return self._replicated(replica_apply, [tf.TensorSpec([len(self._accumulators)], tf.float32), _SCALAR, _SCALAR])
+
+    def _make_accumulators(self) -> dict[str, tf.Variable]:
+        """A sum of gradients for every trainable variable; each replica has its own until they are applied."""
+        with self._strategy.scope():
+            return {
+                name: tf.Variable(
+                    tf.zeros_like(variable),
+                    trainable=False,
+                    synchronization=tf.VariableSynchronization.ON_READ,
+                    aggregation=tf.VariableAggregation.SUM,
+                )
+                for name, variable in by_path(self._model.trainable_variables).items()
+            }
+
+    def _differentiate(
+        self, problem: str, batch: Batch, space: Any, loss_weight: Any, weight: Any = None, balance_weight: Any = 1.0
+    ) -> tuple[dict[str, tf.Tensor], StepResult]:
+        """A replica's part of the gradient, by the variables' paths, and the result but for the norm.
+
+        `weight`: what the loss is divided by, None is the batch's own. `balance_weight`: a factor on the experts' balance losses.
+        """
+        variables = by_path(self._model.trainable_variables)
+        batch, rows, share = self._part(batch)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            for variable in variables.values():
+                tape.watch(variable)
+            smoothing = self._hparams.training.label_smoothing
+            terms = self._model.loss_terms(batch, problem, True, smoothing, space, rows)
+            tokens = self._sum(terms.weight * share)
+            loss = terms.total * share / tf.maximum(tokens if weight is None else weight, 1.0)
+            routings = [
+                r._replace(importance=self._sum(r.importance * share), load=self._sum(r.load * share)) for r in terms.routings
+            ]
+            balance = self._model.balance_loss(routings) * (balance_weight / self._replicas)
+            objective = loss_weight * loss + balance
+        gradients = tape.gradient(objective, variables)
+        used = {name: tf.convert_to_tensor(gradient) for name, gradient in gradients.items() if gradient is not None}
+        return used, StepResult(self._sum(loss), tf.zeros(()), tokens, *_expert_statistics(routings))
+
+    def _replicated(self, function: Callable[..., Any], signature: list[Any]) -> Callable[..., Any]:
+        """`function` traced once, run on every replica; the first one's results, which all share."""
+
+        @tf.function(input_signature=signature, autograph=False)
+        def run(*arguments):
+            result = self._strategy.run(function, arguments)
             return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], result)
 
-        return step
+        return run
+
+    def _batch_specs(self, problem: str) -> list[Any]:
+        """Signature of a batch and its target space."""
+        return [batch_signature(self._model.specs[problem], self._hparams), tf.TensorSpec([], tf.int32)]
 
     def _part(self, batch: Batch) -> tuple[Batch, tuple[tf.Tensor, ...] | None, tf.Tensor | float]:
         """A replica's rows of a batch, which they are (first, count, total), and 1; with one replica all, None and 1.
@@ -132,9 +217,7 @@ class Steps:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _make_evaluate(self, problem: str) -> Callable[..., EvaluationSums]:
-        signature = batch_signature(self._model.specs[problem], self._hparams)
-
-        @tf.function(input_signature=[signature, tf.TensorSpec([], tf.int32)], autograph=False)
+        @tf.function(input_signature=self._batch_specs(problem), autograph=False)
         def evaluate(batch, space):
             return evaluation_sums(self._model.logits(batch, problem, space), batch["targets"])
 
@@ -152,6 +235,19 @@ def evaluation_sums(logits: tf.Tensor, targets: tf.Tensor) -> EvaluationSums:
     whole = tf.reduce_min(tf.maximum(right, 1.0 - weights), axis=-1) if is_text else right
     nats, right, top5 = (tf.reduce_sum(values * weights) for values in (nats, right, top5))
     return EvaluationSums(nats, right, top5, tf.reduce_sum(weights), tf.reduce_sum(whole), tf.cast(tf.size(whole), tf.float32))
+
+
+def target_weight(spec: ProblemSpec, batch: Batch) -> tf.Tensor:
+    """What a batch's loss is divided by, float32 scalar: target tokens, or examples where targets are labels."""
+    targets = batch["targets"]
+    return tf.cast(tf.shape(targets)[0] if isinstance(spec.targets, Label) else tf.math.count_nonzero(targets), tf.float32)
+
+
+def _joined(parts: list[StepResult]) -> StepResult:
+    """Of one problem's batches: losses, divided by the weight of all, and tokens are summed, the experts' figures averaged."""
+    columns = {name: tf.add_n([getattr(part, name) for part in parts]) for name in StepResult._fields}
+    sums = ("loss", "tokens")
+    return StepResult(**{name: total if name in sums else total / len(parts) for name, total in columns.items()})
 
 
 def _expert_statistics(routings):

@@ -1,4 +1,4 @@
-"""The training loop: one step trains one problem."""
+"""The training loop: a step trains one problem, or several."""
 
 from __future__ import annotations
 
@@ -90,15 +90,15 @@ class Trainer:
         config = self.hparams.training
         schedule, batches = self._schedule(), self._batches()
         saved, evaluated = step, 0
-        mean = _Means()
+        mean = _Means(step)
         while step < total and not self._stop and time.monotonic() < deadline:
-            name = schedule.at(step)
             rate = learning_rate(step, config)
-            result = self.steps.train(name, next(batches[name]), rate, step + 1)
+            results = self._step(schedule.draw(step, config.problems_per_step), batches, rate, step + 1)
             step += 1
-            if self._is_finite(name, step, saved, result, progress):
-                progress.update(step, name, float(result.loss), float(result.tokens))
-                mean.add(name, result)
+            if self._is_finite(step, saved, results, progress):
+                for name, result in results:
+                    progress.update(step, name, float(result.loss), float(result.tokens))
+                    mean.add(name, result)
             if step % SUMMARY_EVERY == 0:
                 mean.flush(step, rate, writer)
             if step % config.eval_every == 0 and step < total:
@@ -115,12 +115,22 @@ class Trainer:
             self.evaluate(step, writer, progress)
         return step
 
-    def _is_finite(self, name: str, step: int, saved: int, result: StepResult, progress: Progress) -> bool:
+    def _step(
+        self, names: Sequence[str], batches: dict[str, TrainingBatches], rate: float, step: int
+    ) -> list[tuple[str, StepResult]]:
+        """Trains the drawn problems, one after the other in one update, and returns each one's result."""
+        if len(names) == self.hparams.training.accumulate_steps == 1:
+            return [(names[0], self.steps.train(names[0], next(batches[names[0]]), rate, step))]
+        drawn = [(name, [next(batches[name]) for _ in range(self.hparams.training.accumulate_steps)]) for name in names]
+        return list(zip(names, self.steps.train_jointly(drawn, rate, step), strict=True))
+
+    def _is_finite(self, step: int, saved: int, results: Sequence[tuple[str, StepResult]], progress: Progress) -> bool:
         """Whether a step was a step; says so where it was skipped, and gives up where that goes on."""
-        if np.isfinite(float(result.loss)) and np.isfinite(float(result.gradient_norm)):
+        if all(np.isfinite([float(result.loss), float(result.gradient_norm)]).all() for _, result in results):
             self._skipped = 0
             return True
         self._skipped += 1
+        name = " and ".join(name for name, _ in results)
         progress.say(f"step {step} {name}: loss or gradient is not finite, the weights stay as they are")
         if self._skipped == MAX_SKIPPED:
             kept = f"the checkpoint of step {saved} is untouched" if saved else "there is no checkpoint yet"
@@ -180,10 +190,11 @@ def measures_of(sums: EvaluationSums) -> dict[str, float]:
 class _Means:
     """Means of the training figures of each problem since the last flush."""
 
-    def __init__(self) -> None:
+    def __init__(self, step: int) -> None:
         self._rows: dict[str, list[list[float]]] = {}
         self._shares: dict[str, list[np.ndarray]] = {}
         self._since = time.monotonic()
+        self._step = step
 
     def add(self, problem: str, result: Any) -> None:
         figures = (result.loss, result.gradient_norm, result.tokens, result.load_cv, result.importance_cv)
@@ -192,9 +203,8 @@ class _Means:
 
     def flush(self, step: int, rate: float, writer: MetricsWriter) -> None:
         seconds = max(time.monotonic() - self._since, 1e-9)
-        steps = sum(map(len, self._rows.values()))
         tokens = sum(row[2] for rows in self._rows.values() for row in rows)
-        speed = {"target_tokens_per_second": tokens / seconds, "steps_per_second": steps / seconds}
+        speed = {"target_tokens_per_second": tokens / seconds, "steps_per_second": (step - self._step) / seconds}
         for problem, rows in self._rows.items():
             loss, norm, _, load_cv, importance_cv = np.mean(rows, axis=0)
             metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **speed}
@@ -202,7 +212,7 @@ class _Means:
             shares = np.mean(self._shares[problem], axis=0).ravel()
             loads = {f"expert_load/{i}": float(share) for i, share in enumerate(shares)} if len(shares) <= 64 else {}
             writer.write(step, problem, "train", {name: float(value) for name, value in (metrics | health | loads).items()})
-        self._rows, self._shares, self._since = {}, {}, time.monotonic()
+        self._rows, self._shares, self._since, self._step = {}, {}, time.monotonic(), step
 
 
 class _stop_on_signals:

@@ -39,6 +39,27 @@ def test_round_robin_takes_turns():
     assert [schedule.at(step) for step in range(7)] == ["translate", "parse", "caption"] * 2 + ["translate"]
 
 
+def test_round_robin_takes_turns_within_a_step_too():
+    schedule = ProblemSchedule(NAMES, SIZES, "round_robin")
+    assert [schedule.draw(step, 2) for step in range(2)] == [["translate", "parse"], ["caption", "translate"]]
+
+
+@pytest.mark.parametrize(("kind", "options", "wanted"), SCHEDULES)
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_problems_of_a_step_come_as_often_as_the_formula_says(kind, options, wanted, count):
+    schedule = ProblemSchedule(NAMES, SIZES, kind, **options)
+    steps = [collections.Counter(schedule.draw(step, count)) for step in range(STEPS)]
+    for name, probability in zip(NAMES, wanted, strict=True):
+        times = np.array([step[name] for step in steps])
+        assert abs(times.mean() - count * probability) < 4 * np.sqrt(0.25 / STEPS)
+        assert set(times) <= {int(count * probability + 1e-9), int(count * probability - 1e-9) + 1}
+
+
+def test_as_many_equal_problems_as_a_step_draws_come_once_each():
+    schedule = ProblemSchedule(NAMES, SIZES, "uniform")
+    assert all(sorted(schedule.draw(step, 3)) == sorted(NAMES) for step in range(200))
+
+
 def test_a_choice_depends_on_seed_and_step_alone():
     forwards = ProblemSchedule(NAMES, SIZES, "uniform", seed=3)
     chosen = [forwards.at(step) for step in range(200)]

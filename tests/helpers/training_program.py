@@ -1,4 +1,4 @@
-"""A training run in a process of its own, to be killed: python training_program.py DATA_DIR OUTPUT_DIR STEPS."""
+"""A training run in a process of its own, to be killed: python training_program.py DATA_DIR OUTPUT_DIR STEPS HPARAMS."""
 
 import io
 import sys
@@ -49,7 +49,7 @@ def main() -> None:
     """Makes the data if there is none, and trains."""
     data_dir, output_dir, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     generate(PROBLEMS, data_dir, data_dir, 290, num_shards=2, report=lambda line: None)
-    train_run(PROBLEMS, "tiny", HPARAMS.override(train_steps=steps), data_dir, output_dir)
+    train_run(PROBLEMS, "tiny", HPARAMS.override(sys.argv[4], train_steps=steps), data_dir, output_dir)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A run that is killed (SIGKILL), again and again, ends with the weights of one that never was.
 
-MULTIMODEL_KILLS=20 kills more often than the once of an ordinary test run.
+MULTIMODEL_KILLS=20 kills more often than the once of an ordinary test run; MULTIMODEL_KILLS_HPARAMS, as
+"problems_per_step=2,accumulate_steps=2", are other hyperparameters of the run.
 """
 
 import os
@@ -22,7 +23,8 @@ STEPS = 48 if KILLS < 10 else 400
 
 def run(data_dir, output_dir, seconds):
     """Trains until the end, or for so many seconds and is killed; returns the exit code and what was said."""
-    command = [sys.executable, str(PROGRAM), str(data_dir), str(output_dir), str(STEPS)]
+    changes = os.environ.get("MULTIMODEL_KILLS_HPARAMS", "")
+    command = [sys.executable, str(PROGRAM), str(data_dir), str(output_dir), str(STEPS), changes]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=ENVIRONMENT)  # then SIGKILL ends it
     except subprocess.TimeoutExpired:

@@ -43,6 +43,11 @@ class FakeSteps:
         loss, norm = self.losses.get(step, (1 / step, 0.5))
         return StepResult(*map(tf.constant, (loss, norm, 10.0, 0.3, 0.4, [[0.25, 0.75]])))
 
+    def train_jointly(self, drawn, rate, step):
+        results = [self.train(name, batches, rate, step) for name, batches in drawn]
+        self.model.number.assign_add(1.0 - len(drawn))
+        return results
+
     def evaluate(self, name, batch):
         self.evaluated.append(name)
         return EvaluationSums(*map(tf.constant, (6.0, 2.0, 3.0, 4.0, 1.0, 2.0)))
@@ -160,6 +165,21 @@ def test_a_run_that_goes_on_reads_on_where_it_stopped(make_trainer):
     again._checkpoints.restore()
     for name, batches in again._batches().items():
         assert batches.position == whole._checkpoints.positions[name]
+
+
+def test_a_step_of_several_problems_takes_a_batch_for_each_and_goes_on_where_it_stopped(make_trainer, tmp_path, capsys):
+    settings = "train_steps=6,eval_every=3,problems_per_step=2,accumulate_steps=3"
+    whole, _ = make_trainer(settings)
+    whole.train(until=4)
+    assert whole._checkpoints.positions == {"copy": (0, 12), "topic": (0, 12)}
+    again, model = make_trainer(settings)
+    assert again.train() == 6
+    assert model.number.numpy() == 6
+    assert [(name, step) for name, _, step in again.steps.trained] == [(n, s) for s in (5, 6) for n in ("copy", "topic")]
+    train = [row for row in written(tmp_path) if row["split"] == "train"]
+    assert [(row["step"], row["problem"], row["loss"]) for row in train if row["step"] == 6] == [
+        (6, name, pytest.approx((1 / 5 + 1 / 6) / 2)) for name in ("copy", "topic")
+    ]
 
 
 def test_a_finished_run_is_not_trained_further(make_trainer, tmp_path):
