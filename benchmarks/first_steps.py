@@ -17,7 +17,7 @@ from t2t_multimodel.config import get_hparams  # noqa: E402
 from t2t_multimodel.data.problem import resolve  # noqa: E402
 from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
 from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
-from t2t_multimodel.training.optimizer import Adam  # noqa: E402
+from t2t_multimodel.training.optimizer import make_optimizer  # noqa: E402
 from t2t_multimodel.training.steps import Steps  # noqa: E402
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     specs = tuple(problem.spec() for problem in resolve("mini8"))
     model = build_model(RunConfig(args.hparams_set, hparams, specs, vocab_size, "", ""))
     built = time.perf_counter() - START
-    steps = Steps(model, Adam(by_path(model.trainable_variables), hparams.training), hparams)
+    steps = Steps(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
     done = {}
     for number, spec in enumerate(specs, start=1):
         batch = common.random_batch(spec, hparams, args.batch, args.length, args.length, vocab_size)

@@ -35,6 +35,8 @@ class ModelConfig:
         audio_input: "spectrogram" or "waveform" (section 2.5.4).
         audio_blocks: ConvRes blocks; each halves the time axis.
         audio_min_channels: least depth of an audio block (the paper: 2, so the i-th block has 2^i channels).
+        precision: "float32", or "bfloat16" or "float16": activations and products in that type; weights, router, softmax,
+            normalisation's statistics and loss stay in float32 (arXiv 1710.03740; "float16" trains with a loss scale).
         audio_frequency: "keep" (a position per frame and frequency bin, as the paper) or "fold" (a position per frame).
     """
 
@@ -63,6 +65,12 @@ class ModelConfig:
     audio_blocks: int = 8
     audio_min_channels: int = 2
     audio_frequency: str = "keep"
+    precision: str = "float32"
+
+    @property
+    def dtype_policy(self) -> str:
+        """The name of Keras's dtype policy for `precision`."""
+        return self.precision if self.precision == "float32" else f"mixed_{self.precision}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +110,8 @@ class TrainingConfig:
         warmup_steps: steps to the peak.
         decay_steps: "cosine": steps to `final_learning_rate`, 0 means train_steps; "exp": steps to halve.
         final_learning_rate: last rate of "cosine" as a fraction of the peak.
+        optimizer: "adam", or "adafactor" (arXiv 1804.04235), whose moments take little memory and whose `learning_rate` is
+            relative to a variable's size: about 0.01.
         beta1, beta2, epsilon: Adam.
         clip_norm: bound on the global norm of the gradient; 0 switches clipping off.
         label_smoothing: probability taken from the right token.
@@ -122,6 +132,7 @@ class TrainingConfig:
     warmup_steps: int = 3000
     decay_steps: int = 0
     final_learning_rate: float = 0.02
+    optimizer: str = "adam"
     beta1: float = 0.9
     beta2: float = 0.98
     epsilon: float = 1e-8
@@ -186,6 +197,8 @@ CHOICES = {
     "dropout_on": ("stream", "branch"),
     "audio_input": ("spectrogram", "waveform"),
     "audio_frequency": ("keep", "fold"),
+    "optimizer": ("adam", "adafactor"),
+    "precision": ("float32", "bfloat16", "float16"),
     "learning_rate_schedule": ("constant", "rsqrt", "noam", "cosine", "exp"),
     "problem_schedule": ("uniform", "proportional", "temperature", "round_robin"),
 }

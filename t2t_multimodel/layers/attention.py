@@ -10,7 +10,7 @@ from keras import ops
 
 from t2t_multimodel.layers.convolution import ConvStep
 from t2t_multimodel.layers.dropout import Dropout
-from t2t_multimodel.layers.normalization import dense, softmax
+from t2t_multimodel.layers.normalization import at_least_float32, dense, softmax
 from t2t_multimodel.layers.position import timing_signal
 
 LOWEST = -1e9
@@ -44,9 +44,9 @@ class AttentionMemory(NamedTuple):
     source: KeysValues
 
 
-def attention_bias(attention_mask, dtype):
-    """What is added to the logits [B, N, T, S]: 0 where attention_mask [B or 1, T or 1, S] is 1, very little where it is 0."""
-    return LOWEST * (1.0 - ops.cast(attention_mask, dtype))[:, None]
+def attention_bias(attention_mask):
+    """Added to the logits [B, N, T, S], float32: 0 where attention_mask [B or 1, T or 1, S] is 1, very little where it is 0."""
+    return LOWEST * (1.0 - ops.cast(attention_mask, "float32"))[:, None]
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -65,7 +65,7 @@ class MultiHeadAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
-        self.drop = Dropout(dropout, name="dropout")
+        self.drop = Dropout(dropout, name="dropout", dtype=self.dtype_policy)
 
     def build(self, target_shape, source_shape=None):
         depth = target_shape[-1]
@@ -77,7 +77,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.drop.build()
 
     def call(self, target, source, attention_mask, training=None):
-        return self.attend(target, self.project(source), attention_bias(attention_mask, target.dtype), training=training)
+        return self.attend(target, self.project(source), attention_bias(attention_mask), training=training)
 
     def project(self, source) -> KeysValues:
         """Keys and values of source [B, S, D]."""
@@ -88,7 +88,8 @@ class MultiHeadAttention(keras.layers.Layer):
         """target [B, T, D] reads keys and values made by `project`; bias as `attention_bias` makes it. Returns [B, T, D]."""
         depth = target.shape[-1]
         q = self._heads(dense(target, self.query_kernel) * (depth // self.num_heads) ** -0.5)
-        weights = self.drop(softmax(ops.matmul(q, read.keys) + bias), training=training)
+        weights = softmax(at_least_float32(ops.matmul(q, read.keys)) + bias)
+        weights = self.drop(ops.cast(weights, q.dtype), training=training)
         context = ops.matmul(weights, read.values)
         if target.shape[1] != 1:
             context = ops.transpose(context, (0, 2, 1, 3))
@@ -103,7 +104,7 @@ class MultiHeadAttention(keras.layers.Layer):
     def memory(self):
         """What every step of self-attention reads: the kernels of query (scaled), key and value side by side, [D, 3 D]."""
         query = ops.convert_to_tensor(self.query_kernel) * (self.query_kernel.shape[0] // self.num_heads) ** -0.5
-        return ops.concatenate([query, self.key_kernel, self.value_kernel], axis=1)
+        return ops.cast(ops.concatenate([query, self.key_kernel, self.value_kernel], axis=1), self.compute_dtype)
 
     def step(self, x, state: KeysValues, position, memory):
         """Causal self-attention of one position: x [B, D] at `position` (int32 scalar) -> ([B, D], state)."""
@@ -113,10 +114,11 @@ class MultiHeadAttention(keras.layers.Layer):
         query, key, value = (projected[:, i * depth : (i + 1) * depth] for i in range(3))
         keys = ops.slice_update(state.keys, (0, 0, position), ops.reshape(key, (-1, size, 1)))
         values = ops.slice_update(state.values, (0, position, 0), ops.reshape(value, (-1, 1, size)))
-        visible = ops.cast(ops.arange(ops.shape(keys)[2]) <= position, x.dtype)
-        weights = softmax(ops.matmul(ops.reshape(query, (-1, 1, size)), keys) + LOWEST * (1.0 - visible))
+        visible = ops.cast(ops.arange(ops.shape(keys)[2]) <= position, "float32")
+        logits = at_least_float32(ops.matmul(ops.reshape(query, (-1, 1, size)), keys))
+        weights = ops.cast(softmax(logits + LOWEST * (1.0 - visible)), x.dtype)
         context = ops.reshape(ops.matmul(weights, values), (-1, depth))
-        return ops.matmul(context, self.output_kernel), KeysValues(keys, values)
+        return dense(context, self.output_kernel), KeysValues(keys, values)
 
     def _split(self, x):
         """[B, T, D] -> [B, T, N, P]."""
@@ -149,12 +151,12 @@ class AttentionBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.dropout = dropout
-        self.self_attention = MultiHeadAttention(num_heads, dropout, name="self_attention")
-        self.source_attention = MultiHeadAttention(num_heads, dropout, name="source_attention")
+        for name in ("self_attention", "source_attention"):
+            setattr(self, name, MultiHeadAttention(num_heads, dropout, name=name, dtype=self.dtype_policy))
 
     def build(self, target_shape, source_shape=None):
         self.steps = [
-            ConvStep(target_shape[-1], (5,), dilation=dilation, causal=True, name=f"step{i}")
+            ConvStep(target_shape[-1], (5,), dilation=dilation, causal=True, name=f"step{i}", dtype=self.dtype_policy)
             for i, dilation in enumerate((1, 4), start=1)
         ]
         for step in self.steps:

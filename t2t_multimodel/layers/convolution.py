@@ -13,6 +13,7 @@ from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, centred_kernel, dense
 
 LOWEST = -1e9
+LOWEST_HALF = -3e4  # float16 ends at 65,504
 # The mean of the largest of nine standard normal values. A normalised step in front of a 3x3 max-pooling starts shifted down by
 # it: otherwise the same large constant enters every later step, and pictures differ by a few percent of it.
 POOLED_MEAN = 1.485
@@ -67,9 +68,10 @@ def max_pool(x, strides: tuple[int, ...], mask=None):
     Returns:
         The same rank, each axis ceil(size / stride) long.
     """
+    lowest = LOWEST_HALF if keras.backend.standardize_dtype(x.dtype) == "float16" else LOWEST
     if mask is not None:
-        x = x + LOWEST * (1.0 - _spread(mask, x))
-    x = ops.pad(x, [[0, 0], *([1, 1] for _ in strides), [0, 0]], constant_values=LOWEST)
+        x = x + lowest * (1.0 - _spread(mask, x))
+    x = ops.pad(x, [[0, 0], *([1, 1] for _ in strides), [0, 0]], constant_values=lowest)
     return ops.max_pool(x, pool_size=3, strides=strides, padding="valid", data_format="channels_last")
 
 
@@ -84,7 +86,8 @@ def subsample(x, strides: tuple[int, ...]):
 
 
 def _spread(mask, x):
-    """mask [B, L] as a factor for x [B, L, ...]."""
+    """mask [B, L] as a factor for x [B, L, ...], of its type."""
+    mask = ops.cast(mask, x.dtype)
     for _ in range(len(x.shape) - 2):
         mask = ops.expand_dims(mask, -1)
     return mask
@@ -121,7 +124,7 @@ class ConvStep(keras.layers.Layer):
         self.pointwise_only = set(self.kernel_size) == {1}
         self.gain = gain
         self.shift = shift
-        self.norm = LayerNorm(gain=gain, shift=shift, centred=True, name="norm")
+        self.norm = LayerNorm(gain=gain, shift=shift, centred=True, name="norm", dtype=self.dtype_policy)
         if not self.pointwise_only and (len(set(self.strides)) > 1 or (len(self.strides) == 1 and self.strides != (1,))):
             raise ValueError(f"a depthwise kernel needs equal strides on two axes or none on one, got {self.strides}")
 
@@ -133,7 +136,8 @@ class ConvStep(keras.layers.Layer):
                 taps *= size
             initializer = keras.initializers.TruncatedNormal(stddev=taps**-0.5)
             self.depthwise = self.add_weight(shape=(*self.kernel_size, channels), initializer=initializer, name="depthwise")
-        self.pointwise = self.add_weight(shape=(channels, self.filters), initializer="glorot_uniform", name="pointwise")
+        shape = (channels, self.filters)
+        self.pointwise = self.add_weight(shape=shape, initializer="glorot_uniform", name="pointwise", autocast=False)
         self.norm.build((*input_shape[:-1], self.filters))
 
     def call(self, x, padding_mask=None):
@@ -158,11 +162,11 @@ class ConvStep(keras.layers.Layer):
 
     def memory(self):
         """What every step reads: the pointwise kernel [C, F], centred."""
-        return centred_kernel(ops.convert_to_tensor(self.pointwise))
+        return ops.cast(centred_kernel(ops.convert_to_tensor(self.pointwise)), self.compute_dtype)
 
     def step(self, x, state, position, memory):
         """One position of the causal one-dimensional form: x [B, C] at `position` (int32 scalar) -> (y [B, F], state)."""
-        kernel = ops.convert_to_tensor(self.depthwise)
+        kernel = ops.cast(self.depthwise, x.dtype)
         size, channels = kernel.shape
         x = ops.relu(x) if self.relu else x
         phase = position % self.dilation
@@ -173,7 +177,7 @@ class ConvStep(keras.layers.Layer):
         return self.norm(ops.matmul(y, memory)), state
 
     def _depthwise(self, x):
-        kernel = ops.convert_to_tensor(self.depthwise)
+        kernel = ops.cast(self.depthwise, x.dtype)
         if len(self.kernel_size) == 1:
             return depthwise_conv_1d(x, kernel, self.dilation, self.causal)
         return depthwise_conv_2d(x, kernel, self.strides[0])
@@ -203,12 +207,12 @@ class ConvBlock(keras.layers.Layer):
         self.dropout = dropout
         self.dropout_on = dropout_on
         self.gain = gain
-        self.drop = Dropout(dropout, name="dropout")
+        self.drop = Dropout(dropout, name="dropout", dtype=self.dtype_policy)
 
     def build(self, input_shape):
         kernels = ((3, 1, 1.0), (3, 1, 1.0), (15, 1, 1.0), (15, 8, self.gain))
         self.steps = [
-            ConvStep(input_shape[-1], (size,), dilation=dilation, causal=self.causal, gain=gain, name=f"step{i}")
+            ConvStep(input_shape[-1], (size,), dilation, causal=self.causal, gain=gain, name=f"step{i}", dtype=self.dtype_policy)
             for i, (size, dilation, gain) in enumerate(kernels, start=1)
         ]
         for step in self.steps:
@@ -264,9 +268,10 @@ class ConvRes(keras.layers.Layer):
         self.strides = tuple(strides)
         self.relu = relu
         kernel = (3,) * len(self.strides)
-        self.step1 = ConvStep(filters, kernel, relu=relu, name="step1")
-        self.step2 = ConvStep(filters, kernel, shift=-POOLED_MEAN, name="step2")
-        self.shortcut = ConvStep(filters, (1,) * len(kernel), strides=strides, relu=relu, name="shortcut")
+        same = {"dtype": self.dtype_policy}
+        self.step1 = ConvStep(filters, kernel, relu=relu, name="step1", **same)
+        self.step2 = ConvStep(filters, kernel, shift=-POOLED_MEAN, name="step2", **same)
+        self.shortcut = ConvStep(filters, (1,) * len(kernel), strides=strides, relu=relu, name="shortcut", **same)
 
     def build(self, input_shape):
         self.step1.build(input_shape)

@@ -5,7 +5,10 @@ A router chooses, a dispatch brings tokens to experts and back, the experts comp
 Letters in shapes: N tokens, D depth, E experts, K experts per token, Q longest queue of an expert, F hidden width of an expert.
 """
 
+import contextlib
+import contextvars
 import math
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -124,17 +127,37 @@ class Dispatch(NamedTuple):
     queue: Any
 
 
+_queue: contextvars.ContextVar[Callable[[Any, int], Any] | None] = contextvars.ContextVar("queue", default=None)
+
+
+@contextlib.contextmanager
+def known_queues(length: Callable[[Any, int], Any]) -> Iterator[None]:
+    """What is traced within has queues of length(tokens * K, E), whatever the router decides.
+
+    Pairs for which there is no room are computed wrong: only as many as there are tokens is always enough.
+    """
+    token = _queue.set(length)
+    try:
+        yield
+    finally:
+        _queue.reset(token)
+
+
 def dispatch(experts, num_experts: int) -> Dispatch:
     """Queues the pairs of `experts` [N, K] (E = padding) in order of tokens. Nothing is dropped: Q is the longest queue.
 
-    Where shapes must be known beforehand (JAX under jit), Q is the number of tokens.
+    Where shapes must be known beforehand (JAX under jit), Q is the number of tokens; see `known_queues` as well.
     """
     tokens, k = ops.shape(experts)[0], experts.shape[1]
     ids = ops.reshape(experts, (-1,))
     order = ops.cast(ops.argsort(ids), "int32")
     in_order = ops.take(ids, order)
     counts = ops.segment_sum(ops.ones_like(ids), ids, num_experts + 1)
-    queue = tokens if keras.backend.backend() == "jax" else ops.maximum(ops.max(counts[:-1]), 1)
+    known = _queue.get()
+    if known:
+        queue = known(tokens * k, num_experts)
+    else:
+        queue = tokens if keras.backend.backend() == "jax" else ops.maximum(ops.max(counts[:-1]), 1)
     starts = ops.cumsum(counts) - counts
     place = ops.arange(tokens * k, dtype="int32") - ops.take(starts, in_order)
     places = num_experts * queue
@@ -214,7 +237,8 @@ class MixtureOfExperts(keras.layers.Layer):
 
     def _experts(self, queues):
         """[E, Q, D] -> [E, Q, D], each expert on its own queue."""
-        return ops.matmul(ops.relu(ops.matmul(queues, self.w1)), self.w2)
+        w1, w2 = (ops.cast(weights, queues.dtype) for weights in (self.w1, self.w2))
+        return ops.matmul(ops.relu(ops.matmul(queues, w1)), w2)
 
     def step(self, x, padding_mask):
         """The outputs [N, D] for a handful of tokens x [N, D], padding_mask [N], without queues.
@@ -233,8 +257,8 @@ class MixtureOfExperts(keras.layers.Layer):
 
     def _own_experts(self, x, gates, experts):
         each = ops.reshape(experts, (-1,))
-        hidden = ops.relu(ops.matmul(ops.repeat(x, self.k, axis=0)[:, None], _fetch(self.w1, each)))
-        outputs = ops.reshape(ops.matmul(hidden, _fetch(self.w2, each)), (-1, self.k, x.shape[-1]))
+        hidden = ops.relu(ops.matmul(ops.repeat(x, self.k, axis=0)[:, None], _fetch(self.w1, each, x.dtype)))
+        outputs = ops.reshape(ops.matmul(hidden, _fetch(self.w2, each, x.dtype)), (-1, self.k, x.shape[-1]))
         return ops.sum(outputs * gates[:, :, None], axis=1)
 
     def _every_expert(self, x, gates, experts):
@@ -247,7 +271,7 @@ class MixtureOfExperts(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _fetch(weights, experts):
-    """weights [E, D, F] of experts [N]: [N, D, F]. Fetched as long rows, which XLA copies whole, and not number by number."""
+def _fetch(weights, experts, dtype):
+    """weights [E, D, F] of experts [N], cast: [N, D, F]. Fetched as long rows, which XLA copies whole, not number by number."""
     rows = ops.take(ops.reshape(weights, (weights.shape[0], -1)), experts, axis=0)
-    return ops.reshape(rows, (-1, *weights.shape[1:]))
+    return ops.cast(ops.reshape(rows, (-1, *weights.shape[1:])), dtype)

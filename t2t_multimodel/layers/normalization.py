@@ -24,10 +24,11 @@ class LayerNorm(keras.layers.Layer):
     def build(self, input_shape):
         for name, value in (("gamma", self.gain), ("beta", self.shift)):
             initializer = keras.initializers.Constant(value)
-            setattr(self, name, self.add_weight(shape=(input_shape[-1],), initializer=initializer, name=name))
+            weight = self.add_weight(shape=(input_shape[-1],), initializer=initializer, name=name, autocast=False)
+            setattr(self, name, weight)
 
     def call(self, x):
-        return layer_norm(x, ops.cast(self.gamma, x.dtype), ops.cast(self.beta, x.dtype), self.epsilon, self.centred)
+        return layer_norm(x, self.gamma, self.beta, self.epsilon, self.centred)
 
     def get_config(self):
         names = ("epsilon", "gain", "shift", "centred")
@@ -35,11 +36,20 @@ class LayerNorm(keras.layers.Layer):
 
 
 def dense(x, kernel):
-    """x [..., C] times kernel [C, F], as one product of matrices: a general contraction would transpose and count dimensions."""
+    """x [..., C] times kernel [C, F], as one product of matrices: a general contraction would transpose and count dimensions.
+
+    The kernel is cast to the type of x.
+    """
+    kernel = ops.cast(kernel, x.dtype)
     if len(x.shape) == 2:
         return ops.matmul(x, kernel)
     inputs, outputs = kernel.shape
     return ops.reshape(ops.matmul(ops.reshape(x, (-1, inputs)), kernel), (*ops.shape(x)[:-1], outputs))
+
+
+def at_least_float32(x):
+    """x, in float32 if its type has fewer bits: for sums and exponentials that half precision would spoil."""
+    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
 
 def softmax(x):
@@ -54,6 +64,8 @@ def centred_kernel(kernel):
 
 def layer_norm(x, gamma, beta, epsilon: float, centred: bool = False):
     """LN over the last axis of x [..., D], with gamma and beta [D]; `centred`: its mean is 0 already.
+
+    Of x in half precision it is computed in float32; the result has the type of x.
 
     The gradient is written out, to pass over x fewer times; means and sums are products with a vector, the fastest way to take
     them on a CPU.
@@ -83,4 +95,5 @@ def layer_norm(x, gamma, beta, epsilon: float, centred: bool = False):
 
         return ops.reshape(normal * gamma + beta, shape), gradient
 
-    return normalise(x, gamma, beta)
+    wide = at_least_float32(x)
+    return ops.cast(normalise(wide, ops.cast(gamma, wide.dtype), ops.cast(beta, wide.dtype)), x.dtype)

@@ -32,7 +32,10 @@ class AudioModality(keras.layers.Layer):
         self.fold = fold
         strides = (2, 1) if bins else (2,)
         self.depths = [min(max(2**i, min_channels), hidden_size) for i in range(1, num_blocks + 1)]
-        self.blocks = [ConvRes(depth, strides, relu=i > 1, name=f"res{i}") for i, depth in enumerate(self.depths, start=1)]
+        self.blocks = [
+            ConvRes(depth, strides, relu=i > 1, name=f"res{i}", dtype=self.dtype_policy)
+            for i, depth in enumerate(self.depths, start=1)
+        ]
 
     def build(self, input_shape=None):
         shape = (None, None, self.bins, 1) if self.bins else (None, None, 1)
@@ -50,14 +53,17 @@ class AudioModality(keras.layers.Layer):
             x = block(x, padding_mask=mask)
             mask = mask[:, ::2]
         if not self.bins:
-            return Embedded(dense(x, self.projection) * mask[:, :, None], mask)
+            return self._embedded(dense(x, self.projection), mask)
         frames = ops.shape(x)[1]
         if self.fold:
             x = ops.reshape(x, (-1, frames, self.bins * self.depths[-1]))
-            return Embedded(dense(x, self.projection) * mask[:, :, None], mask)
+            return self._embedded(dense(x, self.projection), mask)
         states = ops.reshape(dense(x, self.projection), (-1, frames * self.bins, self.hidden_size))
         mask = ops.repeat(mask, self.bins, axis=1)
-        return Embedded(states * mask[:, :, None], mask, (frames, self.bins))
+        return self._embedded(states, mask, (frames, self.bins))
+
+    def _embedded(self, states, mask, shape=None):
+        return Embedded(states * ops.cast(mask, states.dtype)[:, :, None], mask, shape)
 
     def get_config(self):
         names = ("hidden_size", "num_blocks", "min_channels", "bins", "fold")
@@ -66,10 +72,13 @@ class AudioModality(keras.layers.Layer):
 
 @modalities.registered("waveform")
 def _waveform(config, size):
-    return AudioModality(config.hidden_size, config.audio_blocks, config.audio_min_channels, name="waveform")
+    return AudioModality(
+        config.hidden_size, config.audio_blocks, config.audio_min_channels, name="waveform", dtype=config.dtype_policy
+    )
 
 
 @modalities.registered("spectrogram")
 def _spectrogram(config, size):
     fold = config.audio_frequency == "fold"
-    return AudioModality(config.hidden_size, config.audio_blocks, config.audio_min_channels, size, fold, name="spectrogram")
+    sizes = (config.hidden_size, config.audio_blocks, config.audio_min_channels, size)
+    return AudioModality(*sizes, fold, name="spectrogram", dtype=config.dtype_policy)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.layers.convolution import POOLED_MEAN, ConvStep, max_pool
+from t2t_multimodel.layers.normalization import at_least_float32
 from t2t_multimodel.modalities.base import modalities
 
 
@@ -27,10 +28,11 @@ class CategoricalModality(keras.layers.Layer):
         self.hidden_size = hidden_size
         self.num_classes = num_classes
         self.sizes = tuple(sizes)
-        self.skip = ConvStep(hidden_size, (3, 3), strides=(2, 2), name="skip")
+        same = {"dtype": self.dtype_policy}
+        self.skip = ConvStep(hidden_size, (3, 3), strides=(2, 2), name="skip", **same)
         shifts = {1: 0.0, 2: -POOLED_MEAN}
-        self.narrow = [ConvStep(hidden_size, (3, 3), shift=shift, name=f"step{i}") for i, shift in shifts.items()]
-        self.widen = [ConvStep(size, (3, 3), name=f"step{i}") for i, size in enumerate(self.sizes, start=3)]
+        self.narrow = [ConvStep(hidden_size, (3, 3), shift=shift, name=f"step{i}", **same) for i, shift in shifts.items()]
+        self.widen = [ConvStep(size, (3, 3), name=f"step{i}", **same) for i, size in enumerate(self.sizes, start=3)]
 
     def build(self, input_shape=None):
         shape = (None, None, None, self.hidden_size)
@@ -38,7 +40,7 @@ class CategoricalModality(keras.layers.Layer):
             step.build(shape)
             shape = (*shape[:-1], step.filters)
         kernel = (self.sizes[-1], self.num_classes)
-        self.output_kernel = self.add_weight(shape=kernel, initializer="glorot_uniform", name="output")
+        self.output_kernel = self.add_weight(shape=kernel, initializer="glorot_uniform", name="output", autocast=False)
         self.built = True
 
     def top(self, states, embedded, training=None):
@@ -50,7 +52,7 @@ class CategoricalModality(keras.layers.Layer):
         mask = mask[:, ::2]
         for step in self.widen:
             h = step(h, padding_mask=mask)
-        h = ops.relu(h)
+        h = at_least_float32(ops.relu(h))
         real = mask[:, :, None, None]
         positions = ops.sum(mask, axis=1)[:, None] * ops.cast(ops.shape(h)[2], h.dtype)
         pooled = ops.sum(h * real, axis=(1, 2)) / ops.maximum(positions, 1.0)
@@ -71,4 +73,4 @@ class CategoricalModality(keras.layers.Layer):
 
 @modalities.registered("categorical")
 def _categorical(config, size):
-    return CategoricalModality(config.hidden_size, size, config.categorical_sizes, name="categorical")
+    return CategoricalModality(config.hidden_size, size, config.categorical_sizes, name="categorical", dtype=config.dtype_policy)

@@ -25,10 +25,11 @@ class ImageModality(keras.layers.Layer):
         self.channels = tuple(channels)
         self.stem_stride = stem_stride
         depths = [min(depth, hidden_size) for depth in self.channels]
-        self.stem = ConvStep(depths[0], (3, 3), strides=(stem_stride, stem_stride), relu=False, name="stem")
-        self.widen = ConvStep(depths[1], (3, 3), name="widen")
+        same = {"dtype": self.dtype_policy}
+        self.stem = ConvStep(depths[0], (3, 3), strides=(stem_stride, stem_stride), relu=False, name="stem", **same)
+        self.widen = ConvStep(depths[1], (3, 3), name="widen", **same)
         self.depths = [*depths[2:], hidden_size]
-        self.blocks = [ConvRes(depth, (2, 2), name=f"res{i}") for i, depth in enumerate(self.depths, start=1)]
+        self.blocks = [ConvRes(depth, (2, 2), name=f"res{i}", **same) for i, depth in enumerate(self.depths, start=1)]
 
     def build(self, input_shape):
         shape = tuple(input_shape)
@@ -54,4 +55,5 @@ class ImageModality(keras.layers.Layer):
 
 @modalities.registered("image")
 def _image(config, size):
-    return ImageModality(config.hidden_size, config.image_channels, config.image_stem_stride, name=f"image_{size}")
+    sizes = (config.hidden_size, config.image_channels, config.image_stem_stride)
+    return ImageModality(*sizes, name=f"image_{size}", dtype=config.dtype_policy)

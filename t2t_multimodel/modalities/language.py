@@ -30,7 +30,8 @@ class LanguageModality(keras.layers.Layer):
 
     def build(self, input_shape=None):
         initializer = keras.initializers.RandomNormal(stddev=self.hidden_size**-0.5)
-        self.table = self.add_weight(shape=(self.vocab_size, self.hidden_size), initializer=initializer, name="table")
+        shape = (self.vocab_size, self.hidden_size)
+        self.table = self.add_weight(shape=shape, initializer=initializer, name="table", autocast=False)
         if not self.tied:
             shape = (self.hidden_size, self.vocab_size)
             self.output_kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="output")
@@ -39,11 +40,12 @@ class LanguageModality(keras.layers.Layer):
     def bottom(self, ids, length=None, training=None):
         mask = ops.cast(ops.not_equal(ids, 0), "float32")
         states = ops.take(self.table, ids, axis=0) * mask[:, :, None]
-        return Embedded(states * self.hidden_size**0.5 if self.scale else states, mask)
+        states = states * self.hidden_size**0.5 if self.scale else states
+        return Embedded(ops.cast(states, self.compute_dtype), mask)
 
     def top(self, states, embedded=None, training=None):
         if self.tied and len(states.shape) == 2:  # a few rows: cheaper to transpose than the table is
-            return ops.cast(ops.transpose(ops.matmul(self.table, ops.transpose(states))), "float32")
+            return ops.cast(ops.transpose(ops.matmul(ops.cast(self.table, states.dtype), ops.transpose(states))), "float32")
         kernel = ops.transpose(self.table) if self.tied else self.output_kernel
         return ops.cast(dense(states, kernel), "float32")
 
@@ -54,4 +56,6 @@ class LanguageModality(keras.layers.Layer):
 
 @modalities.registered("language")
 def _language(config, size):
-    return LanguageModality(config.hidden_size, size, config.scale_embeddings, config.tie_embeddings, name="language")
+    return LanguageModality(
+        config.hidden_size, size, config.scale_embeddings, config.tie_embeddings, name="language", dtype=config.dtype_policy
+    )

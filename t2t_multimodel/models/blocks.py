@@ -48,15 +48,17 @@ class _Part(keras.layers.Layer):
     """A part of the body: made from a ModelConfig, kept in the layer's own configuration as plain values."""
 
     def __init__(self, config: ModelConfig | dict, **kwargs):
-        super().__init__(**kwargs)
-        self.config = config if isinstance(config, ModelConfig) else ModelConfig(**_tuples(config))
+        config = config if isinstance(config, ModelConfig) else ModelConfig(**_tuples(config))
+        super().__init__(**{"dtype": config.dtype_policy, **kwargs})
+        self.config = config
 
     def _conv_blocks(self, count, causal):
         c = self.config
-        return [ConvBlock(causal, c.dropout, c.dropout_on, c.block_gain, name=f"block{i}") for i in range(1, count + 1)]
+        options = (causal, c.dropout, c.dropout_on, c.block_gain)
+        return [ConvBlock(*options, name=f"block{i}", dtype=self.dtype_policy) for i in range(1, count + 1)]
 
     def _attention(self, name):
-        return AttentionBlock(self.config.num_heads, self.config.attention_dropout, name=name)
+        return AttentionBlock(self.config.num_heads, self.config.attention_dropout, name=name, dtype=self.dtype_policy)
 
     def _experts(self):
         return ExpertsBlock(self.config, name="experts") if self.config.num_experts else None
@@ -75,8 +77,9 @@ class ExpertsBlock(_Part):
 
     def build(self, input_shape):
         c = self.config
-        self.moe = MixtureOfExperts(c.num_experts, c.moe_hidden_size, c.moe_k, c.moe_noise_floor, name="moe")
-        self.norm = LayerNorm(name="norm")
+        options = (c.num_experts, c.moe_hidden_size, c.moe_k, c.moe_noise_floor)
+        self.moe = MixtureOfExperts(*options, name="moe", dtype=self.dtype_policy)
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
         self.moe.build(input_shape)
         self.norm.build(input_shape)
 
@@ -99,14 +102,14 @@ class Encoder(_Part):
     def build(self, input_shape):
         self.blocks = self._conv_blocks(self.config.encoder_blocks, causal=False)
         self.experts = self._experts()
-        self.norm = LayerNorm(name="norm") if self.config.output_norm else None
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy) if self.config.output_norm else None
         for layer in filter(None, (*self.blocks, self.experts, self.norm)):
             layer.build(input_shape)
 
     def call(self, x, padding_mask, training=None):
         routing = None
         real = ops.expand_dims(padding_mask, -1)
-        x = (x + timing_signal(ops.shape(x)[1], x.shape[-1])) * real
+        x = (x + ops.cast(timing_signal(ops.shape(x)[1], x.shape[-1]), x.dtype)) * real
         for i, block in enumerate(self.blocks, start=1):
             x = block(x, padding_mask=padding_mask, training=training)
             if self.experts and i == len(self.blocks) // 2:
@@ -163,7 +166,7 @@ class Decoder(_Part):
         self.blocks = self._conv_blocks(self.config.decoder_blocks, causal=True)
         self.attentions = [self._attention(f"attention{i}") for i in range(1, self.config.decoder_blocks + 1)]
         self.experts = self._experts()
-        self.norm = LayerNorm(name="norm") if self.config.output_norm else None
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy) if self.config.output_norm else None
         for layer in filter(None, (*self.blocks, *self.attentions, self.experts, self.norm)):
             layer.build(input_shape)
 

@@ -90,7 +90,7 @@ class MultiModel(keras.Model):
     """
 
     def __init__(self, config: ModelConfig, vocab_size: int, problems: Sequence[ProblemSpec], mel_bins: int = 80, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": config.dtype_policy, **kwargs})
         self.config = config
         self.vocab_size = vocab_size
         self.specs = {spec.name: spec for spec in problems}
@@ -101,7 +101,7 @@ class MultiModel(keras.Model):
         self.encoder = Encoder(config, name="encoder")
         self.mixer: Any = Mixer(config, name="mixer") if spaces else None
         self.decoder: Any = Decoder(config, name="decoder") if spaces else None
-        self.embedding_drop = Dropout(config.embedding_dropout, name="embedding_dropout")
+        self.embedding_drop = Dropout(config.embedding_dropout, name="embedding_dropout", dtype=self.dtype_policy)
 
     def _make_nets(self):
         nets = {}
@@ -168,7 +168,7 @@ class MultiModel(keras.Model):
 
     def memory(self, encoded: Encoded) -> Memory:
         """What `step` reads of B encoded inputs."""
-        bias = attention_bias(encoded.mask[:, None, :], encoded.states.dtype)
+        bias = attention_bias(encoded.mask[:, None, :])
         return Memory(self.mixer.memory(encoded.states), self.decoder.memory(encoded.states), bias)
 
     def initial_state(self, rows, length) -> DecodingState:
@@ -200,7 +200,7 @@ class MultiModel(keras.Model):
         if space is None:
             return ops.cast(self.commands[self._spec(problem).target_space].embedding, self.compute_dtype)
         rows = [ops.expand_dims(command.embedding, 0) for command in self.commands.values()]
-        return ops.take(ops.concatenate(rows), space, axis=0)
+        return ops.cast(ops.take(ops.concatenate(rows), space, axis=0), self.compute_dtype)
 
     def space_index(self, problem) -> int:
         """Place of the problem's target space among the command tokens; 0 where it has none."""

@@ -1,18 +1,24 @@
-"""Adam with clipping by global norm, and the learning-rate schedules.
+"""Adam and Adafactor with clipping by global norm, and the learning-rate schedules.
 
-Keras's optimizers pass over parameters and slots several times; TensorFlow's fused kernel does one pass, in one operation for
-each variable.
+Keras's Adam passes over parameters and slots several times; TensorFlow's fused kernel does one pass, in one operation for each
+variable. Keras's Adafactor bounds the rate by 1 / sqrt(step), whatever the schedule says, and makes the factored moments as large
+as the parameters again.
 """
 
 from __future__ import annotations
 
+import abc
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from t2t_multimodel.config import TrainingConfig
+from t2t_multimodel.config import HParams, TrainingConfig
+from t2t_multimodel.training.loss_scale import LossScale, assign
+
+Slots = dict[str, dict[str, tf.Variable]]
+Shapes = Mapping[str, Sequence[int]]
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
@@ -38,21 +44,33 @@ def _decay(step: int, warmup: int, config: TrainingConfig) -> float:
     return 0.5 ** ((step - config.warmup_steps) / length) if kind == "exp" else 1.0
 
 
-class Adam:
-    """Adam (arXiv 1412.6980) on a fixed list of variables; a step may leave some of them out.
+class Optimizer(abc.ABC):
+    """Clips gradients and updates a fixed list of variables; a step may leave some of them out.
 
     Args:
-        variables: all that may be trained, by name; slots "m" and "v" are made for each.
-        config: beta1, beta2, epsilon and clip_norm.
+        variables: all that may be trained, by name.
+        config: clip_norm, and what the kind of optimizer reads.
+        loss_scale: by which gradients are too large; None where they are not.
+
+    Attributes:
+        slots: the optimizer's variables by kind and name, the loss scale's among them.
     """
 
-    def __init__(self, variables: dict[str, tf.Variable], config: TrainingConfig) -> None:
+    def __init__(self, variables: dict[str, tf.Variable], config: TrainingConfig, loss_scale: LossScale | None = None) -> None:
         self._config = config
-        self.slots = {
-            kind: {name: tf.Variable(tf.zeros_like(value), trainable=False) for name, value in variables.items()}
-            for kind in ("m", "v")
-        }
         self._variables = variables
+        self.loss_scale = loss_scale
+        shapes = self.slot_shapes({name: value.shape.as_list() for name, value in variables.items()})
+        self.slots: Slots = {
+            kind: {name: tf.Variable(tf.zeros(shape), trainable=False) for name, shape in slots.items()}
+            for kind, slots in shapes.items()
+        }
+        if loss_scale:
+            self.slots["loss_scale"] = loss_scale.variables
+
+    def scaled(self, loss: tf.Tensor) -> tf.Tensor:
+        """What is to be differentiated: `loss` times the loss scale."""
+        return loss * self.loss_scale.value if self.loss_scale else loss
 
     def apply(
         self,
@@ -62,45 +80,135 @@ class Adam:
         step: tf.Tensor,
         used: Sequence[tf.Tensor] | None = None,
     ) -> tf.Tensor:
-        """Clips the gradients together and updates the variables `names`; if one is not finite, nothing is changed.
+        """Clips the gradients together and updates the variables `names`; if one is not finite, none is changed.
 
         Args:
             names: which variables the gradients are of.
-            gradients: dense, of the whole global batch.
+            gradients: dense, of the whole global batch, of the scaled loss.
             rate: float32 scalar.
             step: float32 scalar, counted from 1.
             used: float32 scalars, one a name: 1, or 0 where variable and slots are to stay as they are; None is all 1.
 
         Returns:
-            The global norm before clipping, float32 scalar.
+            The global norm before clipping, without the loss scale, float32 scalar.
         """
-        c = self._config
-        norm = tf.sqrt(tf.add_n([2.0 * tf.nn.l2_loss(gradient) for gradient in gradients]))
-        scale = tf.minimum(1.0, c.clip_norm / tf.maximum(norm, 1e-12)) if c.clip_norm else tf.ones(())
-        powers = (tf.pow(c.beta1, step), tf.pow(c.beta2, step))
+        loss_scale = self.loss_scale.value if self.loss_scale else 1.0
+        norm = tf.sqrt(tf.add_n([2.0 * tf.nn.l2_loss(gradient) for gradient in gradients])) / loss_scale
+        clip_norm = self._config.clip_norm
+        factor = tf.minimum(1.0, clip_norm / tf.maximum(norm, 1e-12)) if clip_norm else tf.ones(())
+        factor = factor / loss_scale
+        finite, decays = tf.math.is_finite(norm), self._decays(step)
 
         def update() -> tf.Tensor:
             for i, (name, gradient) in enumerate(zip(names, gradients, strict=True)):
-                self._update(name, gradient * scale, rate, powers, None if used is None else used[i])
+                self._update(name, gradient * factor, rate, decays, None if used is None else used[i])
             return norm
 
-        return tf.cond(tf.math.is_finite(norm), update, lambda: norm)
+        norm = tf.cond(finite, update, lambda: norm)
+        if self.loss_scale:
+            self.loss_scale.update(finite)
+        return norm
 
-    def _update(self, name: str, gradient: tf.Tensor, rate: Any, powers: tuple[Any, Any], used: tf.Tensor | None) -> None:
+    @staticmethod
+    @abc.abstractmethod
+    def slot_shapes(shapes: Shapes) -> dict[str, Shapes]:
+        """By kind, the shapes of the slots (all float32) of variables of these shapes, both by the variables' names."""
+
+    @abc.abstractmethod
+    def _decays(self, step: tf.Tensor) -> Any:
+        """What all updates of a step read, computed once."""
+
+    @abc.abstractmethod
+    def _update(self, name: str, gradient: tf.Tensor, rate: tf.Tensor, decays: Any, used: tf.Tensor | None) -> None:
+        """Updates one variable; where `used` is given and 0, it changes nothing."""
+
+
+class Adam(Optimizer):
+    """Adam (arXiv 1412.6980), with beta1, beta2 and epsilon of the config; slots "m" and "v" of each variable's shape."""
+
+    @staticmethod
+    def slot_shapes(shapes: Shapes) -> dict[str, Shapes]:
+        return {"m": shapes, "v": shapes}
+
+    def _decays(self, step: tf.Tensor) -> Any:
+        return tf.pow(self._config.beta1, step), tf.pow(self._config.beta2, step)
+
+    def _update(self, name: str, gradient: tf.Tensor, rate: tf.Tensor, decays: Any, used: tf.Tensor | None) -> None:
         c = self._config
-        decays: list[Any] = [c.beta1, c.beta2]
-        if used is not None:  # The kernel changes nothing where the rate is 0 and the decays are 1: cheaper than a condition.
+        betas: list[Any] = [c.beta1, c.beta2]
+        if used is not None:  # The kernel changes nothing where the rate is 0 and beta is 1: cheaper than a condition.
             rate = rate * used
-            decays = [tf.where(used > 0, decay, 1.0) for decay in decays]
+            betas = [tf.where(used > 0, beta, 1.0) for beta in betas]
         tf.raw_ops.ResourceApplyAdam(
             var=self._variables[name].handle,
             m=self.slots["m"][name].handle,
             v=self.slots["v"][name].handle,
-            beta1_power=powers[0],
-            beta2_power=powers[1],
+            beta1_power=decays[0],
+            beta2_power=decays[1],
             lr=rate,
-            beta1=decays[0],
-            beta2=decays[1],
+            beta1=betas[0],
+            beta2=betas[1],
             epsilon=c.epsilon,
             grad=gradient,
         )
+
+
+class Adafactor(Optimizer):
+    """Adafactor without momentum (Shazeer and Stern 2018, arXiv 1804.04235, algorithms 4 and 5).
+
+    Slots "row" [..., D] and "column" [..., F] hold the factored second moments of a variable [..., D, F], the means over its last
+    and last but one axis: those of each expert's own matrix, where experts lie in one variable. "v" holds the others' in full.
+    The decay is 1 - step^-0.8, an update is scaled down to a root mean square of 1, and the rate is relative to the variable's
+    own root mean square (at least 1e-3), so that a good `learning_rate` is about 0.01.
+    """
+
+    @staticmethod
+    def slot_shapes(shapes: Shapes) -> dict[str, Shapes]:
+        factored = {name: shape for name, shape in shapes.items() if len(shape) > 1}
+        return {
+            "row": {name: shape[:-1] for name, shape in factored.items()},
+            "column": {name: [*shape[:-2], shape[-1]] for name, shape in factored.items()},
+            "v": {name: shape for name, shape in shapes.items() if name not in factored},
+        }
+
+    def _decays(self, step: tf.Tensor) -> Any:
+        return 1.0 - tf.pow(step, -0.8)
+
+    def _update(self, name: str, gradient: tf.Tensor, rate: tf.Tensor, decays: Any, used: tf.Tensor | None) -> None:
+        decay = decays
+        if used is not None:
+            decay = tf.where(used > 0, decay, 1.0)
+        square = tf.square(gradient) + 1e-30
+        if name in self.slots["row"]:
+            row = self._moment("row", name, decay, tf.reduce_mean(square, axis=-1))
+            column = self._moment("column", name, decay, tf.reduce_mean(square, axis=-2))
+            row = row / tf.reduce_mean(row, axis=-1, keepdims=True)
+            update = gradient * tf.math.rsqrt(row)[..., None] * tf.math.rsqrt(column)[..., None, :]
+        else:
+            update = gradient * tf.math.rsqrt(self._moment("v", name, decay, square))
+        value = self._variables[name].read_value()
+        rate = rate * tf.maximum(_root_mean_square(value), 1e-3) / tf.maximum(_root_mean_square(update), 1.0)
+        if used is not None:  # What was never used has moments of 0, and an update that is no number.
+            update = tf.where(used > 0, update, 0.0)
+            rate = tf.where(used > 0, rate, 0.0)
+        assign(self._variables[name], value - rate * update)
+
+    def _moment(self, kind: str, name: str, decay: tf.Tensor, square: tf.Tensor) -> tf.Tensor:
+        """The moment with the gradient's square in it, kept in its slot."""
+        slot = self.slots[kind][name]
+        moment = decay * slot.read_value() + (1.0 - decay) * square
+        assign(slot, moment)
+        return moment
+
+
+def _root_mean_square(x: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_mean(tf.square(x)))
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adafactor": Adafactor}
+
+
+def make_optimizer(variables: dict[str, tf.Variable], hparams: HParams) -> Optimizer:
+    """The optimizer that `hparams` name for `variables`, with a loss scale where the model computes in float16."""
+    loss_scale = LossScale() if hparams.model.precision == "float16" else None
+    return OPTIMIZERS[hparams.training.optimizer](variables, hparams.training, loss_scale)

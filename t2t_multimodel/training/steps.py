@@ -11,7 +11,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import batch_signature
 from t2t_multimodel.features import Label, ProblemSpec
 from t2t_multimodel.training.checkpoints import by_path
-from t2t_multimodel.training.optimizer import Adam
+from t2t_multimodel.training.optimizer import Optimizer
 
 Batch = dict[str, tf.Tensor]
 _SCALAR = tf.TensorSpec([], tf.float32)
@@ -59,7 +59,7 @@ class Steps:
     """
 
     def __init__(
-        self, model: Any, optimizer: Adam | None, hparams: HParams, strategy: tf.distribute.Strategy | None = None
+        self, model: Any, optimizer: Optimizer | None, hparams: HParams, strategy: tf.distribute.Strategy | None = None
     ) -> None:
         self._model = model
         self._strategy = strategy or tf.distribute.get_strategy()
@@ -176,7 +176,7 @@ class Steps:
                 r._replace(importance=self._sum(r.importance * share), load=self._sum(r.load * share)) for r in terms.routings
             ]
             balance = self._model.balance_loss(routings) * (balance_weight / self._replicas)
-            objective = loss_weight * loss + balance
+            objective = self._optimizer.scaled(loss_weight * loss + balance)
         gradients = tape.gradient(objective, variables)
         used = {name: tf.convert_to_tensor(gradient) for name, gradient in gradients.items() if gradient is not None}
         return used, StepResult(self._sum(loss), tf.zeros(()), tokens, *_expert_statistics(routings))

@@ -18,7 +18,7 @@ from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches, nu
 from t2t_multimodel.data.problem import Problem
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted
-from t2t_multimodel.training.optimizer import Adam, learning_rate
+from t2t_multimodel.training.optimizer import learning_rate, make_optimizer
 from t2t_multimodel.training.steps import EvaluationSums, StepResult, Steps
 
 SUMMARY_EVERY = 50
@@ -54,7 +54,7 @@ class Trainer:
         self.data_dir = data_dir
         self.output_dir = output_dir
         with (strategy or tf.distribute.get_strategy()).scope():
-            self._optimizer = Adam(by_path(model.trainable_variables), hparams.training)
+            self._optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
         self.steps = Steps(model, self._optimizer, hparams, strategy)
         keep = hparams.training.keep_checkpoints
         self._checkpoints = Checkpoints(output_dir, model, self._optimizer.slots, list(self.problems), keep, print_line)
@@ -129,8 +129,12 @@ class Trainer:
         if all(np.isfinite([float(result.loss), float(result.gradient_norm)]).all() for _, result in results):
             self._skipped = 0
             return True
-        self._skipped += 1
         name = " and ".join(name for name, _ in results)
+        loss_scale = self._optimizer.loss_scale
+        if loss_scale and not loss_scale.is_least():
+            progress.say(f"step {step} {name}: too large for float16; the loss scale is now {float(loss_scale.value):g}")
+            return False
+        self._skipped += 1
         progress.say(f"step {step} {name}: loss or gradient is not finite, the weights stay as they are")
         if self._skipped == MAX_SKIPPED:
             kept = f"the checkpoint of step {saved} is untouched" if saved else "there is no checkpoint yet"

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from t2t_multimodel.training.checkpoints import by_path
-from t2t_multimodel.training.optimizer import Adam
+from t2t_multimodel.training.optimizer import make_optimizer
 from t2t_multimodel.training.steps import Steps
 
 SHORT = {"mixer_blocks": 0, "decoder_blocks": 1}
@@ -23,7 +23,7 @@ class Run:
 
     def __init__(self, model, hparams):
         self.model = model
-        self.optimizer = Adam(by_path(model.trainable_variables), hparams.training)
+        self.optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
         self.steps = Steps(model, self.optimizer, hparams)
         self._first = [variable.numpy() for variable in by_path(model.variables).values()]
 

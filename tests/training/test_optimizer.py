@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.config import CHOICES, TrainingConfig
-from t2t_multimodel.training.optimizer import Adam, learning_rate
+from t2t_multimodel.config import CHOICES, HParams, TrainingConfig
+from t2t_multimodel.training import loss_scale
+from t2t_multimodel.training.loss_scale import LossScale
+from t2t_multimodel.training.optimizer import Adafactor, Adam, learning_rate, make_optimizer
 
 RATES = [
     ({"learning_rate_schedule": "constant"}, {0: 0.02, 49: 1.0, 99: 1.0 * 2, 100: 2.0, 10_000: 2.0}),
@@ -83,6 +85,90 @@ def test_adam_equals_numpy_adam(clip_norm):
             np.testing.assert_allclose(variable, wanted.values[name], rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(ours.slots["m"][name], wanted.m[name], rtol=1e-4, atol=1e-6)
             np.testing.assert_allclose(ours.slots["v"][name], wanted.v[name], rtol=1e-4, atol=1e-6)
+
+
+class NumpyAdafactor:
+    """Algorithms 4 and 5 of arXiv 1804.04235, with relative steps; a tensor of rank 3 is a stack of matrices."""
+
+    def __init__(self, variables):
+        self.values = {name: value.numpy().astype("float64") for name, value in variables.items()}
+        self.moments = {}
+
+    def apply(self, gradients, rate, step):
+        beta = 1 - step**-0.8
+        for name, gradient in gradients.items():
+            x, square = self.values[name], gradient**2 + 1e-30
+            if gradient.ndim < 2:
+                moment = self.moments.get(name, 0.0)
+                moment = self.moments[name] = beta * moment + (1 - beta) * square
+            else:
+                row, column = self.moments.get(name, (0.0, 0.0))
+                row = beta * row + (1 - beta) * square.sum(-1, keepdims=True)
+                column = beta * column + (1 - beta) * square.sum(-2, keepdims=True)
+                self.moments[name] = row, column
+                moment = row @ column / row.sum(-2, keepdims=True)
+            update = gradient / np.sqrt(moment)
+            update /= max(1.0, np.sqrt(np.mean(update**2)))
+            self.values[name] = x - max(1e-3, np.sqrt(np.mean(x**2))) * rate * update
+
+
+def test_adafactor_equals_numpy_adafactor():
+    generator = np.random.default_rng(0)
+    shapes = {"experts": (2, 3, 4), "matrix": (5, 2), "vector": (6,), "zeros": (3, 3)}
+    variables = {name: tf.Variable(generator.normal(size=shape), dtype=tf.float32) for name, shape in shapes.items()}
+    variables["zeros"].assign(tf.zeros((3, 3)))
+    ours, wanted = Adafactor(variables, TrainingConfig(clip_norm=0.0)), NumpyAdafactor(variables)
+    for step in range(1, 9):
+        used = [name for name in variables if not (name == "matrix" and step in (1, 4))]
+        gradients = {name: generator.normal(size=shapes[name]) * 10 ** generator.uniform(-1, 1) for name in used}
+        wanted.apply(gradients, 0.1 / step, step)
+        every = [tf.constant(gradients.get(name, np.zeros(shapes[name])), tf.float32) for name in variables]
+        mask = [tf.constant(float(name in used)) for name in variables]
+        ours.apply(list(variables), every, tf.constant(0.1 / step), tf.constant(float(step)), mask)
+        for name, variable in variables.items():
+            np.testing.assert_allclose(variable, wanted.values[name], rtol=1e-4, atol=1e-5)
+    sizes = {kind: {name: slot.shape.as_list() for name, slot in slots.items()} for kind, slots in ours.slots.items()}
+    assert sizes == {
+        "row": {"experts": [2, 3], "matrix": [5], "zeros": [3]},
+        "column": {"experts": [2, 4], "matrix": [2], "zeros": [3]},
+        "v": {"vector": [6]},
+    }
+
+
+@pytest.mark.parametrize("kind", [Adam, Adafactor])
+def test_the_loss_scale_changes_no_step_and_is_lowered_by_one_that_is_not_finite(kind):
+    gradient, found = tf.constant([[3.0, -1.0], [0.5, 2.0]]), []
+    for scale in (None, LossScale()):
+        variables = {"a": tf.Variable([[1.0, 2.0], [3.0, 4.0]])}
+        optimizer = kind(variables, TrainingConfig(clip_norm=1.0), scale)
+        scaled = optimizer.scaled(gradient)
+        norm = optimizer.apply(["a"], [scaled], tf.constant(0.1), tf.constant(1.0))
+        assert float(norm) == pytest.approx(np.sqrt(14.25))
+        found.append(variables["a"].numpy())
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    assert float(scale.value) == 2**15 == scaled[0, 0] / 3
+    for step in range(20):
+        assert not scale.is_least() or step >= 15
+        optimizer.apply(["a"], [gradient / 0.0], tf.constant(0.1), tf.constant(2.0))
+        assert float(scale.value) == max(2.0 ** (14 - step), 1)
+    assert np.array_equal(variables["a"], found[1])
+
+
+def test_the_loss_scale_grows_after_so_many_finite_steps(monkeypatch):
+    monkeypatch.setattr(loss_scale, "GROWTH_STEPS", 3)
+    scale, values = LossScale(), []
+    for finite in (1, 1, 0, 1, 1, 1, 1):
+        scale.update(tf.constant(bool(finite)))
+        values.append(np.log2(scale.value))
+    assert values == [15, 15, 14, 14, 14, 15, 15]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adafactor"])
+def test_hyperparameters_choose_the_optimizer_and_float16_a_loss_scale(optimizer):
+    made = [make_optimizer({}, HParams().override(optimizer=optimizer, precision=name)) for name in ("float16", "bfloat16")]
+    assert [type(each).__name__.lower() for each in made] == [optimizer] * 2
+    assert made[0].slots["loss_scale"].keys() == {"scale", "finite_steps"}
+    assert "loss_scale" not in made[1].slots
 
 
 def test_gradients_of_zero_change_nothing():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.training.checkpoints import by_path
-from t2t_multimodel.training.optimizer import Adam
+from t2t_multimodel.training.checkpoints import Checkpoints, by_path
+from t2t_multimodel.training.optimizer import Adam, make_optimizer
 from t2t_multimodel.training.steps import Steps, evaluation_sums
 
 
@@ -46,6 +46,32 @@ def test_training_on_one_batch_again_and_again_lowers_its_loss(problem, steps, m
     losses = [float(steps.train(problem, batch, 0.01, step).loss) for step in range(1, 16)]
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"precision": "bfloat16"}, {"precision": "float16"}, {"optimizer": "adafactor", "learning_rate": 0.1}],
+    ids=lambda changes: next(iter(changes.values())),
+)
+def test_it_learns_in_half_precision_and_with_adafactor_and_goes_on_from_its_checkpoint(
+    changes, make_model, hparams, make_batch, tmp_path
+):
+    hparams, batch = hparams.override(**changes), make_batch("topic", 6, 3, 9)
+    model = make_model(**changes, dropout=0.0, embedding_dropout=0.0)
+    optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
+    trained, checkpoints = Steps(model, optimizer, hparams), Checkpoints(tmp_path, model, optimizer.slots)
+
+    def losses(first, last):
+        rate = hparams.training.learning_rate
+        return [float(trained.train("topic", batch, rate, step).loss) for step in range(first, last)]
+
+    before = losses(1, 11)
+    checkpoints.save(10)
+    wanted = losses(11, 16)
+    assert np.isfinite([*before, *wanted]).all()
+    assert wanted[-1] < 0.6 * before[0]
+    assert checkpoints.restore() == 10
+    assert losses(11, 16) == wanted
 
 
 def test_a_step_reports_its_figures(steps, make_batch):

@@ -229,6 +229,17 @@ def test_a_step_that_is_no_number_is_skipped_and_the_run_goes_on(figures, make_t
     assert all(np.isfinite(row["loss"]) and np.isfinite(row["gradient_norm"]) for row in rows)
 
 
+def test_float16_steps_that_lower_the_loss_scale_do_not_end_the_run(make_trainer, capsys):
+    settings = "precision=float16,train_steps=40,eval_every=50"
+    trainer, _ = make_trainer(settings, losses=dict.fromkeys(range(3, 25), BAD[2]))
+    assert trainer.train() == 40
+    assert "too large for float16; the loss scale is now 32768" in capsys.readouterr().err
+    trainer, _ = make_trainer(settings, losses=dict.fromkeys(range(43, 70), BAD[2]), at={50: lambda: scale.assign(1.0)})
+    scale = trainer._optimizer.slots["loss_scale"]["scale"]
+    with pytest.raises(NotFinite, match="not finite at step 59, the tenth in a row"):
+        trainer.train(until=80)
+
+
 @pytest.mark.parametrize("figures", BAD, ids=str)
 def test_ten_steps_in_a_row_that_are_no_numbers_end_the_run_and_harm_no_checkpoint(figures, make_trainer, tmp_path):
     bad = {step: figures for step in range(7, 30) if step != 12}
