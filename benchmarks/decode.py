@@ -35,6 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     changes = f"hidden_size={args.hidden_size},moe_hidden_size={args.hidden_size},{args.hparams}"
     _, hparams, model = common.text_model(changes, args.vocab_size)
+    spread_gates(model)
     result = {"hidden_size": args.hidden_size, "parameters": model.count_params(), "source_tokens": args.source}
     for length in args.lengths:
         result[f"{length}_tokens"] = speeds(model, args, length)
@@ -49,6 +50,13 @@ def main() -> None:
     result["matmul_peak_gflops"] = round(peak, 1)
     result["peak_memory_gib"] = round(common.peak_memory_gib(), 2)
     print(json.dumps(result, indent=1))
+
+
+def spread_gates(model) -> None:
+    """Random gates: they start at zero, where every token goes to the same experts, as it does not in a trained model."""
+    for variable in model.trainable_variables:
+        if variable.path.endswith("/gate"):
+            variable.assign(np.random.default_rng(0).normal(size=variable.shape, scale=variable.shape[0] ** -0.5))
 
 
 def speeds(model, args, length: int) -> dict:

@@ -32,7 +32,7 @@ class Search:
 
     Args:
         model: a MultiModel, or anything with its `specs`, `config`, `mel_bins`, `space_index`, `encode`, `memory`,
-            `initial_state`, `step` and `classify`.
+            `initial_state`, `step`, `follow` and `classify`.
         compiled: the loop runs under XLA, which fuses a step's many small operations. It compiles for some seconds for each
             combination of batch size, source length and limit, so these are rounded up to powers of two.
     """
@@ -189,12 +189,12 @@ def generate_tokens(
         log_probs = tf.reshape(log_probs, (-1, width, logits.shape[-1]))
         found, parents = strategy.advance(found, log_probs, position, limits)
         if parents is not None:
-            state, tree = _reorder((state, tree), parents, width)
+            state, tree = model.follow(state, parents, position), _reorder(tree, parents, width)
         return position + 1, state, trees.advance(tree, tf.reshape(found.last, [-1])) if trees else tree, found
 
     start = (
         tf.constant(0),
-        model.initial_state(sentences * width, length),
+        model.initial_state(sentences, length, width),
         trees.start(tf.repeat(words, width)) if trees else (),
         strategy.start(sentences, length, limits),
     )
@@ -203,12 +203,7 @@ def generate_tokens(
     return strategy.result(found, limits)
 
 
-def _reorder(state: Any, parents: Any, width: int) -> Any:
-    """The rows of every tensor in `state` replaced by those they go on from; parents int32 [B, W] counts within a sentence."""
+def _reorder(values: Any, parents: Any, width: int) -> Any:
+    """The rows of every tensor in `values` replaced by those they go on from; parents int32 [B, W] counts within a sentence."""
     rows = tf.reshape(parents + width * tf.range(tf.shape(parents)[0])[:, None], [-1])
-
-    def reordered(values: Any) -> Any:
-        each = tf.reshape(values, tf.stack([tf.shape(rows)[0], -1]))  # the leading axis may be the row and the head
-        return tf.ensure_shape(tf.reshape(tf.gather(each, rows), tf.shape(values)), values.shape)
-
-    return tf.nest.map_structure(reordered, state)
+    return tf.nest.map_structure(lambda value: tf.gather(value, rows), values)

@@ -95,10 +95,10 @@ class MultiHeadAttention(keras.layers.Layer):
             context = ops.transpose(context, (0, 2, 1, 3))
         return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
 
-    def initial_state(self, rows, length) -> KeysValues:
-        """Room for the keys [rows * N, P, length] and values [rows * N, length, P] of `length` positions."""
-        size = self.key_kernel.shape[0] // self.num_heads
-        shapes = (rows * self.num_heads, size, length), (rows * self.num_heads, length, size)
+    def initial_state(self, rows, length, width=1) -> KeysValues:
+        """Room for `length` positions of B = rows / width sentences: keys [B * N, P, T * W] and values [B * N, T * W, P]."""
+        size, batch = self.key_kernel.shape[0] // self.num_heads, rows // width * self.num_heads
+        shapes = (batch, size, length * width), (batch, length * width, size)
         return KeysValues(*(ops.zeros(shape, dtype=self.compute_dtype) for shape in shapes))
 
     def memory(self):
@@ -106,19 +106,42 @@ class MultiHeadAttention(keras.layers.Layer):
         query = ops.convert_to_tensor(self.query_kernel) * (self.query_kernel.shape[0] // self.num_heads) ** -0.5
         return ops.cast(ops.concatenate([query, self.key_kernel, self.value_kernel], axis=1), self.compute_dtype)
 
-    def step(self, x, state: KeysValues, position, memory):
-        """Causal self-attention of one position: x [B, D] at `position` (int32 scalar) -> ([B, D], state)."""
-        depth = x.shape[-1]
+    def step(self, x, state: KeysValues, position, memory, ancestors):
+        """Causal self-attention of one position: x [R, D] at `position` (int32 scalar) -> ([R, D], state).
+
+        ancestors: int32 [T, R / W, W], see layers.ancestors. The W rows of a sentence look at the keys of all W, each at those
+        of its ancestors.
+        """
+        depth, width = x.shape[-1], ancestors.shape[2]
         size = depth // self.num_heads
         projected = ops.matmul(x, memory)
-        query, key, value = (projected[:, i * depth : (i + 1) * depth] for i in range(3))
-        keys = ops.slice_update(state.keys, (0, 0, position), ops.reshape(key, (-1, size, 1)))
-        values = ops.slice_update(state.values, (0, position, 0), ops.reshape(value, (-1, 1, size)))
-        visible = ops.cast(ops.arange(ops.shape(keys)[2]) <= position, "float32")
-        logits = at_least_float32(ops.matmul(ops.reshape(query, (-1, 1, size)), keys))
-        weights = ops.cast(softmax(logits + LOWEST * (1.0 - visible)), x.dtype)
-        context = ops.reshape(ops.matmul(weights, values), (-1, depth))
-        return dense(context, self.output_kernel), KeysValues(keys, values)
+        query, key, value = (self._rows(projected[:, i * depth : (i + 1) * depth], width) for i in range(3))
+        keys = ops.slice_update(state.keys, (0, 0, position * width), ops.transpose(key, (0, 2, 1)))
+        values = ops.slice_update(state.values, (0, position * width, 0), value)
+        logits = at_least_float32(ops.matmul(query, keys))
+        weights = ops.cast(softmax(logits + self._bias(ancestors, position)), x.dtype)
+        context = ops.reshape(ops.matmul(weights, values), (-1, self.num_heads, width, size))
+        if width > 1:
+            context = ops.transpose(context, (0, 2, 1, 3))
+        return dense(ops.reshape(context, (-1, depth)), self.output_kernel), KeysValues(keys, values)
+
+    def _rows(self, x, width):
+        """[R, D] -> [B * N, W, P]."""
+        size = x.shape[-1] // self.num_heads
+        x = ops.reshape(x, (-1, width, self.num_heads, size))
+        return ops.reshape(x if width == 1 else ops.transpose(x, (0, 2, 1, 3)), (-1, width, size))
+
+    def _bias(self, ancestors, position):
+        """What is added to the logits [B * N, W, T * W]: very little but where a row's own past up to `position` is."""
+        length, sentences, width = ops.shape(ancestors)[0], ops.shape(ancestors)[1], ancestors.shape[2]
+        visible = ops.arange(length, dtype="int32") <= position
+        if width == 1:
+            return LOWEST * (1.0 - ops.cast(visible, "float32"))
+        lines = ops.transpose(ancestors, (1, 2, 0))[..., None]
+        read = ops.logical_and(lines == ops.arange(width, dtype="int32"), visible[:, None])  # [B, W, T, W]
+        bias = ops.reshape(LOWEST * (1.0 - ops.cast(read, "float32")), (sentences, 1, width, length * width))
+        shape = (sentences, self.num_heads, width, length * width)
+        return ops.reshape(ops.broadcast_to(bias, shape), (-1, width, length * width))
 
     def _split(self, x):
         """[B, T, D] -> [B, T, N, P]."""
@@ -177,20 +200,20 @@ class AttentionBlock(keras.layers.Layer):
         steps = tuple(step.memory() for step in self.steps)
         return AttentionMemory(steps, self.self_attention.memory(), self.source_attention.project(source))
 
-    def initial_state(self, rows, length) -> AttentionState:
-        """The state before the first of at most `length` positions."""
+    def initial_state(self, rows, length, width=1) -> AttentionState:
+        """The state of `rows` rows, `width` a sentence, before the first of at most `length` positions."""
         steps = tuple(step.initial_state(rows) for step in self.steps)
-        return AttentionState(steps, self.self_attention.initial_state(rows, length))
+        return AttentionState(steps, self.self_attention.initial_state(rows, length, width))
 
-    def step(self, x, state: AttentionState, position, memory: AttentionMemory, bias):
+    def step(self, x, state: AttentionState, position, memory: AttentionMemory, bias, ancestors):
         """One position: x [R, D], R a multiple of the source's B (neighbours share one) -> ([R, D], state)."""
         depth = x.shape[-1]
         y = x + ops.cast(timing_signal(1, depth, position), x.dtype)
         steps = []
         for layer, old, kernel in zip(self.steps, state.steps, memory.steps, strict=True):
-            y, new = layer.step(y, old, position, kernel)
+            y, new = layer.step(y, old, position, kernel, ancestors)
             steps.append(new)
-        y, seen = self.self_attention.step(y, state.seen, position, memory.kernel)
+        y, seen = self.self_attention.step(y, state.seen, position, memory.kernel, ancestors)
         y = ops.reshape(y, (ops.shape(memory.source.keys)[0], -1, depth))
         y = self.source_attention.attend(y, memory.source, bias)
         return ops.reshape(y, (-1, depth)), AttentionState(tuple(steps), seen)

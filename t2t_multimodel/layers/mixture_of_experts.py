@@ -17,6 +17,8 @@ from keras import ops
 from t2t_multimodel.layers.normalization import softmax
 from t2t_multimodel.layers.replicas import drawn
 
+SHORT_QUEUE = 8  # tokens: of 32 rows with 4 of 60 experts each, a queue has 2 on average
+
 
 class Routing(NamedTuple):
     """What the router decided.
@@ -143,10 +145,11 @@ def known_queues(length: Callable[[Any, int], Any]) -> Iterator[None]:
         _queue.reset(token)
 
 
-def dispatch(experts, num_experts: int) -> Dispatch:
+def dispatch(experts, num_experts: int, queue=None) -> Dispatch:
     """Queues the pairs of `experts` [N, K] (E = padding) in order of tokens. Nothing is dropped: Q is the longest queue.
 
-    Where shapes must be known beforehand (JAX under jit), Q is the number of tokens; see `known_queues` as well.
+    queue: what Q is to be, no less than that. Where shapes must be known beforehand (JAX under jit), it is the number of tokens;
+    see `known_queues` as well.
     """
     tokens, k = ops.shape(experts)[0], experts.shape[1]
     ids = ops.reshape(experts, (-1,))
@@ -154,9 +157,9 @@ def dispatch(experts, num_experts: int) -> Dispatch:
     in_order = ops.take(ids, order)
     counts = ops.segment_sum(ops.ones_like(ids), ids, num_experts + 1)
     known = _queue.get()
-    if known:
+    if queue is None and known:
         queue = known(tokens * k, num_experts)
-    else:
+    elif queue is None:
         queue = tokens if keras.backend.backend() == "jax" else ops.maximum(ops.max(counts[:-1]), 1)
     starts = ops.cumsum(counts) - counts
     place = ops.arange(tokens * k, dtype="int32") - ops.take(starts, in_order)
@@ -227,44 +230,49 @@ class MixtureOfExperts(keras.layers.Layer):
         depth, length = x.shape[-1], ops.shape(x)[1]
         rows = ops.reshape(x, (-1, depth))
         routing = self.gate(ops.cast(x, "float32"), padding_mask, training=training)
-        plan = dispatch(routing.experts, self.num_experts)
-        queues = gather_rows(rows, plan.tokens, plan.slots)
-        outputs = self._experts(ops.reshape(queues, (self.num_experts, -1, depth)))
-        chosen = gather_rows(ops.reshape(outputs, (-1, depth)), ops.reshape(plan.slots, (-1,)), plan.pairs)
-        chosen = ops.reshape(chosen, (-1, self.k, depth))
-        y = ops.sum(chosen * ops.cast(routing.gates, chosen.dtype)[:, :, None], axis=1)
-        return ops.reshape(y, (-1, length, depth)), routing
+        return ops.reshape(self._in_queues(rows, routing), (-1, length, depth)), routing
 
-    def _experts(self, queues):
-        """[E, Q, D] -> [E, Q, D], each expert on its own queue."""
+    def _in_queues(self, rows, routing, queue=None):
+        """The outputs [N, D] for rows [N, D]; `queue` as in `dispatch`."""
+        depth = rows.shape[-1]
+        plan = dispatch(routing.experts, self.num_experts, queue)
+        queues = ops.reshape(gather_rows(rows, plan.tokens, plan.slots), (self.num_experts, -1, depth))
         w1, w2 = (ops.cast(weights, queues.dtype) for weights in (self.w1, self.w2))
-        return ops.matmul(ops.relu(ops.matmul(queues, w1)), w2)
+        outputs = ops.matmul(ops.relu(ops.matmul(queues, w1)), w2)
+        chosen = gather_rows(ops.reshape(outputs, (-1, depth)), ops.reshape(plan.slots, (-1,)), plan.pairs)
+        return self._weighted(chosen, routing)
+
+    def _weighted(self, outputs, routing):
+        """The sums [N, D] of the experts' outputs [N * K, D] by their gates."""
+        gates = ops.cast(routing.gates, outputs.dtype)[:, :, None]
+        return ops.sum(ops.reshape(outputs, (-1, self.k, outputs.shape[-1])) * gates, axis=1)
 
     def step(self, x, padding_mask):
-        """The outputs [N, D] for a handful of tokens x [N, D], padding_mask [N], without queues.
+        """The outputs [N, D] for a handful of tokens x [N, D], padding_mask [N].
 
-        A few tokens fetch the weights of their own experts; where that would move more than all experts' weights, every expert
-        computes every token and the gates choose.
+        A few tokens fetch the weights of their own experts; where that would move more than all experts' weights, they queue.
+        XLA has to know the queues' length beforehand: it is SHORT_QUEUE unless one is longer, and then N.
         """
         routing = self.gate(ops.cast(x, "float32"), padding_mask, training=False)
-        gates = ops.cast(routing.gates, x.dtype)
-        experts = ops.minimum(routing.experts, self.num_experts - 1)  # padding has gates of 0
-        few = ops.shape(x)[0] * self.k <= self.num_experts
-        own, every = (lambda: self._own_experts(x, gates, experts)), (lambda: self._every_expert(x, gates, experts))
+        tokens = ops.shape(x)[0]
+        longest = ops.max(routing.load)
+
+        def own():
+            return self._own_experts(x, routing)
+
+        def queued():
+            short, whole = (lambda: self._in_queues(x, routing, SHORT_QUEUE)), (lambda: self._in_queues(x, routing, tokens))
+            return ops.cond(longest <= SHORT_QUEUE, short, whole)
+
+        few = tokens * self.k <= self.num_experts
         if isinstance(few, bool):
-            return own() if few else every()
-        return ops.cond(few, own, every)
+            return own() if few else queued()
+        return ops.cond(few, own, queued)
 
-    def _own_experts(self, x, gates, experts):
-        each = ops.reshape(experts, (-1,))
+    def _own_experts(self, x, routing):
+        each = ops.reshape(ops.minimum(routing.experts, self.num_experts - 1), (-1,))  # padding has gates of 0
         hidden = ops.relu(ops.matmul(ops.repeat(x, self.k, axis=0)[:, None], _fetch(self.w1, each, x.dtype)))
-        outputs = ops.reshape(ops.matmul(hidden, _fetch(self.w2, each, x.dtype)), (-1, self.k, x.shape[-1]))
-        return ops.sum(outputs * gates[:, :, None], axis=1)
-
-    def _every_expert(self, x, gates, experts):
-        weights = ops.sum(ops.one_hot(experts, self.num_experts, dtype=x.dtype) * gates[:, :, None], axis=1)
-        outputs = self._experts(ops.repeat(x[None], self.num_experts, axis=0))
-        return ops.sum(outputs * ops.transpose(weights)[:, :, None], axis=0)
+        return self._weighted(ops.matmul(hidden, _fetch(self.w2, each, x.dtype))[:, 0], routing)
 
     def get_config(self):
         names = ("num_experts", "hidden_size", "k", "noise_floor", "seed")

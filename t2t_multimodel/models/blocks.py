@@ -140,17 +140,17 @@ class Mixer(_Part):
         """What every step reads, for source [B, S, D]."""
         return MixerMemory(self.attention.memory(source), tuple(block.memory() for block in self.blocks))
 
-    def initial_state(self, rows, length) -> MixerState:
-        """The state before the first of at most `length` positions."""
+    def initial_state(self, rows, length, width) -> MixerState:
+        """The state of `rows` rows, `width` a sentence, before the first of at most `length` positions."""
         blocks = tuple(block.initial_state(rows) for block in self.blocks)
-        return MixerState(self.attention.initial_state(rows, length), blocks)
+        return MixerState(self.attention.initial_state(rows, length, width), blocks)
 
-    def step(self, x, state: MixerState, position, memory: MixerMemory, bias):
+    def step(self, x, state: MixerState, position, memory: MixerMemory, bias, ancestors):
         """One position: x [R, D] -> ([R, D], state)."""
-        y, attention = self.attention.step(x, state.attention, position, memory.attention, bias)
+        y, attention = self.attention.step(x, state.attention, position, memory.attention, bias, ancestors)
         x, blocks = x + y, []
         for block, old, kernels in zip(self.blocks, state.blocks, memory.blocks, strict=True):
-            x, new = block.step(x, old, position, kernels)
+            x, new = block.step(x, old, position, kernels, ancestors)
             blocks.append(new)
         return x, MixerState(attention, tuple(blocks))
 
@@ -184,18 +184,18 @@ class Decoder(_Part):
         attentions = tuple(attention.memory(source) for attention in self.attentions)
         return DecoderMemory(tuple(block.memory() for block in self.blocks), attentions)
 
-    def initial_state(self, rows, length) -> DecoderState:
-        """The state before the first of at most `length` positions."""
+    def initial_state(self, rows, length, width) -> DecoderState:
+        """The state of `rows` rows, `width` a sentence, before the first of at most `length` positions."""
         blocks = tuple(block.initial_state(rows) for block in self.blocks)
-        return DecoderState(blocks, tuple(attention.initial_state(rows, length) for attention in self.attentions))
+        return DecoderState(blocks, tuple(attention.initial_state(rows, length, width) for attention in self.attentions))
 
-    def step(self, x, padding_mask, state: DecoderState, position, memory: DecoderMemory, bias):
+    def step(self, x, padding_mask, state: DecoderState, position, memory: DecoderMemory, bias, ancestors):
         """One position: x [R, D], padding_mask [R] -> ([R, D], state)."""
         blocks, attentions = [], []
         for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True)):
-            x, new = block.step(x, state.blocks[i], position, memory.blocks[i])
+            x, new = block.step(x, state.blocks[i], position, memory.blocks[i], ancestors)
             blocks.append(new)
-            y, new = attention.step(x, state.attentions[i], position, memory.attentions[i], bias)
+            y, new = attention.step(x, state.attentions[i], position, memory.attentions[i], bias, ancestors)
             attentions.append(new)
             x = x + y
             if self.experts and i + 1 == len(self.blocks) // 2:

@@ -9,6 +9,7 @@ from keras import ops
 
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.layers.ancestors import follow, initial_ancestors
 from t2t_multimodel.layers.attention import attention_bias
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
@@ -37,10 +38,15 @@ class Memory(NamedTuple):
 
 
 class DecodingState(NamedTuple):
-    """What the next decoding step needs; every tensor's leading axis is the row, or row and head."""
+    """What the next decoding step needs of R rows, W for each of B sentences.
+
+    What mixer and decoder keep stays in the row that computed it; ancestors int32 [T, B, W] says where each row's past lies (see
+    layers.ancestors).
+    """
 
     mixer: MixerState
     decoder: DecoderState
+    ancestors: Any
 
 
 class LossTerms(NamedTuple):
@@ -171,9 +177,14 @@ class MultiModel(keras.Model):
         bias = attention_bias(encoded.mask[:, None, :])
         return Memory(self.mixer.memory(encoded.states), self.decoder.memory(encoded.states), bias)
 
-    def initial_state(self, rows, length) -> DecodingState:
-        """The state of `rows` outputs before the first of at most `length` tokens."""
-        return DecodingState(self.mixer.initial_state(rows, length), self.decoder.initial_state(rows, length))
+    def initial_state(self, sentences, length, width=1) -> DecodingState:
+        """The state of `width` outputs for each of `sentences` inputs, before the first of at most `length` tokens."""
+        mixer, decoder = (part.initial_state(sentences * width, length, width) for part in (self.mixer, self.decoder))
+        return DecodingState(mixer, decoder, initial_ancestors(sentences, width, length))
+
+    def follow(self, state: DecodingState, parents, position) -> DecodingState:
+        """The state after `position`, when row w of a sentence goes on from its row `parents[:, w]`, int32 [B, W]."""
+        return state._replace(ancestors=follow(state.ancestors, parents, position))
 
     def step(self, tokens, position, state: DecodingState, memory: Memory, problem=None, space=None):
         """One position of `decode`.
@@ -192,9 +203,10 @@ class MultiModel(keras.Model):
         first = position == 0
         x = ops.where(first, self._command(problem, space), net.bottom(tokens[:, None]).states[:, 0])
         real = ops.cast(ops.logical_or(first, tokens > EOS), "float32")
-        x, mixer = self.mixer.step(x, state.mixer, position, memory.mixer, memory.bias)
-        x, decoder = self.decoder.step(x, real, state.decoder, position, memory.decoder, memory.bias)
-        return net.top(x), DecodingState(mixer, decoder)
+        ancestors = state.ancestors
+        x, mixer = self.mixer.step(x, state.mixer, position, memory.mixer, memory.bias, ancestors)
+        x, decoder = self.decoder.step(x, real, state.decoder, position, memory.decoder, memory.bias, ancestors)
+        return net.top(x), DecodingState(mixer, decoder, ancestors)
 
     def _command(self, problem, space):
         if space is None:

@@ -156,7 +156,7 @@ class Replay:
     def memory(self, encoded):
         return ()
 
-    def initial_state(self, rows, length):
+    def initial_state(self, sentences, length, width):
         return ()
 
     def step(self, tokens, position, state, memory, problem, space):

@@ -50,7 +50,7 @@ def test_steps_equal_the_whole_sequence_within_rounding(precision):
     for position in range(whole.shape[1]):
         step, state = half.step(before[:, position], position, state, memory, "translate")
         logits.append(step)
-    assert {value.dtype.name for value in tf.nest.flatten(state)} == {precision}
+    assert {value.dtype.name for value in tf.nest.flatten(state[:2])} == {precision}
     assert distance(np.stack(logits, axis=1), whole) < TOLERANCES[precision]
 
 

@@ -8,6 +8,7 @@ from tensors import close
 from tiny import SPECS
 
 from t2t_multimodel.features import Label
+from t2t_multimodel.layers.mixture_of_experts import SHORT_QUEUE
 
 DECODED = [name for name, spec in SPECS.items() if not isinstance(spec.targets, Label)]
 
@@ -65,20 +66,51 @@ def test_neighbouring_rows_share_an_input():
     close(step_by_step(model, encoded, made["targets"], "translate", rows_each=3), np.repeat(whole, 3, axis=0), 1e-4)
 
 
+def test_rows_that_go_on_from_others_have_their_past():
+    model, random = tiny.model(), np.random.default_rng(3)
+    sentences, width, length = 2, 3, 130  # beyond the reach of each convolution
+    tokens = random.integers(2, tiny.VOCAB, (length, sentences, width)).astype(np.int32)
+    parents = random.integers(0, width, (length, sentences, width)).astype(np.int32)
+    encoded = model.encode(tiny.ids(9, 7), problem="translate")
+
+    @tf.function(autograph=False)
+    def last_logits():
+        memory = model.memory(encoded)
+
+        def body(position, state, logits):
+            before = tf.gather(tf.constant(tokens), tf.maximum(position - 1, 0))
+            logits, state = model.step(tf.reshape(before, [-1]), position, state, memory, "translate")
+            return position + 1, model.follow(state, tf.gather(tf.constant(parents), position), position), logits
+
+        start = (0, model.initial_state(sentences, length, width), tf.zeros((sentences * width, tiny.VOCAB)))
+        return tf.while_loop(lambda position, *_: position < length, body, start)[2]
+
+    # the token chosen behind position t stands in the row that went on from parents[t]
+    lines = np.zeros((sentences, width, 0), np.int32)
+    for chosen, parent in zip(tokens[: length - 1], parents[: length - 1], strict=True):
+        lines = np.concatenate([np.take_along_axis(lines, parent[:, :, None], axis=1), chosen[:, :, None]], axis=2)
+    targets = np.pad(lines, [[0, 0], [0, 0], [0, 1]], constant_values=3)
+    whole = [np.asarray(model.decode(encoded, targets[:, row], "translate"))[:, -1] for row in range(width)]
+    close(last_logits(), np.stack(whole, axis=1).reshape(sentences * width, -1), 1e-4)
+
+
 def test_what_a_step_keeps_grows_with_the_length_by_keys_and_values_alone():
     model = tiny.model()
-    short, long = (tf.nest.flatten(model.initial_state(2, length)) for length in (10, 30))
+    short, long = (tf.nest.flatten(model.initial_state(2, length)[:2]) for length in (10, 30))
     grown = [(a.shape, b.shape) for a, b in zip(short, long, strict=True) if a.shape != b.shape]
     attentions = 1 + len(model.decoder.attentions)
     assert len(grown) == 2 * attentions
     assert all(np.prod(b) == 3 * np.prod(a) for a, b in grown)
 
 
-@pytest.mark.parametrize("tokens", [1, 7])
+@pytest.mark.parametrize("tokens", [1, 7, 40])
 def test_experts_of_a_handful_of_tokens_are_those_of_many(tokens):
     moe = tiny.model().decoder.experts.moe
     random = np.random.default_rng(1)
     x = random.normal(size=(1, tokens, moe.w1.shape[1])).astype(np.float32)
     mask = (random.uniform(size=(1, tokens)) < 0.7).astype(np.float32)
-    close(moe.step(x[0], mask[0]), moe(x, mask)[0][0], 1e-5)
-    assert (tokens * moe.k <= moe.num_experts) == (tokens == 1)  # each of the two ways
+    y, routing = moe(x, mask)
+    close(moe.step(x[0], mask[0]), y[0], 1e-5)
+    # each of the three ways
+    assert (tokens * moe.k <= moe.num_experts) == (tokens == 1)
+    assert (np.max(routing.load) <= SHORT_QUEUE) == (tokens < 40)
