@@ -1,0 +1,80 @@
+"""What a model that has learned mini8 makes of a ninth problem: mini_enes from its weights, beside mini_enes alone. Prints JSON.
+
+python benchmarks/ninth_problem.py --output_dir=DIR      # data, and three runs; what is there is gone on from
+
+Steps are those of the whole run: more than a third of the warm-started one's go to the eight, so that they are not forgotten.
+Accuracies are of all of dev, teacher-forced: of tokens, and of whole sequences.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from t2t_multimodel.cli.quiet import quiet_tensorflow  # noqa: E402
+
+quiet_tensorflow()
+
+from t2t_multimodel.cli.common import load_registries  # noqa: E402
+from t2t_multimodel.config import get_hparams  # noqa: E402
+from t2t_multimodel.data.generation import generate  # noqa: E402
+from t2t_multimodel.data.problem import resolve  # noqa: E402
+from t2t_multimodel.experiments.launch import train_run  # noqa: E402
+
+NINTH, SET = "mini_enes", "multimodel_mini"
+SMALL = "warmup_steps=100,batch_tokens=1024,batch_images=16,batch_seconds=20,problem_weights=,eval_steps=0,save_every=100"
+MEASURES = ("accuracy", "accuracy_per_sequence")
+
+
+def main() -> None:
+    """Trains what is not trained yet, and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output_dir", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--eight_steps", type=int, default=1200, help="steps of the model that learns mini8")
+    parser.add_argument("--alone_steps", type=int, default=400, help="steps of the ninth problem alone; from the model, half")
+    args = parser.parse_args()
+    load_registries()
+    folder, data_dir = args.output_dir, args.output_dir / "data"
+    for names in ("mini8", NINTH):  # one after the other: the vocabulary knows of the eight alone
+        generate(resolve(names), data_dir, data_dir, get_hparams(SET).data.vocab_size)
+    alone, half = args.alone_steps, args.alone_steps // 2
+
+    def train(name: str, problems: str, steps: int, every: int, weights: str = "", warm_start: Path | None = None) -> None:
+        changes = f"{SMALL},train_steps={steps},eval_every={every},problem_weights={weights}"
+        hparams = get_hparams(SET, changes)
+        if train_run(resolve(problems), SET, hparams, data_dir, folder / name, warm_start=warm_start) < steps:
+            sys.exit("stopped; the same command goes on")
+
+    train("eight", "mini8", args.eight_steps, args.eight_steps // 2)
+    train("alone", NINTH, alone, alone // 8)
+    train("nine", f"mini8,{NINTH}", half, alone // 8, f"{NINTH}:12", folder / "eight")
+    print(json.dumps(compared(*(evaluations(folder / name) for name in ("eight", "alone", "nine"))), indent=1))
+
+
+def evaluations(output_dir: Path) -> dict[str, dict[int, dict[str, float]]]:
+    """The measures of dev of each problem of a run, by step."""
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for row in map(json.loads, (output_dir / "metrics.jsonl").read_text().splitlines()):
+        if row["split"] == "dev":
+            found.setdefault(row["problem"], {})[row["step"]] = {name: round(row[name], 4) for name in MEASURES}
+    return found
+
+
+def compared(eight: dict, alone: dict, nine: dict) -> dict:
+    """Steps to nine tenths of what the ninth problem alone reached, both curves, and the eight before and after."""
+    last = alone[NINTH][max(alone[NINTH])]
+    reached = {
+        name: {
+            kind: min((step for step, row in curve.items() if row[name] >= 0.9 * last[name]), default=None)
+            for kind, curve in (("alone", alone[NINTH]), ("from_the_eight", nine[NINTH]))
+        }
+        for name in MEASURES
+    }
+    others = {name: {"before": rows[max(rows)], "after": nine[name][max(nine[name])]} for name, rows in eight.items()}
+    return {"steps_to_0.9_of_alone": reached, "alone": alone[NINTH], "from_the_eight": nine[NINTH], "others": others}
+
+
+if __name__ == "__main__":
+    main()
