@@ -115,8 +115,9 @@ class TrainingConfig:
         beta1, beta2, epsilon: Adam.
         clip_norm: bound on the global norm of the gradient; 0 switches clipping off.
         label_smoothing: probability taken from the right token.
-        problem_schedule: "uniform", "proportional", "temperature" or "round_robin".
+        problem_schedule: "uniform", "proportional", "temperature", "round_robin" or "adaptive".
         temperature: with "temperature", probability is proportional to size ** (1 / temperature).
+        adaptive_power: with "adaptive", probability is proportional to (dev loss / first dev loss) ** adaptive_power.
         problem_weights: factors on the problems' probabilities, as "caption:2 speech:3" (a part of a name is enough).
         problems_per_step: problems that a step mixes; the gradient is the mean of theirs.
         accumulate_steps: batches of each of them that make one step, as if they were one large batch; takes room for one more
@@ -124,6 +125,11 @@ class TrainingConfig:
         seed: of initial weights, order of problems and examples, noise and dropout.
         eval_every, eval_steps: steps between evaluations; batches of each, 0 means the whole split.
         save_every, keep_checkpoints: steps between checkpoints (0: at each evaluation); how many are kept.
+        dev_metric: "loss", "accuracy" or "accuracy_per_sequence", by which checkpoints are the best and problems stop.
+        keep_best: which best checkpoints are kept besides: of the "mean" over the problems, of each of the "problems", "all" of
+            these, or "none".
+        early_stop_patience, early_stop_min_delta: a problem is trained no more after so many evaluations, one after another, that
+            were not better by more than min_delta than the best before; 0 trains all to the end.
     """
 
     train_steps: int = 100_000
@@ -140,6 +146,7 @@ class TrainingConfig:
     label_smoothing: float = 0.1
     problem_schedule: str = "uniform"
     temperature: float = 2.0
+    adaptive_power: float = 1.0
     problem_weights: str = ""
     problems_per_step: int = 1
     accumulate_steps: int = 1
@@ -148,6 +155,10 @@ class TrainingConfig:
     eval_steps: int = 20
     save_every: int = 0
     keep_checkpoints: int = 3
+    dev_metric: str = "loss"
+    keep_best: str = "all"
+    early_stop_patience: int = 0
+    early_stop_min_delta: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +211,9 @@ CHOICES = {
     "optimizer": ("adam", "adafactor"),
     "precision": ("float32", "bfloat16", "float16"),
     "learning_rate_schedule": ("constant", "rsqrt", "noam", "cosine", "exp"),
-    "problem_schedule": ("uniform", "proportional", "temperature", "round_robin"),
+    "problem_schedule": ("uniform", "proportional", "temperature", "round_robin", "adaptive"),
+    "dev_metric": ("loss", "accuracy", "accuracy_per_sequence"),
+    "keep_best": ("all", "mean", "problems", "none"),
 }
 LEAST: dict[str, Any] = {"problems_per_step": 1, "accumulate_steps": 1}
 

@@ -12,7 +12,6 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem import Problem
 from t2t_multimodel.training.distribution import STRATEGIES
 
-INTERRUPTED = 130
 SCHEDULES = ("train_and_evaluate", "evaluate")
 
 
@@ -54,8 +53,8 @@ def _run(args: argparse.Namespace) -> int:
     seconds = args.train_minutes * 60
     data_dir, output_dir = Path(args.data_dir), Path(args.output_dir)
     warm_start = Path(args.warm_start) if args.warm_start else None
-    steps = train_run(chosen, args.hparams_set, hparams, data_dir, output_dir, seconds, args.strategy, warm_start)
-    return 0 if seconds or steps >= hparams.training.train_steps else INTERRUPTED
+    train_run(chosen, args.hparams_set, hparams, data_dir, output_dir, seconds, args.strategy, warm_start)
+    return 0
 
 
 def _average(args: argparse.Namespace) -> int:

@@ -1,7 +1,9 @@
-"""Which problems a step trains: a function of the seed and the step alone, so that a resumed run goes on as it would have."""
+"""Which problems a step trains: a function of the seed and the step alone, and of what evaluations decided
+(training/decisions.py), so that a resumed run goes on as it would have."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +15,7 @@ class ProblemSchedule:
     Args:
         names: the problems.
         sizes: their numbers of training examples.
-        kind: "uniform", "proportional", "temperature" or "round_robin".
+        kind: "uniform", "proportional", "temperature", "round_robin" or "adaptive", which begins as "uniform".
         temperature: with "temperature", probability is proportional to size ** (1 / temperature).
         weights: "part_of_a_name:factor ...", factors on the probabilities; not for "round_robin".
         seed: of the choice.
@@ -30,12 +32,27 @@ class ProblemSchedule:
         if kind == "temperature" and not temperature > 0:
             raise ValueError(f"temperature should be above 0, got {temperature}")
         inverse = 1.0 / temperature if kind == "temperature" else 0.0
-        exponent = {"uniform": 0.0, "round_robin": 0.0, "proportional": 1.0, "temperature": inverse}[kind]
+        exponent = {"proportional": 1.0, "temperature": inverse}.get(kind, 0.0)
         rates = np.asarray(sizes, np.float64) ** exponent * _factors(names, weights)
         self.probabilities = rates / rates.sum()
         self._kind = kind
         self._seed = seed
         self._names = tuple(names)
+
+    def adjusted(self, factors: Sequence[float]) -> ProblemSchedule:
+        """The same schedule with each problem's probability multiplied by its factor; 0 leaves the problem out.
+
+        Raises:
+            ValueError: no factor is above 0.
+        """
+        if not any(factor > 0 for factor in factors):
+            raise ValueError(f"one factor at least should be above 0, got {list(factors)}")
+        other = copy.copy(self)
+        left = [i for i, factor in enumerate(factors) if factor]
+        other._names = tuple(self._names[i] for i in left)
+        rates = (self.probabilities * factors)[left]
+        other.probabilities = rates / rates.sum()
+        return other
 
     def at(self, step: int) -> str:
         """The problem of step `step`, counted from 0, of steps that train one problem."""

@@ -43,6 +43,7 @@ def train_run(
         The steps done.
 
     Raises:
+        KeyboardInterrupt: a signal ended the run before its time; its checkpoint is written.
         DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, the loss was no
             number, or the run to begin with has another vocabulary, no checkpoint, or nothing that fits.
     """
@@ -70,9 +71,13 @@ def train_run(
     if warm_start and is_new:
         take_over(by_path(model.trainable_variables), warm_start, print_line)
     try:
-        return Trainer(model, problems, hparams, data_dir, output_dir, devices).train(seconds=seconds)
+        trainer = Trainer(model, problems, hparams, data_dir, output_dir, devices)
+        steps = trainer.train(seconds=seconds)
     except NotFinite as error:
         raise DataError(f"{error}; a lower learning_rate or clip_norm may help") from error
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return steps
 
 
 def _check_warm_start(source: Path, config: run.RunConfig, output_dir: Path) -> None:

@@ -1,4 +1,5 @@
-"""Checkpoints: weights by their paths, Adam's slots, states of noise and dropout, positions in the problems' data, and the step.
+"""Checkpoints: weights by their paths, Adam's slots, states of noise and dropout, positions in the problems' data, the step,
+and what evaluations found.
 
 `tf.train.Checkpoint` writes to temporary files and renames them, so a checkpoint is whole or not there.
 """
@@ -40,11 +41,12 @@ class Checkpoints:
     ) -> None:
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._positions = {name: tf.Variable([0, 0], dtype=tf.int64, trainable=False) for name in problems}
+        self._evaluations = tf.Variable("", dtype=tf.string, trainable=False)
         parts: dict[str, Any] = {"model": by_path(model.variables), "step": self._step, "positions": self._positions}
         if slots is not None:
             parts["optimizer"] = slots
-        self._checkpoint = tf.train.Checkpoint(**parts)
-        self._with_optimizer = slots is not None
+        self._required = tf.train.Checkpoint(**parts)
+        self._checkpoint = tf.train.Checkpoint(**parts, evaluations=self._evaluations)
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(output_dir), keep, checkpoint_name="ckpt")
         self._report = report
 
@@ -54,13 +56,19 @@ class Checkpoints:
         return {name: (int(value[0]), int(value[1])) for name, value in self._positions.items()}
 
     @property
+    def evaluations(self) -> str:
+        """What `training.decisions` is to know of evaluations, as restored or last saved."""
+        return self._evaluations.numpy().decode()
+
+    @property
     def steps(self) -> list[int]:
         """The steps that there are checkpoints of, in order."""
         return [_step_of(path) for path in self._manager.checkpoints]
 
-    def save(self, step: int, positions: Mapping[str, tuple[int, int]] | None = None) -> str:
+    def save(self, step: int, positions: Mapping[str, tuple[int, int]] | None = None, evaluations: str = "") -> str:
         """Writes `ckpt-<step>` and removes what is older than the last `keep`; returns its path."""
         self._step.assign(step)
+        self._evaluations.assign(evaluations)
         for name, position in (positions or {}).items():
             self._positions[name].assign(position)
         return self._manager.save(checkpoint_number=step)
@@ -90,13 +98,12 @@ class Checkpoints:
 
     def _restore(self, path: str) -> int:
         try:
-            status = self._checkpoint.restore(path)
-            status.assert_existing_objects_matched()
+            self._required.restore(path).expect_partial().assert_existing_objects_matched()
         except (AssertionError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise DataError(f"checkpoint {path} does not fit the model of config.json beside it: {reason}") from error
-        if not self._with_optimizer:
-            status.expect_partial()
+        self._evaluations.assign("")  # A checkpoint of an earlier version has none.
+        tf.train.Checkpoint(evaluations=self._evaluations).restore(path).expect_partial()
         return int(self._step.numpy())
 
     def _names(self) -> str:

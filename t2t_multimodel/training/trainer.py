@@ -16,7 +16,9 @@ from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.mixing import ProblemSchedule
 from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches, num_examples
 from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.training.best import keep_best
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
+from t2t_multimodel.training.decisions import Decisions
 from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted
 from t2t_multimodel.training.optimizer import learning_rate, make_optimizer
 from t2t_multimodel.training.steps import EvaluationSums, StepResult, Steps
@@ -58,14 +60,17 @@ class Trainer:
         self.steps = Steps(model, self._optimizer, hparams, strategy)
         keep = hparams.training.keep_checkpoints
         self._checkpoints = Checkpoints(output_dir, model, self._optimizer.slots, list(self.problems), keep, print_line)
+        self._decisions = Decisions(list(self.problems), hparams.training)
         self._skipped = 0  # steps in a row
         self._stop = False
+        self.interrupted = False  # a signal ended training before its time
 
     def train(self, until: int | None = None, seconds: float = 0.0) -> int:
         """Trains from the newest checkpoint on until `until` (default train_steps) or for `seconds`, if that is not 0.
 
         Evaluates every eval_every steps and at the end; saves then, every save_every steps, and on SIGTERM or Ctrl-C, after which
-        it returns. A step whose gradient is not finite changes no weights. Returns the steps done.
+        it returns. Ends before its time when all problems have stopped early. A step whose gradient is not finite changes no
+        weights. Returns the steps done.
 
         A run that was stopped or killed goes on as if it never had been: the same batches, noise and weights follow.
 
@@ -75,6 +80,7 @@ class Trainer:
         config = self.hparams.training
         total = config.train_steps if until is None else until
         step = self._checkpoints.restore() or 0
+        self._decisions.text = self._checkpoints.evaluations
         writer, progress = MetricsWriter(self.output_dir, step), Progress(total, step)
         if step:
             progress.say(f"going on from step {step}")
@@ -88,10 +94,12 @@ class Trainer:
 
     def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
         config = self.hparams.training
-        schedule, batches = self._schedule(), self._batches()
+        plan, batches = self._schedule(), self._batches()
+        schedule = self._decisions.schedule(plan)
+        self._keep_best()  # A process that was killed may have saved and not come to it.
         saved, evaluated = step, 0
         mean = _Means(step)
-        while step < total and not self._stop and time.monotonic() < deadline:
+        while step < total and not self._stop and not self._decisions.finished and time.monotonic() < deadline:
             rate = learning_rate(step, config)
             results = self._step(schedule.draw(step, config.problems_per_step), batches, rate, step + 1)
             step += 1
@@ -101,14 +109,16 @@ class Trainer:
                     mean.add(name, result)
             if step % SUMMARY_EVERY == 0:
                 mean.flush(step, rate, writer)
-            if step % config.eval_every == 0 and step < total:
-                self.evaluate(step, writer, progress)
-                evaluated = step
-            if step % (config.save_every or config.eval_every) == 0:
+            if step % config.eval_every == 0:
+                for line in self._decisions.add(step, self.evaluate(step, writer, progress)):
+                    progress.say(line)
+                schedule, evaluated = self._decisions.schedule(plan), step
+            if step % (config.save_every or config.eval_every) == 0 or self._decisions.is_best(step):
                 saved = self._save(step, batches)
         mean.flush(step, learning_rate(step, config), writer)
         if saved != step:
             self._save(step, batches)
+        self.interrupted = self._stop and step < total and not self._decisions.finished
         if self._stop:
             progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
         elif step != evaluated:
@@ -142,16 +152,22 @@ class Trainer:
         return False
 
     def _save(self, step: int, batches: dict[str, TrainingBatches]) -> int:
-        self._checkpoints.save(step, {name: each.position for name, each in batches.items()})
+        self._checkpoints.save(step, {name: each.position for name, each in batches.items()}, self._decisions.text)
+        self._keep_best()
         return step
 
-    def evaluate(self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev") -> None:
+    def _keep_best(self) -> None:
+        keep_best(self.output_dir, self.hparams.training.dev_metric, self._decisions.best())
+
+    def evaluate(self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev") -> dict[str, dict[str, float]]:
         """Teacher-forced measures of every problem on `split`, at most eval_steps batches of each."""
+        found = {}
         for name in self.problems:
             if split in self.problems[name].splits:
-                metrics = self.measures(name, split, self.hparams.training.eval_steps)
+                found[name] = metrics = self.measures(name, split, self.hparams.training.eval_steps)
                 writer.write(step, name, split, metrics)
                 progress.say(f"step {step} {name} {split}: {formatted(metrics)}")
+        return found
 
     def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float]:
         """Teacher-forced measures of one problem over its `split`, or its first `limit` batches."""

@@ -16,6 +16,7 @@ from t2t_multimodel.data.problem import problems
 from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
 from t2t_multimodel.experiments import launch, scoring
 from t2t_multimodel.testing import fake_problem
+from t2t_multimodel.training.trainer import Trainer
 
 COPY = fake_problem("tiny_copy")
 OTHER = fake_problem("tiny_other")
@@ -193,11 +194,16 @@ def test_flags_reach_the_evaluation(command, handed_on, data_dir, tmp_path):
     assert handed_on[1][2:] == (None, "dev", 0)
 
 
-def test_a_run_that_was_stopped_before_its_end_is_no_success(command, monkeypatch):
-    monkeypatch.setattr(launch, "train_run", lambda *args: 5)
+def test_a_run_that_was_stopped_before_its_end_is_no_success(command, monkeypatch, tmp_path):
+    train = Trainer.train
+
+    def train_and_stop(self, seconds):
+        self.request_stop()
+        return train(self, seconds=seconds)
+
+    monkeypatch.setattr(Trainer, "train", train_and_stop)
     assert command("--train_steps=9") == 130
-    assert command("--train_steps=5") == 0
-    assert command("--train_steps=9", "--train_minutes=1") == 0
+    assert command("--train_steps=0") == 0
 
 
 def test_a_run_of_two_steps_works(command, tmp_path, capsys):

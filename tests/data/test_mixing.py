@@ -20,6 +20,7 @@ SCHEDULES = [
     ("proportional", {}, [0.9, 0.09, 0.01]),
     ("temperature", {"temperature": 2.0}, np.sqrt(SIZES) / np.sum(np.sqrt(SIZES))),
     ("temperature", {"temperature": 1.0}, [0.9, 0.09, 0.01]),
+    ("adaptive", {}, [1 / 3, 1 / 3, 1 / 3]),
     ("uniform", {"weights": "caption:2"}, [0.25, 0.25, 0.5]),
     ("uniform", {"weights": "a:2 parse:0.5"}, [0.4, 0.2, 0.4]),
     ("proportional", {"weights": "caption:10"}, np.array([9000, 900, 1000]) / 10900),
@@ -58,6 +59,21 @@ def test_several_problems_of_a_step_come_as_often_as_the_formula_says(kind, opti
 def test_as_many_equal_problems_as_a_step_draws_come_once_each():
     schedule = ProblemSchedule(NAMES, SIZES, "uniform")
     assert all(sorted(schedule.draw(step, 3)) == sorted(NAMES) for step in range(200))
+
+
+def test_shares_are_adjusted_and_what_has_none_is_left_out():
+    plan = ProblemSchedule(NAMES, SIZES, "proportional")
+    adjusted = plan.adjusted([1.0, 0.0, 9.0])
+    np.testing.assert_allclose(adjusted.probabilities, [9000 / 9900, 900 / 9900])
+    assert collections.Counter(adjusted.at(step) for step in range(500)).keys() == {"translate", "caption"}
+    np.testing.assert_allclose(plan.probabilities, [0.9, 0.09, 0.01])
+    with pytest.raises(ValueError, match="one factor at least should be above 0"):
+        plan.adjusted([0.0, 0.0, 0.0])
+
+
+def test_a_problem_that_is_left_out_misses_its_turns():
+    adjusted = ProblemSchedule(NAMES, SIZES, "round_robin").adjusted([1.0, 0.0, 1.0])
+    assert [adjusted.at(step) for step in range(4)] == ["translate", "caption"] * 2
 
 
 def test_a_choice_depends_on_seed_and_step_alone():

@@ -11,26 +11,32 @@ from t2t_multimodel.experiments.report_page import Table
 
 
 @pytest.fixture
-def steps_done():
-    """What the trainer says it has done, the first of one."""
-    return [demo.FULL_STEPS]
+def ends():
+    """How training ends, the first of one: with an exception, or without."""
+    return [None]
 
 
 @pytest.fixture
-def done(monkeypatch, steps_done):
+def done(monkeypatch, ends):
     """What run_demo called, in order, with the seconds of training."""
     calls = []
     monkeypatch.setattr(
         demo, "generate", lambda problems, data_dir, *rest: calls.append(("generate", len(problems), data_dir.name))
     )
-    monkeypatch.setattr(demo, "train_run", lambda *args, seconds: calls.append(("train", args[1], seconds)) or steps_done[0])
+
+    def train(*args, seconds):
+        calls.append(("train", args[1], seconds))
+        if ends[0]:
+            raise ends[0]
+
+    monkeypatch.setattr(demo, "train_run", train)
     monkeypatch.setattr(demo, "score_run", lambda output_dir, data_dir, names, split: calls.append(("score", names, split)))
     monkeypatch.setattr(demo, "write_report", lambda *args: calls.append(("report", args[0].name)) or Table(("a",), [("b",)]))
     return calls
 
 
-def test_a_run_stopped_by_a_signal_is_not_scored(done, steps_done, tmp_path):
-    steps_done[0] = 7
+def test_a_run_stopped_by_a_signal_is_not_scored(done, ends, tmp_path):
+    ends[0] = KeyboardInterrupt
     assert command.main([f"--output_dir={tmp_path / 'out'}"]) == 130
     assert [call[0] for call in done] == ["generate", "train"]
 

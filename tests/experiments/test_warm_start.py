@@ -57,6 +57,8 @@ def begin(data_dir, source, tmp_path, monkeypatch):
     """Starts a run of the problems given in tmp_path/run and returns its weights, by path, before the first step."""
 
     class Stands:
+        interrupted = False
+
         def __init__(self, model, *args):
             begin.weights = {path: value.numpy() for path, value in by_path(model.trainable_variables).items()}
 

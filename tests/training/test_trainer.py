@@ -31,10 +31,14 @@ class FakeModel:
 
 
 class FakeSteps:
-    """Each step counts the model up; the loss is 1 / step, unless `losses` says otherwise."""
+    """Each step counts the model up; the loss is 1 / step, unless `losses` says otherwise.
 
-    def __init__(self, model, losses=None, at=None):
+    The dev loss is 1.5, unless `dev(problem, steps)` says otherwise.
+    """
+
+    def __init__(self, model, losses=None, at=None, dev=None):
         self.model, self.losses, self.at, self.trained, self.evaluated = model, losses or {}, at or {}, [], []
+        self.dev = dev or (lambda name, step: 1.5)
 
     def train(self, name, batch, rate, step):
         self.trained.append((name, rate, step))
@@ -50,7 +54,8 @@ class FakeSteps:
 
     def evaluate(self, name, batch):
         self.evaluated.append(name)
-        return EvaluationSums(*map(tf.constant, (6.0, 2.0, 3.0, 4.0, 1.0, 2.0)))
+        nats = 4.0 * self.dev(name, int(self.model.number.numpy()))
+        return EvaluationSums(*map(tf.constant, (nats, 2.0, 3.0, 4.0, 1.0, 2.0)))
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +67,11 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture
 def make_trainer(hparams, data_dir, tmp_path):
-    def make(changes="", losses=None, at=None):
+    def make(changes="", losses=None, at=None, dev=None, output_dir=tmp_path):
         settings = hparams.override("train_steps=12,eval_every=5,eval_steps=0,learning_rate_schedule=constant,warmup_steps=0")
         model = FakeModel()
-        trainer = Trainer(model, [COPY, TOPIC], settings.override(changes), data_dir, tmp_path)
-        trainer.steps = FakeSteps(model, losses, at)
+        trainer = Trainer(model, [COPY, TOPIC], settings.override(changes), data_dir, output_dir)
+        trainer.steps = FakeSteps(model, losses, at, dev)
         return trainer, model
 
     return make
@@ -262,3 +267,92 @@ def test_checkpoints_may_come_more_often_than_evaluations(make_trainer, tmp_path
     trainer.train()
     assert saved(tmp_path) == [2, 4, 6, 7]
     assert len({row["step"] for row in written(tmp_path) if row["split"] == "dev"}) == 1
+
+
+def number_of_batches(trainer, name):
+    """Of an evaluation."""
+    before = len(trainer.steps.evaluated)
+    trainer.measures(name)
+    return len(trainer.steps.evaluated) - before
+
+
+def order(trainer):
+    return [name for name, _, _ in trainer.steps.trained]
+
+
+def dev(name, step):
+    """The dev loss of "copy" falls always, that of "topic" until step 4."""
+    return 8.0 / step if name == "copy" else max(2.0, 4.0 - step / 2)
+
+
+EARLY = "eval_every=2,train_steps=20,problem_schedule=round_robin,early_stop_patience=3"
+
+
+def test_a_problem_that_gets_no_better_is_evaluated_only(make_trainer, tmp_path, capsys):
+    trainer, _ = make_trainer(EARLY, dev=dev)
+    assert trainer.train() == 20
+    assert order(trainer) == ["copy", "topic"] * 5 + ["copy"] * 10
+    assert "step 10 topic: no better dev loss in 3 evaluations, it is trained no more" in capsys.readouterr().err
+    assert trainer.steps.evaluated.count("topic") == 10 * number_of_batches(trainer, "topic")
+
+
+def test_training_ends_when_all_problems_have_stopped(make_trainer, tmp_path):
+    trainer, _ = make_trainer(EARLY, dev=lambda name, step: 3.0 if name == "copy" else dev(name, step))
+    assert trainer.train() == 10
+    assert order(trainer) == ["copy", "topic"] * 4 + ["topic"] * 2
+    assert saved(tmp_path)[-1] == 10
+    again, _ = make_trainer(EARLY)
+    assert again.train() == 10
+    assert not again.steps.trained and not again.interrupted
+
+
+@pytest.mark.parametrize("until", [9, 10, 11])
+@pytest.mark.parametrize("kind", ["round_robin", "adaptive,adaptive_power=3"])
+def test_a_run_that_goes_on_decides_as_it_would_have(kind, until, make_trainer, tmp_path):
+    settings = f"{EARLY},problem_schedule={kind},train_steps=16,save_every=3"
+    whole, _ = make_trainer(settings, dev=dev, output_dir=tmp_path / "whole")
+    whole.train()
+    first, second = (make_trainer(settings, dev=dev, output_dir=tmp_path / "parts")[0] for _ in range(2))
+    first.train(until=until)
+    second.train()
+    assert order(first) + order(second) == order(whole)
+    assert second._decisions.text == whole._decisions.text
+    assert set(order(whole)[10:]) == {"copy"}
+
+
+def best_of(folder, name):
+    kept = folder / "best" / name
+    (index,) = kept.glob("ckpt-*.index")
+    number = tf.train.load_checkpoint(str(kept)).get_tensor("model/number/.ATTRIBUTES/VARIABLE_VALUE")
+    found = json.loads((kept / "best.json").read_text())
+    assert index.name == f"ckpt-{found['step']}.index" and number == found["step"]
+    return found
+
+
+RISING = {"copy": {5: 3.0, 10: 2.0}, "topic": {5: 1.0, 10: 4.0}}
+
+
+def test_the_best_checkpoints_are_kept_beside_the_last(make_trainer, tmp_path):
+    settings = "train_steps=20,keep_checkpoints=1"
+    trainer, _ = make_trainer(settings, dev=lambda name, step: RISING[name].get(step, 9.0))
+    trainer.train()
+    assert saved(tmp_path) == [20]
+    assert best_of(tmp_path, "mean-loss") == {"step": 5, "metric": "loss", "value": 2.0}
+    assert best_of(tmp_path, "copy-loss") == {"step": 10, "metric": "loss", "value": 2.0}
+    assert best_of(tmp_path, "topic-loss") == {"step": 5, "metric": "loss", "value": 1.0}
+
+
+def test_an_evaluation_that_is_the_best_is_saved_between_checkpoints(make_trainer, tmp_path):
+    trainer, _ = make_trainer("save_every=12,keep_best=mean", dev=lambda name, step: RISING[name].get(step, 9.0))
+    trainer.train()
+    assert saved(tmp_path) == [5, 12]
+    assert [path.name for path in (tmp_path / "best").iterdir()] == ["mean-loss"]
+
+
+def test_a_best_checkpoint_that_a_killed_run_saved_and_did_not_keep_is_kept_by_the_next(make_trainer, tmp_path, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr(module, "keep_best", lambda *args: None)
+        make_trainer("train_steps=5", dev=lambda name, step: 2.0)[0].train()
+    assert not (tmp_path / "best").exists()
+    make_trainer("train_steps=5")[0].train()
+    assert best_of(tmp_path, "copy-loss")["step"] == 5

@@ -1,0 +1,132 @@
+"""What evaluations on dev decide: which problems have stopped, each one's share of the steps, and which checkpoints are the best.
+
+All of it is a function of the evaluations so far, which every checkpoint holds: a run that goes on decides as it would have.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from t2t_multimodel.config import TrainingConfig
+from t2t_multimodel.data.mixing import ProblemSchedule
+
+MEAN = "mean"
+LEAST_FACTOR = 0.01  # of an adaptive share: what is learned is still trained now and then
+_KEPT = ("loss", "accuracy", "accuracy_per_sequence")
+
+
+class Best(NamedTuple):
+    """The best evaluation so far: its step and figure."""
+
+    step: int
+    value: float
+
+
+class Decisions:
+    """Collects evaluations and decides by them.
+
+    Args:
+        names: the run's problems. One that is never evaluated never stops and keeps its share.
+        config: dev_metric, keep_best, early_stop_patience, early_stop_min_delta, problem_schedule and adaptive_power.
+    """
+
+    def __init__(self, names: Sequence[str], config: TrainingConfig) -> None:
+        self._names = tuple(names)
+        self._config = config
+        self._evaluations: list[tuple[int, dict[str, dict[str, float]]]] = []
+
+    @property
+    def text(self) -> str:
+        """All evaluations, for a checkpoint; what is assigned replaces them, "" is none."""
+        return json.dumps(self._evaluations) if self._evaluations else ""
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self._evaluations = [(step, figures) for step, figures in json.loads(text or "[]")]
+
+    def add(self, step: int, measures: Mapping[str, Mapping[str, float]]) -> list[str]:
+        """Takes the measures of each evaluated problem after `step` steps; returns a line for each decision they lead to."""
+        before = self.stopped
+        self._evaluations.append((step, {name: {key: row[key] for key in _KEPT} for name, row in measures.items()}))
+        c = self._config
+        reason = f"no better dev {c.dev_metric} in {c.early_stop_patience} evaluations"
+        return [f"step {step} {name}: {reason}, it is trained no more" for name in self._names if name in self.stopped - before]
+
+    @property
+    def stopped(self) -> frozenset[str]:
+        """Problems whose dev_metric did not improve by early_stop_min_delta in early_stop_patience evaluations in a row.
+
+        What has stopped does not begin again.
+        """
+        c = self._config
+        if not c.early_stop_patience:
+            return frozenset()
+        return frozenset(n for n in self._names if _has_stopped(self._scores(n), c.early_stop_patience, c.early_stop_min_delta))
+
+    @property
+    def finished(self) -> bool:
+        """Whether every problem has stopped."""
+        return len(self.stopped) == len(self._names)
+
+    def schedule(self, plan: ProblemSchedule) -> ProblemSchedule:
+        """`plan` with the shares of what has stopped given to the others, and adaptive ones if problem_schedule is that.
+
+        An adaptive share is multiplied by (dev loss / dev loss of the first evaluation) ** adaptive_power, the relative inverse
+        training rate of GradNorm (arXiv 1711.02257, section 3.1), which slower problems have more of; here it decides how often
+        they come, there how much their gradients weigh.
+        """
+        stopped = self.stopped
+        if self.finished:
+            return plan
+        adaptive = self._config.problem_schedule == "adaptive"
+        return plan.adjusted([0.0 if name in stopped else self._factor(name) if adaptive else 1.0 for name in self._names])
+
+    def best(self) -> dict[str, Best]:
+        """The best evaluation of each problem, and of the mean over all of them as "mean": those that keep_best says."""
+        kind = self._config.keep_best
+        series = {MEAN: self._mean_scores()} if kind in ("all", "mean") else {}
+        if kind in ("all", "problems"):
+            series |= {name: self._scores(name) for name in self._names}
+        return {name: _best_of(scores) for name, scores in series.items() if scores}
+
+    def is_best(self, step: int) -> bool:
+        """Whether a checkpoint of `step` is to be kept as one of the best."""
+        return any(best.step == step for best in self.best().values())
+
+    def _scores(self, name: str) -> list[tuple[int, float]]:
+        """(step, dev_metric, the loss with a minus: more is better) of each evaluation that had a finite one."""
+        rows = [(step, _score(figures[name], self._config.dev_metric)) for step, figures in self._evaluations if name in figures]
+        return [(step, score) for step, score in rows if math.isfinite(score)]
+
+    def _mean_scores(self) -> list[tuple[int, float]]:
+        metric = self._config.dev_metric
+        sums = [(step, [_score(row, metric) for row in figures.values()]) for step, figures in self._evaluations if figures]
+        return [(step, sum(scores) / len(scores)) for step, scores in sums if math.isfinite(sum(scores))]
+
+    def _factor(self, name: str) -> float:
+        losses = [figures[name]["loss"] for _, figures in self._evaluations if name in figures]
+        losses = [loss for loss in losses if math.isfinite(loss) and loss > 0]
+        return max(losses[-1] / losses[0], LEAST_FACTOR) ** self._config.adaptive_power if losses else 1.0
+
+
+def _score(figures: Mapping[str, float], metric: str) -> float:
+    return -figures["loss"] if metric == "loss" else figures[metric]
+
+
+def _best_of(scores: Sequence[tuple[int, float]]) -> Best:
+    """The first of the highest scores."""
+    step, score = max(scores, key=lambda row: (row[1], -row[0]))
+    return Best(step, abs(score))
+
+
+def _has_stopped(scores: Sequence[tuple[int, float]], patience: int, min_delta: float) -> bool:
+    best, without = -math.inf, 0
+    for _, score in scores:
+        better = score > best + min_delta
+        best, without = (score, 0) if better else (best, without + 1)
+        if without >= patience:
+            return True
+    return False
