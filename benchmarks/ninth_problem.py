@@ -24,7 +24,7 @@ from t2t_multimodel.data.problem import resolve  # noqa: E402
 from t2t_multimodel.experiments.launch import train_run  # noqa: E402
 
 NINTH, SET = "mini_enes", "multimodel_mini"
-SMALL = "warmup_steps=100,batch_tokens=1024,batch_images=16,batch_seconds=20,problem_weights=,eval_steps=0,save_every=100"
+SMALL = "batch_tokens=1024,batch_images=16,batch_seconds=20,problem_weights=,eval_steps=0,save_every=100"
 MEASURES = ("accuracy", "accuracy_per_sequence")
 
 
@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True, metavar="DIR")
     parser.add_argument("--eight_steps", type=int, default=1200, help="steps of the model that learns mini8")
+    parser.add_argument("--warmup_steps", type=int, default=100, help="of the ninth problem, alone and from the model")
     parser.add_argument("--alone_steps", type=int, default=400, help="steps of the ninth problem alone; from the model, half")
     args = parser.parse_args()
     load_registries()
@@ -42,7 +43,8 @@ def main() -> None:
     alone, half = args.alone_steps, args.alone_steps // 2
 
     def train(name: str, problems: str, steps: int, every: int, weights: str = "", warm_start: Path | None = None) -> None:
-        changes = f"{SMALL},train_steps={steps},eval_every={every},problem_weights={weights}"
+        warmup = 100 if name == "eight" else args.warmup_steps
+        changes = f"{SMALL},warmup_steps={warmup},train_steps={steps},eval_every={every},problem_weights={weights}"
         hparams = get_hparams(SET, changes)
         if train_run(resolve(problems), SET, hparams, data_dir, folder / name, warm_start=warm_start) < steps:
             sys.exit("stopped; the same command goes on")
