@@ -22,13 +22,13 @@ def paper_single() -> HParams:
 def multimodel1p8() -> HParams:
     """The set of that name in the authors' first released code (tensor2tensor, June 2017): D 1536, 120 experts, K 2.
 
-    Departures: the rate, 0.05 there, is divided by sqrt(D) for plain Adam, and its decay "exp500k" is a halving every 40,000
-    steps. Not trained by us.
+    Departure: the rate, 0.05 there, is divided by sqrt(D) for plain Adam. train_steps is what tensor2tensor's command has by
+    default; the decay depends on it. Not trained by us.
     """
     return paper_joint().override(
         "hidden_size=1536,num_experts=120,moe_k=2,moe_hidden_size=2048,dropout=0.1,attention_dropout=0.1,"
         "label_smoothing=0.1,clip_norm=2.0,beta1=0.85,beta2=0.997,epsilon=1e-6,"
-        "learning_rate=0.00128,warmup_steps=3000,learning_rate_schedule=exp,decay_steps=40000"
+        "learning_rate=0.00128,warmup_steps=3000,learning_rate_schedule=exp500k,train_steps=250000"
     )
 
 

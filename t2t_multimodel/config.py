@@ -106,9 +106,12 @@ class TrainingConfig:
     Attributes:
         train_steps: steps over all problems together.
         learning_rate: peak rate; what `learning_rate_schedule` multiplies.
-        learning_rate_schedule: "constant", "rsqrt", "noam", "cosine" or "exp"; each after `warmup_steps` of linear warm-up.
+        learning_rate_schedule: "constant", "rsqrt", "noam", "cosine" or "exp", each after `warmup_steps` of linear warm-up; or
+            tensor2tensor's "exp10k", "exp50k", "exp100k", "exp500k" (see training.optimizer.learning_rate).
         warmup_steps: steps to the peak.
-        decay_steps: "cosine": steps to `final_learning_rate`, 0 means train_steps; "exp": steps to halve.
+        decay_steps: "cosine": steps to `final_learning_rate`, 0 means train_steps; "exp": steps to fall by
+            the factor `decay_rate`.
+        decay_rate: see decay_steps.
         final_learning_rate: last rate of "cosine" as a fraction of the peak.
         optimizer: "adam", or "adafactor" (arXiv 1804.04235), whose moments take little memory and whose `learning_rate` is
             relative to a variable's size: about 0.01.
@@ -137,6 +140,7 @@ class TrainingConfig:
     learning_rate_schedule: str = "rsqrt"
     warmup_steps: int = 3000
     decay_steps: int = 0
+    decay_rate: float = 0.5
     final_learning_rate: float = 0.02
     optimizer: str = "adam"
     beta1: float = 0.9
@@ -210,7 +214,7 @@ CHOICES = {
     "audio_frequency": ("keep", "fold"),
     "optimizer": ("adam", "adafactor"),
     "precision": ("float32", "bfloat16", "float16"),
-    "learning_rate_schedule": ("constant", "rsqrt", "noam", "cosine", "exp"),
+    "learning_rate_schedule": ("constant", "rsqrt", "noam", "cosine", "exp", "exp10k", "exp50k", "exp100k", "exp500k"),
     "problem_schedule": ("uniform", "proportional", "temperature", "round_robin", "adaptive"),
     "dev_metric": ("loss", "accuracy", "accuracy_per_sequence"),
     "keep_best": ("all", "mean", "problems", "none"),

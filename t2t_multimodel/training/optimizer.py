@@ -20,14 +20,27 @@ from t2t_multimodel.training.loss_scale import LossScale, assign
 Slots = dict[str, dict[str, tf.Variable]]
 Shapes = Mapping[str, Sequence[int]]
 
+# Of tensor2tensor's schemes: over how many last steps, and by which factor a step.
+_LAST_STEPS = {"exp10k": (10_000, 0.9995), "exp50k": (50_000, 0.99995), "exp500k": (500_000, 0.9999955)}
+
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
     """The rate of step `step`, counted from 0: linear warm-up to `learning_rate`, then the schedule's decay from there.
 
     "rsqrt" and "noam" decay as 1 / sqrt(step) ("noam" is arXiv 1706.03762's, with the peak given instead of the depth), "cosine"
-    to final_learning_rate of the peak at decay_steps, "exp" halves every decay_steps.
+    to final_learning_rate of the peak at decay_steps, "exp" by the factor decay_rate every decay_steps.
+
+    The others are tensor2tensor's `learning_rate_decay_scheme` of June 2017: "exp10k", "exp50k" and "exp500k" keep the peak until
+    so many steps before train_steps, then fall by 0.05%, 0.005% and 0.00045% a step, after a warm-up that grows by a constant
+    factor from a hundredth of the peak; "exp100k" falls by 6% every 100,000 steps, without a warm-up.
     """
     warmup = max(config.warmup_steps, 1)
+    if config.learning_rate_schedule in _LAST_STEPS:
+        last, factor = _LAST_STEPS[config.learning_rate_schedule]
+        share = 0.01 ** (1 - step / warmup) if step < config.warmup_steps else factor ** max(0, step - config.train_steps + last)
+        return config.learning_rate * share
+    if config.learning_rate_schedule == "exp100k":
+        return config.learning_rate * 0.94 ** (step // 100_000)
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / warmup
     return config.learning_rate * _decay(step, warmup, config)
@@ -41,7 +54,7 @@ def _decay(step: int, warmup: int, config: TrainingConfig) -> float:
     if kind == "cosine":
         done = min(1.0, (step - config.warmup_steps) / max(length - config.warmup_steps, 1))
         return config.final_learning_rate + (1 - config.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * done))
-    return 0.5 ** ((step - config.warmup_steps) / length) if kind == "exp" else 1.0
+    return config.decay_rate ** ((step - config.warmup_steps) / length) if kind == "exp" else 1.0
 
 
 class Optimizer(abc.ABC):
