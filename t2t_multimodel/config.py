@@ -125,6 +125,7 @@ class TrainingConfig:
         problems_per_step: problems that a step mixes; the gradient is the mean of theirs.
         accumulate_steps: batches of each of them that make one step, as if they were one large batch; takes room for one more
             gradient where either is above 1.
+        ema_decay: of moving averages of the weights, with which a run is evaluated and decoded; 0 keeps none.
         seed: of initial weights, order of problems and examples, noise and dropout.
         eval_every, eval_steps: steps between evaluations; batches of each, 0 means the whole split.
         save_every, keep_checkpoints: steps between checkpoints (0: at each evaluation); how many are kept.
@@ -154,6 +155,7 @@ class TrainingConfig:
     problem_weights: str = ""
     problems_per_step: int = 1
     accumulate_steps: int = 1
+    ema_decay: float = 0.0
     seed: int = 1
     eval_every: int = 2000
     eval_steps: int = 20

@@ -117,6 +117,8 @@ def build_model(config: RunConfig) -> Any:
 def open_run(output_dir: Path | str, step: int | None = None) -> tuple[RunConfig, Vocabulary, Any, int]:
     """A finished or running run, to decode or evaluate with: config, vocabulary, model with a checkpoint's weights, its step.
 
+    The weights are their moving averages where the run keeps them (ema_decay).
+
     Raises:
         DataError: no run, no checkpoint, or one that does not fit.
     """
@@ -127,7 +129,7 @@ def open_run(output_dir: Path | str, step: int | None = None) -> tuple[RunConfig
     if vocabulary.sha256 != config.vocabulary_sha256:
         raise DataError(f"{output_dir}/{VOCABULARY} is not the vocabulary the run was trained with (see config.json)")
     model = build_model(config)
-    found = Checkpoints(output_dir, model).restore(step)
+    found = Checkpoints(output_dir, model, averaged=config.hparams.training.ema_decay > 0).restore(step)
     if found is None:
         raise DataError(f"there is no checkpoint in {output_dir}; train first: mm-trainer --output_dir={output_dir} ...")
     return config, vocabulary, model, found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ FOLDER = "averaged"
 def average_run(output_dir: Path, count: int) -> Path:
     """Writes the mean of the weights of the last `count` checkpoints to `output_dir/averaged`, and returns that.
 
-    It has the run's config and vocabulary: whatever takes a run's output_dir takes it.
+    It has the run's config (without ema_decay: the weights are themselves averaged) and vocabulary: whatever takes a run's
+    output_dir takes it.
 
     Raises:
         DataError: no run, or fewer checkpoints than that, or one that is damaged or does not fit.
@@ -36,6 +38,7 @@ def average_run(output_dir: Path, count: int) -> Path:
     for name, variable in weights.items():
         variable.assign((sums[name] / count).astype(variable.numpy().dtype))
     target = output_dir / FOLDER
+    config = dataclasses.replace(config, hparams=config.hparams.override(ema_decay=0.0))
     start_run(config, target, output_dir)
     Checkpoints(target, model, keep=1).save(newest)
     return target

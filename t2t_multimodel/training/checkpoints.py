@@ -28,6 +28,8 @@ class Checkpoints:
         problems: whose positions are kept, in training.
         keep: how many checkpoints stay.
         report: takes a line for the user about a damaged checkpoint.
+        averages: moving averages of the weights, in training.
+        averaged: whether to restore the averages as the model's weights.
     """
 
     def __init__(
@@ -38,11 +40,16 @@ class Checkpoints:
         problems: Sequence[str] = (),
         keep: int = 3,
         report: Callable[[str], None] = print,
+        averages: Mapping[str, tf.Variable] | None = None,
+        averaged: bool = False,
     ) -> None:
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._positions = {name: tf.Variable([0, 0], dtype=tf.int64, trainable=False) for name in problems}
         self._evaluations = tf.Variable("", dtype=tf.string, trainable=False)
-        parts: dict[str, Any] = {"model": by_path(model.variables), "step": self._step, "positions": self._positions}
+        weights = {"averages": by_path(model.trainable_variables)} if averaged else {"model": by_path(model.variables)}
+        parts: dict[str, Any] = {**weights, "step": self._step, "positions": self._positions}
+        if averages:
+            parts["averages"] = dict(averages)
         if slots is not None:
             parts["optimizer"] = slots
         self._required = tf.train.Checkpoint(**parts)
@@ -111,7 +118,7 @@ class Checkpoints:
 
 
 def newest_weights(output_dir: Path | str, report: Callable[[str], None]) -> tuple[int, dict[str, np.ndarray]]:
-    """The step of the newest checkpoint that can be read, and the values of the model's variables in it, by path.
+    """The step of the newest checkpoint that can be read, and the values of the weights in it, or their averages, by path.
 
     Raises:
         DataError: there is none.
@@ -121,8 +128,10 @@ def newest_weights(output_dir: Path | str, report: Callable[[str], None]) -> tup
     if not path:
         raise DataError(f"there is no checkpoint that can be read in {output_dir}")
     reader = tf.train.load_checkpoint(path)
-    names = [name for name in reader.get_variable_to_shape_map() if name.startswith("model/") and name.endswith(_VALUE)]
-    paths = {name: name.removeprefix("model/").removesuffix(_VALUE).replace("..", ".") for name in names}  # it doubles dots
+    names = [name for name in reader.get_variable_to_shape_map() if name.endswith(_VALUE)]
+    part = "averages/" if any(name.startswith("averages/") for name in names) else "model/"
+    names = [name for name in names if name.startswith(part)]
+    paths = {name: name.removeprefix(part).removesuffix(_VALUE).replace("..", ".") for name in names}  # it doubles dots
     return _step_of(path), {path: reader.get_tensor(name) for name, path in paths.items()}
 
 

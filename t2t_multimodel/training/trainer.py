@@ -16,6 +16,7 @@ from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.mixing import ProblemSchedule
 from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches, num_examples
 from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.training.averages import MovingAverages
 from t2t_multimodel.training.best import keep_best
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.decisions import Decisions
@@ -56,10 +57,13 @@ class Trainer:
         self.data_dir = data_dir
         self.output_dir = output_dir
         with (strategy or tf.distribute.get_strategy()).scope():
-            self._optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
+            weights = by_path(model.trainable_variables)
+            self._optimizer = make_optimizer(weights, hparams)
+            self._averages = MovingAverages(weights, hparams.training.ema_decay, strategy)
         self.steps = Steps(model, self._optimizer, hparams, strategy)
         keep = hparams.training.keep_checkpoints
-        self._checkpoints = Checkpoints(output_dir, model, self._optimizer.slots, list(self.problems), keep, print_line)
+        slots, averages = self._optimizer.slots, self._averages.variables
+        self._checkpoints = Checkpoints(output_dir, model, slots, list(self.problems), keep, print_line, averages)
         self._decisions = Decisions(list(self.problems), hparams.training)
         self._skipped = 0  # steps in a row
         self._stop = False
@@ -103,6 +107,7 @@ class Trainer:
             rate = learning_rate(step, config)
             results = self._step(schedule.draw(step, config.problems_per_step), batches, rate, step + 1)
             step += 1
+            self._averages.update(step)
             if self._is_finite(step, saved, results, progress):
                 for name, result in results:
                     progress.update(step, name, float(result.loss), float(result.tokens))
@@ -160,13 +165,14 @@ class Trainer:
         keep_best(self.output_dir, self.hparams.training.dev_metric, self._decisions.best())
 
     def evaluate(self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev") -> dict[str, dict[str, float]]:
-        """Teacher-forced measures of every problem on `split`, at most eval_steps batches of each."""
+        """Teacher-forced measures of every problem on `split`, at most eval_steps batches of each; with averages, of these."""
         found = {}
-        for name in self.problems:
-            if split in self.problems[name].splits:
-                found[name] = metrics = self.measures(name, split, self.hparams.training.eval_steps)
-                writer.write(step, name, split, metrics)
-                progress.say(f"step {step} {name} {split}: {formatted(metrics)}")
+        with self._averages.in_place():
+            for name in self.problems:
+                if split in self.problems[name].splits:
+                    found[name] = metrics = self.measures(name, split, self.hparams.training.eval_steps)
+                    writer.write(step, name, split, metrics)
+                    progress.say(f"step {step} {name} {split}: {formatted(metrics)}")
         return found
 
     def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float]:

@@ -349,3 +349,17 @@ def test_a_best_checkpoint_that_a_killed_run_saved_and_did_not_keep_is_kept_by_t
     assert not (tmp_path / "best").exists()
     make_trainer("train_steps=5")[0].train()
     assert best_of(tmp_path, "copy-loss")["step"] == 5
+
+
+def test_a_run_is_evaluated_with_its_averages_and_they_go_on_where_they_stopped(make_trainer, tmp_path):
+    """The weight is the number of steps; its average with a decay of 0.1 is 0.1 * average + 0.9 * steps."""
+    wanted, seen = [0.0], []
+    for step in range(1, 13):
+        wanted.append(0.1 * wanted[-1] + 0.9 * step)
+    for until in (6, 12):
+        trainer, model = make_trainer(
+            "ema_decay=0.1,eval_every=4", dev=lambda name, step: seen.append((name, step)) or float(step), output_dir=tmp_path
+        )
+        trainer.train(until=until)
+        assert model.number.numpy() == until
+    assert [step for name, step in seen if name == "copy"] == pytest.approx([wanted[step] for step in (4, 6, 8, 12)])
