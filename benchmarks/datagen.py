@@ -1,29 +1,38 @@
 """What mm-datagen's steps take: text, images and sound to records, building a vocabulary. Prints JSON.
 
 python benchmarks/datagen.py --corpora=DIR      # which holds multi30k/, wmt_ende_10k/, grocery_store/, kathleen_arctic/
+python benchmarks/datagen.py --vocabulary_gb=5  # the vocabulary of so much generated text, written to a file for it
 
 Rates of text count the bytes of both sides of a pair. CPU seconds are those of all processes, so that a busy machine tells less.
+TensorFlow, which writes the records, is imported beforehand: a few seconds, once in a run.
 """
 
 import argparse
+import functools
 import gzip
 import io
 import itertools
 import json
+import multiprocessing
 import os
 import resource
 import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np  # noqa: E402
+
 from t2t_multimodel.cli.quiet import quiet_tensorflow  # noqa: E402
+from t2t_multimodel.data import own_data  # noqa: E402
 from t2t_multimodel.data.generation import generate  # noqa: E402
 from t2t_multimodel.data.problem import Problem  # noqa: E402
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary  # noqa: E402
+from t2t_multimodel.data.vocabulary_sample import ensure_vocabulary  # noqa: E402
 from t2t_multimodel.features import Audio, Image, Label, Text  # noqa: E402
 
 VOCAB_SIZE = 8192
@@ -33,13 +42,20 @@ TEXTS = ("multi30k/train", "wmt_ende_10k/train")
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpora", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--corpora", type=Path, metavar="DIR")
     parser.add_argument("--tmp_dir", metavar="DIR", help="for what is made meanwhile")
     parser.add_argument("--text_mb", type=int, default=40, help="text to make records of; the corpora's, again and again")
-    parser.add_argument("--generated_mb", type=int, default=0, help="also build a vocabulary from so much generated text")
+    parser.add_argument("--vocabulary_gb", type=float, default=0, help="measure the vocabulary of so much text, nothing else")
     args = parser.parse_args()
+    if not args.corpora and not args.vocabulary_gb:
+        parser.error("give --corpora or --vocabulary_gb")
     quiet_tensorflow()
     with tempfile.TemporaryDirectory(dir=args.tmp_dir) as folder:
+        if args.vocabulary_gb:
+            print(json.dumps(vocabulary_memory(args.vocabulary_gb, Path(folder)), indent=1))
+            return
+        import tensorflow  # noqa: F401
+
         results = {
             "text": text_rates(read_pairs(args.corpora), args.text_mb, Path(folder)),
             "vocabulary": vocabulary_seconds(read_pairs(args.corpora), Path(folder)),
@@ -47,8 +63,6 @@ def main() -> None:
             "sound": media_rates(sound_problem(args.corpora), decode_sound, Path(folder)),
             "peak_memory_gib": peak_memory_gib(),
         }
-        if args.generated_mb:
-            results["vocabulary_of_generated_text"] = vocabulary_memory(args.generated_mb, Path(folder))
     print(json.dumps(results, indent=1))
 
 
@@ -173,22 +187,37 @@ def media_rates(problem: Problem, decode, folder: Path) -> dict:
     return {"files": len(examples), **rates, "share": round(alone / cpu, 2)}
 
 
-def vocabulary_memory(megabytes: int, folder: Path) -> dict:
-    """Peak memory after a vocabulary was built from generated text."""
-    line = "the number {} is followed by {} and, some way behind, by the square {}, as everyone who counts will see"
-    count = megabytes * 1_000_000 // 115
+def vocabulary_memory(gigabytes: float, folder: Path) -> dict:
+    """Seconds and peak memory of a vocabulary of a file of generated pairs, in a process of its own."""
+    write_pairs(folder / "pairs.tsv", round(gigabytes * 1e9))
+    size = (folder / "pairs.tsv").stat().st_size
+    description = own_data.Description(folder / "x.toml", "generated", "text_pairs", {"train": [("train", "pairs.tsv")]})
+    problem = Problem("generated", Text(), Text(), "to_german", functools.partial(own_data.generate, description))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        taken = pool.submit(measured_vocabulary, problem, folder).result()
+    return {"gigabytes": round(size / 1e9, 3), **taken}
 
-    def examples(split, tmp_dir):
-        for i in range(count):
-            yield {"inputs": line.format(i, i + 1, i * i), "targets": "a"}
 
-    from t2t_multimodel.data.vocabulary_sample import ensure_vocabulary
+def measured_vocabulary(problem: Problem, folder: Path) -> dict:
+    """What this process takes for a problem's vocabulary."""
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    pieces = ensure_vocabulary([problem], folder, folder, VOCAB_SIZE, lambda line: None).size
+    taken = {"s": round(time.perf_counter() - wall, 1), "cpu_s": round(cpu_seconds() - cpu, 1)}
+    return {"pieces": pieces, **taken, "peak_memory_gib": peak_memory_gib()}
 
-    problem = Problem("generated", Text(), Text(), "to_english", examples)
-    (folder / "generated").mkdir()
-    start = time.perf_counter()
-    ensure_vocabulary([problem], folder / "generated", folder, VOCAB_SIZE, lambda line: None)
-    return {"megabytes": megabytes, "s": round(time.perf_counter() - start, 1), "peak_memory_gib": peak_memory_gib()}
+
+def write_pairs(path: Path, size: int) -> None:
+    """A file of `size` bytes or more: ever new pairs of sentences of words that are as frequent as those of a language (Zipf)."""
+    rng = np.random.default_rng(2017)
+    letters = np.array(list("etaoinshrdlucmfwypvbgkjqxz"))
+    words = np.array(["".join(rng.choice(letters, n)) for n in rng.integers(2, 12, 200_000)], object)
+    frequencies = 1 / np.arange(1, len(words) + 1)
+    drawn = iter(rng.choice(words, 10_000_000, p=frequencies / frequencies.sum()).tolist())
+    sentences = [" ".join(itertools.islice(drawn, n)) for n in rng.integers(5, 40, 400_000).tolist()]
+    with path.open("w") as file:
+        while file.tell() < size:
+            pairs = rng.permutation(len(sentences)).reshape(-1, 2).tolist()
+            file.writelines(f"{sentences[a]}\t{sentences[b]}\n" for a, b in pairs)
 
 
 def peak_memory_gib() -> float:

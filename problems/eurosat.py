@@ -38,7 +38,7 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
             raise DataError(f"{place} has no images of the classes, as AnnualCrop/AnnualCrop_1.jpg")
         for number, name, member in sorted(images, key=lambda image: image[:2]):
             if (number % _DEV_EVERY == 0) == (split == "dev"):
-                yield _example(member, name)
+                yield corpora.file_example(member, targets=name)
 
 
 def check(tmp_dir: Path) -> None:
@@ -51,13 +51,6 @@ def check(tmp_dir: Path) -> None:
 def _place(tmp_dir: Path) -> Path | None:
     folder = corpora.folder_of("eurosat", tmp_dir)
     return next((folder / name for name in _PLACES if (folder / name).exists()), None)
-
-
-def _example(member: archives.Member, name: str) -> Example:
-    try:
-        return {"inputs": archives.read(member), "targets": name, "origin": member.origin}
-    except DataError as error:
-        return {"error": error}
 
 
 EUROSAT = Problem(

@@ -5,7 +5,9 @@ In `--tmp_dir`, or its folder imagenet/:
 * `ILSVRC2012_img_train.tar`, or a folder ILSVRC2012_img_train/ or train/ with a folder for each class;
 * `ILSVRC2012_img_val.tar`, or a folder ILSVRC2012_img_val/ or val/, flat or with a folder for each class;
 * `ilsvrc2012_val_synsets.txt`: the synset of ILSVRC2012_val_%08d.JPEG on line %d, unless val/ has a folder for each class.
-  The devkit's list is of no use here: its numbers are in an order of their own.
+  The devkit's list is of no use here: its numbers are in an order of their own;
+
+or, in `--tmp_dir`, tensorflow_datasets/imagenet2012/ as tensorflow-datasets prepares it, which comes first.
 
 Images stay as they are: CMYK and grey JPEG files, and the PNG that is called .JPEG, become RGB when they are decoded.
 """
@@ -17,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
-from t2t_multimodel.data import archives, corpora
+from t2t_multimodel.data import archives, corpora, prepared
 from t2t_multimodel.data.problem import DataError, Example, Problem, problems
 from t2t_multimodel.features import Image, Label
 
@@ -31,6 +33,7 @@ _PLACES = {
     "train": ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_train", "train"),
     "dev": ("ILSVRC2012_img_val.tar", "ILSVRC2012_img_val", "val"),
 }
+_PREPARED = "imagenet2012"
 _ORIGIN = "https://image-net.org/challenges/LSVRC/2012/, after registration"
 _SYNSETS_ORIGIN = (
     "https://github.com/tensorflow/models, research/slim/datasets/imagenet_2012_validation_synset_labels.txt under this name: "
@@ -41,6 +44,9 @@ _SYNSETS_ORIGIN = (
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
     """Images and their synset ids; "dev" is the official validation set. Raises DataError where an archive is damaged."""
     check(tmp_dir)
+    ready = prepared.find(_PREPARED, tmp_dir)
+    if ready:
+        return _prepared(ready, split)
     folder = corpora.folder_of("imagenet", tmp_dir)
     place = _place(folder, split)
     assert place is not None  # `check` has found it
@@ -49,6 +55,8 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 def check(tmp_dir: Path) -> None:
     """Raises a DataError that lists what is missing."""
+    if prepared.find(_PREPARED, tmp_dir):
+        return
     folder = corpora.folder_of("imagenet", tmp_dir)
     missing = [corpora.Missing(_PLACES[split][0], _ORIGIN) for split in _PLACES if _place(folder, split) is None]
     val = _place(folder, "dev")
@@ -60,6 +68,11 @@ def check(tmp_dir: Path) -> None:
 
 def _place(folder: Path, split: str) -> Path | None:
     return next((folder / name for name in _PLACES[split] if (folder / name).exists()), None)
+
+
+def _prepared(folder: Path, split: str) -> Iterator[Example]:
+    for row in prepared.read(folder, ["train" if split == "train" else "validation"]):
+        yield {"inputs": row["image"], "targets": row["label"], "origin": f"{row['file_name']} in {folder}"}
 
 
 def _train(place: Path) -> Iterator[Example]:
@@ -80,7 +93,14 @@ def _train(place: Path) -> Iterator[Example]:
 
 
 def _packed_class(member: archives.Member) -> Iterator[Example]:
-    yield from _class_images(archives.Tar(member.origin, member.open()), PurePosixPath(member.name).stem)
+    """The images of a class; where its archive is damaged or no class's, an error example behind those that were read."""
+    synset = PurePosixPath(member.name).stem
+    try:
+        if synset not in _KNOWN:
+            raise DataError(f"{member.origin}: {synset[:40]!r} is no synset of ImageNet's 1000, as {SYNSETS[0]!r} is")
+        yield from _class_images(archives.Tar(member.origin, member.open()), synset)
+    except DataError as error:
+        yield {"error": error}
 
 
 def _class_images(archive: archives.Archive, synset: str) -> Iterator[Example]:
@@ -115,7 +135,7 @@ def _val_synsets(path: Path) -> list[str]:
 
 
 def _example(member: archives.Member, synset: str) -> Example:
-    return {"inputs": archives.read(member), "targets": synset, "origin": member.origin}
+    return corpora.file_example(member, targets=synset)
 
 
 IMAGE_IMAGENET = Problem(

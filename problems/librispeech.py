@@ -18,10 +18,10 @@ _SETS = {"train": "train-clean-100", "dev": "dev-clean", "test": "test-clean"}
 
 
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Recordings (FLAC) and their transcripts, a chapter behind the other; a recording without transcript is an error example.
+    """Recordings (FLAC) and their transcripts, a chapter behind the other.
 
-    Raises:
-        DataError: an archive is missing or damaged, or a list of transcripts is.
+    A recording or a list of transcripts that is damaged, or one of the two without the other, is an error example; raises
+    DataError where an archive is missing or damaged.
     """
     check(tmp_dir)
     place = _place(corpora.folder_of("librispeech", tmp_dir), _SETS[split])
@@ -34,13 +34,19 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
             path = PurePosixPath(member.name)
             chapter, name = str(path.parent), path.stem
             if path.name.endswith(".trans.txt"):
-                transcripts |= _transcripts(member)
+                try:
+                    transcripts |= _transcripts(member)
+                except DataError as error:
+                    yield {"error": error}
             elif path.suffix == ".flac":
-                waiting[chapter][name] = {"inputs": archives.read(member), "origin": member.origin}
+                waiting[chapter][name] = corpora.file_example(member)
             for ready in [name for name in waiting[chapter] if name in transcripts]:
                 yield {**waiting[chapter].pop(ready), "targets": transcripts.pop(ready)}
-    for example in (example for chapter in waiting.values() for example in chapter.values()):
-        yield {"error": DataError(f"{example['origin']} has no transcript in the .trans.txt of its folder")}
+    for name, example in ((name, example) for chapter in waiting.values() for name, example in chapter.items()):
+        origin = example.get("origin", f"{name}.flac")
+        yield {"error": example.get("error") or DataError(f"{origin} has no transcript in the .trans.txt of its folder")}
+    for name in transcripts:
+        yield {"error": DataError(f"{place} has no {name}.flac, of which there is a transcript")}
 
 
 def check(tmp_dir: Path) -> None:

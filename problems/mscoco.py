@@ -5,6 +5,9 @@ and `annotations_trainval2014.zip`, or the folders train2014/, val2014/ and anno
 
 With Karpathy's `dataset_coco.json` beside them, "train" is its train and restval, "dev" its val, "test" its test; without it
 "dev" is the official validation set, and there is no "test": captions of COCO's test images are not published.
+
+Or, in `--tmp_dir`, tensorflow_datasets/coco_captions/2014/ as tensorflow-datasets prepares it, which comes first and has
+Karpathy's splits.
 """
 
 from __future__ import annotations
@@ -12,41 +15,52 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from t2t_multimodel.data import archives, captions, corpora
-from t2t_multimodel.data.problem import Example, Problem, problems
+from t2t_multimodel.data import archives, captions, corpora, prepared
+from t2t_multimodel.data.problem import DataError, Example, Problem, problems
 from t2t_multimodel.features import Image, Text
 
 from .imagenet import PIXELS
 
 KARPATHY = "dataset_coco.json"
+_KARPATHY_SPLITS = {"train": ("train", "restval"), "dev": ("val",), "test": ("test",)}
+_PREPARED = "coco_captions/2014"
 
 _YEARS = ("2014", "2017")
 _MAX_JSON_BYTES = 1 << 30
+T = TypeVar("T")
 
 
 class Captioned(NamedTuple):
-    """An image, as "train2014/COCO_train2014_000000057870.jpg", and its captions."""
+    """An image, as "train2014/COCO_train2014_000000057870.jpg", and its captions; or what is wrong with an entry of the list."""
 
     name: str
     captions: list[str]
+    error: DataError | None = None
 
 
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
     """Images and captions: an example for each caption in training, one for each image elsewhere, with all as references.
 
-    Raises DataError where an archive or a list of captions is missing or damaged; an image that is, is an error example.
+    Raises DataError where an archive or a list of captions is missing or damaged; a single image or entry is an error example.
     """
     check(tmp_dir)
+    ready = prepared.find(_PREPARED, tmp_dir)
+    if ready:
+        yield from _prepared(ready, split)
+        return
     folder = corpora.folder_of("mscoco", tmp_dir)
     listed = _karpathy(split, folder) if (folder / KARPATHY).is_file() else _official(split, folder)
     with ExitStack() as stack:
         opened: dict[str, archives.Archive] = {}
         for image in listed:
+            if image.error:
+                yield {"error": image.error}
+                continue
             part = image.name.partition("/")[0]
             if part not in opened:
                 opened[part] = stack.enter_context(archives.opened(_place(folder, part, part) or folder))
@@ -55,6 +69,8 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 def check(tmp_dir: Path) -> None:
     """Raises a DataError that lists what is missing."""
+    if prepared.find(_PREPARED, tmp_dir):
+        return
     folder = corpora.folder_of("mscoco", tmp_dir)
     year = _year(folder)
     parts = {f"train{year}": f"train{year}", f"val{year}": f"val{year}"}
@@ -62,6 +78,12 @@ def check(tmp_dir: Path) -> None:
         parts[f"annotations_trainval{year}"] = f"annotations/captions_val{year}.json"
     missing = [f"{part}.zip" for part, unpacked in parts.items() if _place(folder, part, unpacked) is None]
     corpora.require(f"COCO {year}", folder, [corpora.Missing(name, "https://cocodataset.org/#download") for name in missing])
+
+
+def _prepared(folder: Path, split: str) -> Iterator[Example]:
+    for row in prepared.read(folder, _KARPATHY_SPLITS[split]):
+        texts = [_tidy(text) for text in row["captions"]["text"]]
+        yield from captions.of_image({"inputs": row["image"], "origin": f"{row['image/filename']} in {folder}"}, texts, split)
 
 
 def _year(folder: Path) -> str:
@@ -86,30 +108,57 @@ def _official(split: str, folder: Path) -> list[Captioned]:
     year = _year(folder)
     part = {"train": f"train{year}", "dev": f"val{year}"}[split]
     name = f"annotations/captions_{part}.json"
-    listed: dict[int, list[str]] = {}
     with archives.opened(_place(folder, f"annotations_trainval{year}", name) or folder) as archive:
         member = archive.open(name)
-        with archives.blaming(member.origin):
-            content = json.loads(archives.read(member, _MAX_JSON_BYTES))
-            for annotation in content["annotations"]:
-                listed.setdefault(annotation["image_id"], []).append(_tidy(annotation["caption"]))
-            files = {image["id"]: image["file_name"] for image in content["images"]}
-            return [Captioned(f"{part}/{files[image_id]}", right) for image_id, right in listed.items()]
+        content = _json(member)
+    origin = member.origin
+    named, errors = _entries(content, "images", origin, lambda image: (int(image["id"]), f"{part}/{image['file_name']}"))
+    files = dict(named)
+    captioned, more = _entries(
+        content, "annotations", origin, lambda entry: (files[int(entry["image_id"])], _tidy(entry["caption"]))
+    )
+    listed: dict[str, list[str]] = {}
+    for image, caption in captioned:
+        listed.setdefault(image, []).append(caption)
+    return errors + more + [Captioned(image, right) for image, right in listed.items()]
 
 
 def _karpathy(split: str, folder: Path) -> list[Captioned]:
-    wanted = {"train": ("train", "restval"), "dev": ("val",), "test": ("test",)}[split]
+    wanted = _KARPATHY_SPLITS[split]
     member = archives.Folder(folder).open(KARPATHY)
-    listed = []
+
+    def captioned(image: Any) -> Captioned | None:
+        if image["split"] not in wanted:
+            return None
+        name = str(image["filename"])
+        return Captioned(f"{name.split('_')[1]}/{name}", [_tidy(sentence["raw"]) for sentence in image["sentences"]])
+
+    listed, errors = _entries(_json(member), "images", member.origin, captioned)
+    return errors + [image for image in listed if image]
+
+
+def _json(member: archives.Member) -> Any:
     with archives.blaming(member.origin):
-        for image in json.loads(archives.read(member, _MAX_JSON_BYTES))["images"]:
-            if image["split"] in wanted:
-                part = image["filename"].split("_")[1]
-                listed.append(Captioned(f"{part}/{image['filename']}", [_tidy(s["raw"]) for s in image["sentences"]]))
-    return listed
+        return json.loads(archives.read(member, _MAX_JSON_BYTES))
 
 
-def _tidy(caption: str) -> str:
+def _entries(content: Any, key: str, origin: str, read: Callable[[Any], T]) -> tuple[list[T], list[Captioned]]:
+    """What `read` makes of each entry of a list, and the errors of those that are not as they should be."""
+    with archives.blaming(origin):
+        entries = enumerate(list(content[key]))
+    found, errors = [], []
+    for number, entry in entries:
+        try:
+            with archives.blaming(f"{key}[{number}] in {origin}"):
+                found.append(read(entry))
+        except DataError as error:
+            errors.append(Captioned("", [], error))
+    return found, errors
+
+
+def _tidy(caption: Any) -> str:
+    if not isinstance(caption, str):
+        raise TypeError(f"a caption must be a text, not {type(caption).__name__}")
     return " ".join(caption.split())
 
 

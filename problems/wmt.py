@@ -2,6 +2,8 @@
 
 In `--tmp_dir`, or its folder wmt14/, the archives that are named here, or what they hold, in the folders they make. They are read
 where they are, line by line. Pairs with an empty side, which the official files have thousands of, are left out.
+
+Or, in `--tmp_dir`, tensorflow_datasets/wmt14_translate/de-en/ (fr-en/) as tensorflow-datasets prepares it, which comes first.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from t2t_multimodel.data import corpora
-from t2t_multimodel.data.bitext import Bitext, missing, pairs
+from t2t_multimodel.data import corpora, prepared
+from t2t_multimodel.data.bitext import Bitext, missing, pairs, tidy
 from t2t_multimodel.data.problem import Example, Problem, problems
 from t2t_multimodel.features import Text
 
 _SITE = "https://www.statmt.org/"
 _SPLITS = ("train", "dev", "test")
+_PREPARED = "wmt14_translate/{}-en"
 
 
 def generate(language: str, split: str, tmp_dir: Path) -> Iterator[Example]:
@@ -26,15 +29,29 @@ def generate(language: str, split: str, tmp_dir: Path) -> Iterator[Example]:
     In training a line of each corpus in turn, so that a vocabulary's sample, and each part of the records, has all of them.
     """
     check(language, tmp_dir)
+    ready = prepared.find(_PREPARED.format(language), tmp_dir)
+    if ready:
+        yield from _prepared(ready, language, split)
+        return
     folder = corpora.folder_of("wmt14", tmp_dir)
     yield from corpora.in_turn(pairs(folder, bitext) for bitext in _bitexts(language, split))
 
 
 def check(language: str, tmp_dir: Path) -> None:
     """Raises a DataError that lists what is missing."""
+    if prepared.find(_PREPARED.format(language), tmp_dir):
+        return
     folder = corpora.folder_of("wmt14", tmp_dir)
     needed = itertools.chain.from_iterable(_bitexts(language, split) for split in _SPLITS)
     corpora.require(f"WMT14 English-{language.upper()}", folder, missing(folder, needed))
+
+
+def _prepared(folder: Path, language: str, split: str) -> Iterator[Example]:
+    name = {"dev": "validation"}.get(split, split)
+    for number, row in enumerate(prepared.read(folder, [name])):
+        english, foreign = tidy(row["en"]), tidy(row[language])
+        if english and foreign:
+            yield {"inputs": english, "targets": foreign, "origin": f"{name}, example {number} in {folder}"}
 
 
 def _bitexts(language: str, split: str) -> list[Bitext]:

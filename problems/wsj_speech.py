@@ -169,6 +169,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _example(corpus: Corpus, disc: str, recording: str, transcripts: dict[str, str | DataError]) -> Example:
+    if ".." in recording.split("/"):
+        return {"error": DataError(f"{recording[:60]} of disc {disc} is no path on a disc")}
     path = corpus.find(disc, recording)
     if path is None:
         return {"error": DataError(f"{recording} of disc {disc} is missing")}
@@ -178,14 +180,14 @@ def _example(corpus: Corpus, disc: str, recording: str, transcripts: dict[str, s
         return {"error": transcript}
     if transcript is None:
         return {"error": DataError(f"{path} has no transcript: {_session(name)}00.dot is missing, or has no line ({name})")}
-    content = path.read_bytes()
-    if sphere.is_shortened(content):
+    example = corpora.file_example(archives.Folder(path.parent).open(path.name), targets=normalised(transcript))
+    if sphere.is_shortened(example.get("inputs", b"")):
         sphere.require_program()
         try:
-            content = sphere.expand(path)
+            example["inputs"] = sphere.expand(path)
         except DataError as error:
             return {"error": error}
-    return {"inputs": content, "targets": normalised(transcript), "origin": str(path)}
+    return example
 
 
 AUDIO_WSJ = Problem(

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import gzip
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -24,11 +25,13 @@ MAX_BYTES = 64 << 20
 # The larger half of WMT's giga corpus has 4 GB.
 MAX_TEXT_BYTES = 16 << 30
 MAX_LINE_BYTES = 1 << 20
+# Text packs to a tenth or so, a bomb to a thousandth.
+MAX_EXPANSION = 100
 
 _MEBIBYTE = 1 << 20
 _DAMAGE = (
     *(OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-    *(RuntimeError, ValueError, LookupError, TypeError),
+    *(RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, struct.error),
 )
 
 
@@ -86,7 +89,9 @@ class Folder(Archive):
     def open(self, name: str) -> Member:
         _refuse_outside(name, self.origin)
         path = self._path / name
-        if not path.is_file():
+        with blaming(str(path)):
+            there = path.is_file()
+        if not there:
             raise DataError(f"{path} is missing")
         return Member(name, str(path), path.stat().st_size, lambda: path.open("rb"))
 
@@ -114,8 +119,8 @@ class Tar(Archive):
             self._tar.members.clear()  # type: ignore[attr-defined]
         with blaming(self.origin):
             file = cast(BinaryIO, self._tar.fileobj)
-            # A tar file ends with a block of zeros, which has been read; without it, tarfile ends without a word.
-            if file.tell() <= self._tar.offset:
+            # A tar file ends with a block of zeros, which has been read; without a whole one, tarfile ends without a word.
+            if file.tell() < self._tar.offset + tarfile.BLOCKSIZE:
                 raise EOFError("the end of the archive is missing")
             while file.read(_MEBIBYTE):  # What is behind it has to be read for a checksum to be compared.
                 pass
@@ -184,20 +189,38 @@ def read(member: Member, limit: int = MAX_BYTES) -> bytes:
 def lines(member: Member, limit: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
     """The lines of a text, without their ends, one after another; of `x.gz` those of x.
 
+    A line of more than `MAX_LINE_BYTES` is cut behind them, and so long that `decoded` refuses it.
+
     Raises:
-        DataError: the member is damaged, it has more than `limit` bytes, or a line more than `MAX_LINE_BYTES`.
+        DataError: the member is damaged, it has more than `limit` bytes, or is gzipped and unpacks to more than `MAX_BYTES` and
+            `MAX_EXPANSION` times its own.
     """
     _refuse_large(member.size, limit, member.origin)
-    total = number = 0
+    total = 0
     with contextlib.ExitStack() as stack, blaming(member.origin):
         file = stack.enter_context(member.open())
         if member.name.endswith(".gz"):
             file = stack.enter_context(cast(BinaryIO, gzip.GzipFile(fileobj=file)))
-        while line := file.readline(MAX_LINE_BYTES + 1):
-            total, number = total + len(line), number + 1
+            limit = min(limit, max(MAX_BYTES, MAX_EXPANSION * member.size))
+        within = False  # a line of which a part has been read
+        while part := file.readline(MAX_LINE_BYTES + 1):
+            total += len(part)
             _refuse_large(total, limit, member.origin)
-            _refuse_large(len(line), MAX_LINE_BYTES, f"line {number} of {member.origin}")
-            yield line.rstrip(b"\r\n")
+            if not within:
+                yield part if len(part) > MAX_LINE_BYTES else part.rstrip(b"\r\n")
+            within = len(part) > MAX_LINE_BYTES and not part.endswith(b"\n")
+
+
+def decoded(line: bytes, name: str) -> str:
+    """A line as text; raises DataError, which begins with `name`, if it is no UTF-8, has zero bytes, or was cut by `lines`."""
+    if len(line) > MAX_LINE_BYTES:
+        raise DataError(f"{name} has more than {MAX_LINE_BYTES:,} bytes: is this a file of text?")
+    if b"\0" in line:
+        raise DataError(f"{name} is not UTF-8: it has zero bytes")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not UTF-8: {error.reason}") from None
 
 
 @contextlib.contextmanager

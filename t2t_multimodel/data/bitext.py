@@ -60,7 +60,8 @@ def pairs(folder: Path, bitext: Bitext) -> Iterator[Example]:
 
 
 def aligned(members: Sequence[archives.Member]) -> Iterator[Example]:
-    """The pairs of two files of lines; control characters become spaces. A line that is no UTF-8 is an error example.
+    """The pairs of two files of lines; control characters become spaces. A line that is no UTF-8 or far too long is an
+    error example.
 
     Raises:
         DataError: a file is damaged, or the two differ in their number of lines.
@@ -88,13 +89,12 @@ def _place(folder: Path, bitext: Bitext, name: str) -> tuple[Path, str] | None:
 
 
 def _example(sides: Sequence[bytes], members: Sequence[archives.Member], number: int) -> Example:
-    texts = []
-    for side, member in zip(sides, members, strict=True):
-        try:
-            texts.append(tidy(side.decode("utf-8")))
-        except UnicodeDecodeError as error:
-            return {"error": DataError(f"line {number} of {member.origin} is not UTF-8: {error.reason}")}
-    return {"inputs": texts[0], "targets": texts[1], "origin": f"line {number} of {members[0].origin}"}
+    origins = [f"line {number} of {member.origin}" for member in members]
+    try:
+        texts = [tidy(archives.decoded(side, origin)) for side, origin in zip(sides, origins, strict=True)]
+    except DataError as error:
+        return {"error": error}
+    return {"inputs": texts[0], "targets": texts[1], "origin": origins[0]}
 
 
 def _segments(member: archives.Member) -> Iterator[bytes]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from t2t_multimodel.data import archives
-from t2t_multimodel.data.problem import DataError, Example
+from t2t_multimodel.data import archives, corpora
+from t2t_multimodel.data.problem import Example
 
 
 def examples(open_image: Callable[[], archives.Member], captions: Sequence[str], split: str) -> Iterator[Example]:
@@ -13,13 +13,14 @@ def examples(open_image: Callable[[], archives.Member], captions: Sequence[str],
 
     An image that is missing, or cannot be read, is an error example.
     """
-    try:
-        member = open_image()
-        example = {"inputs": archives.read(member), "origin": member.origin}
-    except DataError as error:
-        yield {"error": error}
-        return
-    if split == "train":
+    return of_image(corpora.file_example(open_image), captions, split)
+
+
+def of_image(example: Example, captions: Sequence[str], split: str) -> Iterator[Example]:
+    """The same for an image that has been read."""
+    if "error" in example:
+        yield example
+    elif split == "train":
         yield from ({**example, "targets": caption} for caption in captions)
     else:
         yield {**example, "targets": captions[0], "references": list(captions)}

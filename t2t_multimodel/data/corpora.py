@@ -1,12 +1,13 @@
-"""What the readers of corpora share: where a corpus lies, what is missing of it, case on old discs, and mixing of long files."""
+"""What the readers of corpora share: where a corpus lies, what is missing of it, case on old discs, reading, and mixing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data import archives
+from t2t_multimodel.data.problem import DataError, Example
 
 T = TypeVar("T")
 
@@ -44,6 +45,15 @@ def find(folder: Path, relative: str) -> Path | None:
             return None
         path = found
     return path
+
+
+def file_example(file: archives.Member | Callable[[], archives.Member], **answers: Any) -> Example:
+    """The content of an image or a recording, or of what opens it, with its answers; an error example where that fails."""
+    try:
+        member = file if isinstance(file, archives.Member) else file()
+        return {"inputs": archives.read(member), "origin": member.origin, **answers}
+    except DataError as error:
+        return {"error": error}
 
 
 def in_turn(streams: Iterable[Iterator[T]]) -> Iterator[T]:

@@ -104,7 +104,7 @@ def encode_chunk(chunk: Chunk) -> Encoded:
             checked.append(check_example(problem, example, f"{recipe.source}, example {chunk.first + place}", recipe.image_size))
             kept.append(place)
         except DataError as error:
-            errors.append(str(error))
+            errors.append(_CONTROL.sub(lambda found: repr(found.group())[1:-1], str(error)))
     columns = [list(column) for column in zip(*checked, strict=True)] or [[], [], []]
     inputs, targets = _encoded(recipe, problem.inputs, columns[0]), _encoded(recipe, problem.targets, columns[1])
     wanted = list(range(len(kept)))

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from t2t_multimodel.data import records, shuffling
 from t2t_multimodel.data.examples import Recipe
-from t2t_multimodel.data.making import SplitMaker
+from t2t_multimodel.data.making import SplitMaker, skipped_name
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.data.vocabulary_sample import Report, ensure_vocabulary
@@ -25,6 +25,8 @@ from t2t_multimodel.data.workers import Workers
 from t2t_multimodel.data.workspace import Workspace, remove_leftovers, workspace_folder
 
 _NAMED_ERRORS = 20
+# Of what a killed run leaves; another one is not gone on with.
+_WORKSPACE_VERSION = 2
 
 
 def print_line(line: str) -> None:
@@ -55,7 +57,8 @@ def generate(
         tmp_dir: where the raw data lies.
         vocab_size: pieces of the vocabulary, if there is none in `data_dir` yet.
         num_shards: files of a train split; other splits have one.
-        on_error: what a damaged example does: "fail" stops there, "skip" names it, counts it and goes on.
+        on_error: what damage does: "fail" stops there; "skip" names a damaged example, counts it and goes on, and makes all other
+            problems before it raises the error of one whose files cannot be read to their ends.
         verify: compare the checksums, not only the sizes, of records that exist.
         num_workers: processes that check and encode examples.
         rules: of `cleaning.RULES`, those by which examples are left out of train splits.
@@ -75,10 +78,11 @@ def generate(
     forward = {name: _with_classes(problem, data_dir, tmp_dir) for name, problem in forward.items()}
     data_dir.mkdir(parents=True, exist_ok=True)
     remove_leftovers(data_dir)
-    vocabulary = ensure_vocabulary(list(forward.values()), data_dir, tmp_dir, vocab_size, report)
+    vocabulary = ensure_vocabulary(list(forward.values()), data_dir, tmp_dir, vocab_size, report, on_error == "skip")
     options = {"clean": sorted(rules), "image_size": image_size}
     manifests = {name: _complete(problem, data_dir, vocabulary, verify, options, report) for name, problem in forward.items()}
     missing = [problem for name, problem in forward.items() if manifests[name] is None]
+    failed: dict[str, DataError] = {}
     with Workers(num_workers if missing else 1) as workers:
         for name, problem in forward.items():
             if problem not in missing:
@@ -88,7 +92,16 @@ def generate(
                         _tidy(workspace, name)
                 continue
             plan = {"num_shards": num_shards, "on_error": on_error, "tmp_dir": str(tmp_dir.resolve()), **options}
-            manifests[name] = _write_records(problem, data_dir, tmp_dir, vocabulary, plan, workers, report)
+            try:
+                manifests[name] = _write_records(problem, data_dir, tmp_dir, vocabulary, plan, workers, report)
+            except DataError as error:
+                if on_error != "skip":
+                    raise
+                failed[name] = error
+                report(f"{name}: not made, because {error}")
+    if failed:
+        reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
+        raise DataError(f"{len(failed)} of {len(forward)} problems could not be made, the others are complete: {reasons}")
     return {name: manifest for name, manifest in manifests.items() if manifest is not None}
 
 
@@ -183,14 +196,14 @@ def _write_records(
     if problem.source:
         report(f"{name}: {problem.source}")
     whole_plan = plan | manifest | {"splits": list(problem.splits), "generator": _generator_sha256(problem)}
+    whole_plan["version"] = _WORKSPACE_VERSION
     with Workspace(data_dir, name, whole_plan) as workspace:
         splits = _make_splits(problem, workspace, plan, data_dir / FILE_NAME, tmp_dir, workers, report)
         there = [split for split in problem.splits if splits[split]]
         manifest |= {"splits": {split: splits[split] for split in there}, "complete": True}
         manifest |= {"empty_splits": [split for split in problem.splits if split not in there]}
         records.manifest_path(data_dir, name).unlink(missing_ok=True)
-        shards = [shard for split in there for shard in splits[split]["shards"]]
-        workspace.publish(shards)
+        workspace.publish(_files(manifest))
         records.write_manifest(data_dir, name, manifest)
         _tidy(workspace, name)
     return manifest
@@ -199,12 +212,20 @@ def _write_records(
 def _tidy(workspace: Workspace, name: str) -> None:
     """Removes the workspace, and before it files of earlier records that the manifest does not name."""
     data_dir = workspace.data_dir
-    splits = records.read_manifest(data_dir, name)["splits"].values()
-    current = {shard["file"] for split in splits for shard in split["shards"]}
-    for path in data_dir.glob(f"{name}-*-?????-of-?????.tfrecord"):
-        if path.name not in current:
-            path.unlink()
+    current = _files(records.read_manifest(data_dir, name))
+    for split in ("train", "dev", "test"):
+        for pattern in (f"{name}-{split}-?????-of-?????.tfrecord", skipped_name(f"{name}-{split}")):
+            for path in data_dir.glob(pattern):
+                if path.name not in current:
+                    path.unlink()
     workspace.remove()
+
+
+def _files(manifest: records.Manifest) -> list[str]:
+    """The names of a manifest's files: shards, and lists of what was skipped."""
+    splits = manifest["splits"].values()
+    shards = [shard["file"] for split in splits for shard in split["shards"]]
+    return shards + [split["skipped_list"] for split in splits if "skipped_list" in split]
 
 
 def _make_splits(
@@ -228,7 +249,7 @@ def _make_splits(
             buckets = shuffling.bucket_count(plan["num_shards"])
             recipe = dataclasses.replace(recipe, buckets=buckets, rules=rules, evaluation=evaluation)
         recipe = dataclasses.replace(recipe, keyed_by_content=("duplicates" if train else "overlap") in rules)
-        errors = _Errors(plan["on_error"] == "skip", report)
+        errors = _Errors(plan["on_error"] == "skip", skipped_name(source), report)
         maker = SplitMaker(workspace, split, recipe, plan["num_shards"] if train else 1, errors)
         entry = entries[split] = maker.make(functools.partial(problem.generate, split, tmp_dir), workers)
         report(f"{source}: {entry['examples']} examples{_losses(entry)}" if entry else f"{source}: this data has no such split")
@@ -258,9 +279,10 @@ def _generator_sha256(problem: Problem) -> str:
 class _Errors:
     """What to do with damaged examples: stop, or name them (the first few)."""
 
-    def __init__(self, skip: bool, report: Report) -> None:
+    def __init__(self, skip: bool, listed_in: str, report: Report) -> None:
         self._named = 0
         self._skip = skip
+        self._listed_in = listed_in
         self._report = report
 
     def __call__(self, errors: list[str]) -> None:
@@ -271,4 +293,4 @@ class _Errors:
             if self._named <= _NAMED_ERRORS:
                 self._report(f"skipped: {error}")
             elif self._named == _NAMED_ERRORS + 1:
-                self._report("skipped: more, counted in the manifest")
+                self._report(f"skipped: more, all of them listed in {self._listed_in}")

@@ -36,8 +36,8 @@ def rows(member: archives.Member, names: Sequence[str], several: bool = False) -
         if not line.strip():
             continue
         try:
-            values = read(line.decode("utf-8"), names, several)
-        except ValueError as error:
+            values = read(archives.decoded(line, "the line"), names, several)
+        except (DataError, ValueError, RecursionError) as error:
             yield Row(origin, [], DataError(f"{origin}: {error}"))
             continue
         if number > 1 or values != list(names):

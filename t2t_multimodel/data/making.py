@@ -26,6 +26,11 @@ from t2t_multimodel.data.workspace import Workspace
 _SECONDS_BETWEEN_NOTES = 10.0
 
 
+def skipped_name(source: str) -> str:
+    """The file that names the skipped examples of a split, a line each; `source` is the recipe's."""
+    return f"{source}-skipped.txt"
+
+
 class SplitMaker:
     """Makes the shards of one split in a workspace.
 
@@ -46,8 +51,10 @@ class SplitMaker:
         self._on_errors = on_errors
         self._names = shard_names(recipe.problem.records_name, split, num_shards)
         self._buckets = [workspace.folder / f"{split}-{i:03d}.bucket" for i in range(recipe.buckets)]
-        nothing = {"consumed": 0, "made": 0, "skipped": 0, "left_out": {}, "sizes": [0] * recipe.buckets}
-        self._state: dict[str, Any] = nothing | {"dealt": False, "shards": [], "done": False} | workspace.state(split)
+        self._skipped = workspace.folder / skipped_name(recipe.source)
+        self._files = [*self._buckets, self._skipped]
+        self._nothing = {"consumed": 0, "made": 0, "skipped": 0, "left_out": {}, "sizes": [0] * len(self._files)}
+        self._state: dict[str, Any] = self._nothing | {"dealt": False, "shards": [], "done": False} | workspace.state(split)
 
     @property
     def fingerprints(self) -> Path:
@@ -76,14 +83,16 @@ class SplitMaker:
             self._write_shards()
         count = sum(shard["examples"] for shard in state["shards"])
         left_out = Counter(state["left_out"]) + Counter(duplicates=state["made"] - count)
-        return {"examples": count, "shards": state["shards"], "skipped": state["skipped"], "left_out": dict(left_out)}
+        entry = {"examples": count, "shards": state["shards"], "skipped": state["skipped"], "left_out": dict(left_out)}
+        return entry | ({"skipped_list": self._skipped.name} if state["skipped"] else {})
 
     def _deal(self, examples: Iterable[Example], workers: Workers) -> None:
         state = self._state
-        if any(not path.exists() or path.stat().st_size < size for path, size in self._sized_buckets() if size):
-            state |= {"consumed": 0, "made": 0, "skipped": 0, "left_out": {}, "sizes": [0] * len(self._buckets)}
+        sized = zip(self._files, state["sizes"], strict=True)
+        if any(not path.exists() or path.stat().st_size < size for path, size in sized if size):
+            state |= self._nothing
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(path.open("ab")) for path in self._buckets]
+            files = [stack.enter_context(path.open("ab")) for path in self._files]
             for file, size in zip(files, state["sizes"], strict=True):
                 file.truncate(size)
                 file.seek(size)
@@ -101,12 +110,10 @@ class SplitMaker:
         initial, shown = self._state["consumed"], sys.stderr.isatty()
         return tqdm(desc=self._recipe.source, unit=" examples", initial=initial, leave=False, disable=not shown)
 
-    def _sized_buckets(self) -> Iterator[tuple[Path, int]]:
-        return zip(self._buckets, self._state["sizes"], strict=True)
-
     def _add(self, encoded: Encoded, files: Sequence[BinaryIO]) -> None:
         state = self._state
         self._on_errors(encoded.errors)
+        files[-1].write("".join(f"{error}\n" for error in encoded.errors).encode(errors="backslashreplace"))
         for bucket, block in encoded.blocks.items():
             files[bucket].write(block)
         state["consumed"] += encoded.consumed

@@ -11,6 +11,8 @@ from t2t_multimodel.data import sphere
 from t2t_multimodel.data.problem import DataError
 
 MAX_PIXELS = 1 << 26
+# Over two hours at 16 kHz; no recording of a corpus here is so long, but a header may say that it is.
+MAX_SAMPLES = 1 << 27
 JPEG_QUALITY = 90
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _PNG_END = b"IEND\xaeB`\x82"
@@ -28,7 +30,8 @@ def decode_audio(content: bytes, sample_rate: int, name: str) -> np.ndarray:
         int16 [samples].
 
     Raises:
-        DataError: the file is empty, no sound, cut short or shorten-compressed, or has no samples or not those of its header.
+        DataError: the file is empty, no sound, cut short or shorten-compressed, has no samples or more than `MAX_SAMPLES`, or not
+            those of its header.
     """
     import soundfile
 
@@ -38,6 +41,7 @@ def decode_audio(content: bytes, sample_rate: int, name: str) -> np.ndarray:
         raise DataError(f"{name} is a shorten-compressed SPHERE file; convert it first: sph2pipe -f wav IN.wv1 OUT.wav")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
+            _check_length(file.frames * max(file.channels, sample_rate / file.samplerate), name)
             samples = file.read(dtype="float64" if file.subtype in ("FLOAT", "DOUBLE") else "int16", always_2d=True)
             rate, promised = file.samplerate, sphere.header_number(content, "sample_count") or file.frames
     except soundfile.LibsndfileError as error:
@@ -108,6 +112,13 @@ def _scaled(image: Any, size: tuple[int, int]) -> bytes:
 def _check_not_empty(content: bytes, name: str) -> None:
     if not content:
         raise DataError(f"{name} is empty (0 bytes)")
+
+
+def _check_length(samples: float, name: str) -> None:
+    if samples > MAX_SAMPLES:
+        raise DataError(
+            f"{name} would have {samples:,.0f} samples, more than the {MAX_SAMPLES:,} that are read; cut it in pieces"
+        )
 
 
 def _check_whole_wav(content: bytes, name: str) -> None:

@@ -189,10 +189,7 @@ def _recordings(path: Path) -> Iterator[Item]:
 
 
 def _media(path: Path, targets: str, split: str) -> Iterator[Example]:
-    try:
-        yield {"inputs": archives.read(_member(path)), "targets": targets, "origin": str(path)}
-    except DataError as error:
-        yield {"error": error}
+    yield corpora.file_example(lambda: _member(path), targets=targets)
 
 
 def _trees(path: Path) -> Iterator[Item]:

@@ -19,7 +19,7 @@ def examples(member: archives.Member) -> Iterator[Example]:
     for number, content in _split(archives.lines(member)):
         try:
             with archives.blaming("the tree"):
-                words, linearised = trees.linearise(trees.clean(trees.read_tree(content.decode("utf-8"))))
+                words, linearised = trees.linearise(trees.clean(trees.read_tree(archives.decoded(content, "the tree"))))
         except DataError as error:
             yield {"error": DataError(f"line {number} of {member.origin}: {error}")}
             continue

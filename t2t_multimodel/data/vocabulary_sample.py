@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary
 from t2t_multimodel.features import Label, Text
 
@@ -25,7 +25,7 @@ _MAX_SCANNED_MEDIA_BESIDE_TEXT = 2_000
 
 
 def ensure_vocabulary(
-    problems: list[Problem], data_dir: Path, tmp_dir: Path, size: int, report: Callable[[str], None]
+    problems: list[Problem], data_dir: Path, tmp_dir: Path, size: int, report: Report, skip_damaged: bool = False
 ) -> Vocabulary:
     """The data_dir's vocabulary, made if there is none. Of two runs that make one at once, the first to end is kept.
 
@@ -35,13 +35,14 @@ def ensure_vocabulary(
         tmp_dir: where the raw data lies.
         size: pieces of a new vocabulary.
         report: takes lines for the user.
+        skip_damaged: whether to do without the text of a problem whose files cannot be read, and say so.
 
     Raises:
-        DataError: raw data is missing, or `size` is too small.
+        DataError: raw data is missing or damaged, there is no text, or `size` is too small.
     """
     path = data_dir / FILE_NAME
     if not path.exists():
-        texts, symbols = _sample(problems, tmp_dir, report)
+        texts, symbols = _sample(problems, tmp_dir, report, skip_damaged)
         own = data_dir / f".{FILE_NAME}.made-{os.getpid()}"
         try:
             train_vocabulary(texts, symbols, size, own)
@@ -62,7 +63,7 @@ def _publish_first(own: Path, path: Path) -> None:
         own.replace(path)
 
 
-def _sample(problems: list[Problem], tmp_dir: Path, report: Report) -> tuple[list[str], list[str]]:
+def _sample(problems: list[Problem], tmp_dir: Path, report: Report, skip_damaged: bool) -> tuple[list[str], list[str]]:
     """Texts to learn pieces from, and tree symbols by frequency, of the problems' train splits."""
     texts: list[str] = []
     symbols: Counter[str] = Counter()
@@ -71,7 +72,14 @@ def _sample(problems: list[Problem], tmp_dir: Path, report: Report) -> tuple[lis
     for problem in with_text:
         report(f"{problem.name}: reading text for the vocabulary")
         limit = _MAX_SCANNED_TEXT if _is_text_alone(problem) else media_limit
-        texts += _reservoir(_texts(problem, tmp_dir, limit, symbols), random.Random(problem.name))
+        own_symbols: Counter[str] = Counter()
+        try:
+            texts += _reservoir(_texts(problem, tmp_dir, limit, own_symbols), random.Random(problem.name))
+            symbols += own_symbols
+        except DataError as error:
+            if not skip_damaged:
+                raise
+            report(f"{problem.name}: the vocabulary is made without its text, because {error}")
     if not texts:
         report("no text among these problems: the vocabulary is made from class names; give it a data_dir of its own")
         texts = [name for problem in problems for name in _class_names(problem)]

@@ -52,12 +52,12 @@ class Workspace:
         """Writes how far a split is; a run that follows a kill finds either this or what was there before."""
         write_beside(self.folder / f"{split}.state", json.dumps(state).encode())
 
-    def publish(self, shards: list[dict[str, Any]]) -> None:
+    def publish(self, files: list[str]) -> None:
         """Moves the finished files to the data_dir; those that an earlier try has moved are there already."""
-        for shard in shards:
-            made = self.folder / shard["file"]
+        for name in files:
+            made = self.folder / name
             if made.exists():
-                made.replace(self.data_dir / shard["file"])
+                made.replace(self.data_dir / name)
 
     def remove(self) -> None:
         """Removes the folder with all that is in it."""

@@ -115,17 +115,37 @@ def test_a_member_that_is_larger_than_it_declares_is_refused(tmp_path):
         list(map(archives.read, archive.members()))
 
 
-def test_a_text_that_unpacks_to_too_much_or_has_no_ends_of_lines_is_refused(tmp_path):
-    path = pack(tmp_path / "folder", {"many.gz": gzip.compress(b"a\n" * 5000), "long.gz": gzip.compress(bytes(3 << 20))})
+def test_a_text_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    path = pack(tmp_path / "folder", {"many.gz": gzip.compress(b"a\n" * 5000), "bomb.gz": gzip.compress(bytes(3 << 20))})
     with archives.opened(path) as archive:
         with pytest.raises(DataError, match=r"many\.gz has 1,002 bytes, more than the 1,000"):
             list(archives.lines(archive.open("many.gz"), limit=1000))
-        with pytest.raises(DataError, match=r"line 1 of .*long\.gz has 1,048,577 bytes"):
-            list(archives.lines(archive.open("long.gz")))
+        monkeypatch.setattr(archives, "MAX_BYTES", 1 << 20)
+        with pytest.raises(DataError, match=r"bomb\.gz has 1,048,577 bytes, more than the 1,048,576"):
+            list(archives.lines(archive.open("bomb.gz")))
+
+
+@pytest.mark.parametrize("length", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, 2 << 20, (2 << 20) + 2, 3 << 20])
+def test_a_line_that_is_too_long_is_cut_and_refused_and_the_next_is_read(tmp_path, length):
+    path = pack(tmp_path / "folder", {"long": b"a\n" + b"b" * length + b"\r\nc\n"})
+    with archives.opened(path) as archive:
+        first, long, last = archives.lines(archive.open("long"))
+    assert (first, last) == (b"a", b"c")
+    if length < archives.MAX_LINE_BYTES - 1:
+        assert archives.decoded(long, "x") == "b" * length
+    else:
+        with pytest.raises(DataError, match="line 2 has more than 1,048,576 bytes"):
+            archives.decoded(long, "line 2")
+
+
+@pytest.mark.parametrize("line", [b"caf\xe9", "text".encode("utf-16-le")])
+def test_text_in_another_encoding_is_refused(line):
+    with pytest.raises(DataError, match="^line 1 is not UTF-8: "):
+        archives.decoded(line, "line 1")
 
 
 @pytest.mark.parametrize("kind", ["x.tar", "x.tgz", "x.zip"])
-@pytest.mark.parametrize("kept", [0, 1, 300, 512, 1024, 2048, 3000])
+@pytest.mark.parametrize("kept", [0, 1, 300, 512, 1024, 1100, 2048, 3000, 3300])
 def test_an_archive_cut_short_is_named(tmp_path, kind, kept):
     path = pack(tmp_path / kind)
     whole = path.read_bytes()

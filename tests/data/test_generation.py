@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import shutil
 
 import pytest
 import tensorflow as tf
@@ -197,7 +198,7 @@ def test_a_problem_whose_features_changed_is_made_again(made, tmp_path):
     made(TRANSLATE, DAMAGED, on_error="skip", num_shards=3)
     changed = dataclasses.replace(DAMAGED, targets=Label(("b", "a")))
     manifest = made(changed, on_error="skip", num_shards=2)["damaged"]
-    assert len(list((tmp_path / "data").glob("damaged-*"))) == 2
+    assert len(list((tmp_path / "data").glob("damaged-*.tfrecord"))) == 2
     assert manifest["targets"]["classes"] == ["b", "a"]
     assert "damaged: made again, because its targets changed" in made.lines
 
@@ -246,12 +247,47 @@ def test_a_damaged_example_stops_and_is_named(made, tmp_path):
     assert list(contents(tmp_path / "data")) == ["vocabulary.model"]
 
 
-def test_skipped_examples_are_named_and_counted(made):
+def test_skipped_examples_are_named_counted_and_listed(made, tmp_path):
     manifest = made(DAMAGED, on_error="skip")["damaged"]
-    assert manifest["splits"]["train"] | {"shards": []} == {"examples": 1, "shards": [], "skipped": 2, "left_out": {}}
+    entry = manifest["splits"]["train"]
+    assert (entry["examples"], entry["skipped"], entry["left_out"]) == (1, 2, {})
     skipped = [line for line in made.lines if line.startswith("skipped")]
+    listed = (tmp_path / "data" / entry["skipped_list"]).read_text().splitlines()
+    assert [f"skipped: {line}" for line in listed] == skipped
     assert skipped[0] == "skipped: damaged-train, example 1: line 2 of raw.txt is binary"
     assert skipped[1] == "skipped: damaged-train, example 2, inputs: the text is empty"
+
+
+def test_all_skipped_examples_are_listed_whatever_number_is_shown(made, tmp_path):
+    def many(split, tmp_dir):
+        yield {"inputs": "one", "targets": "a"}
+        yield from ({"error": DataError(f"line {i} of raw\n.txt")} for i in range(30))
+
+    made(dataclasses.replace(DAMAGED, generate=many), on_error="skip")
+    listed = (tmp_path / "data/damaged-train-skipped.txt").read_text().splitlines()
+    assert listed == [f"damaged-train, example {i + 1}: line {i} of raw\\n.txt" for i in range(30)]
+    assert made.lines[-2] == "skipped: more, all of them listed in damaged-train-skipped.txt"
+    made(dataclasses.replace(DAMAGED, generate=lambda split, tmp_dir: [{"inputs": "one", "targets": "a"}], described="mended"))
+    assert not (tmp_path / "data/damaged-train-skipped.txt").exists()
+
+
+def test_an_unreadable_problem_does_not_stop_the_others_where_damage_is_skipped(made, tmp_path):
+    def cut(split, tmp_dir):
+        yield {"inputs": "zzz", "targets": "zzz"}
+        raise DataError("raw.gz is damaged")
+
+    unreadable = dataclasses.replace(TRANSLATE, name="unreadable", generate=cut)
+    with pytest.raises(
+        DataError, match=r"^1 of 2 problems could not be made, the others are complete: unreadable: raw\.gz is damaged$"
+    ):
+        made(unreadable, TRANSLATE, on_error="skip")
+    assert "unreadable: the vocabulary is made without its text, because raw.gz is damaged" in made.lines
+    skipped = contents(tmp_path / "data")
+    shutil.rmtree(tmp_path / "data")
+    made(TRANSLATE)
+    assert contents(tmp_path / "data") == skipped
+    with pytest.raises(DataError, match=r"^raw\.gz is damaged$"):
+        generate([unreadable, TRANSLATE], tmp_path / "other", tmp_path, 400, report=str)
 
 
 def test_an_empty_split_is_an_error(made):

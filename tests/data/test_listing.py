@@ -42,7 +42,7 @@ def test_the_last_may_have_several_values(tmp_path):
     [
         ("l.tsv", b"a b", "1 columns instead of 2: path and caption, with a tab between"),
         ("l.tsv", b"a\tb\tc", "3 columns instead of 2"),
-        ("l.tsv", b"a\t\xff", "utf-8"),
+        ("l.tsv", b"a\t\xff", "is not UTF-8"),
         ("l.jsonl", b"{", "Expecting property name"),
         ("l.jsonl", b"[1]", 'expected {"path": "...", "caption": "..."}, got [1]'),
         ("l.jsonl", b'{"path": "a", "text": "b"}', 'expected {"path": "...", "caption": "..."}, got {"path": "a", "text"'),

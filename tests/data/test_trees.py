@@ -1,13 +1,8 @@
-import gzip
-import os
-from pathlib import Path
-
 import pytest
 
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.trees import Span, clean, linearise, read_tree, restore, spans, well_formed
 
-DATA = Path(os.environ.get("MULTIMODEL_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 TREE = "(S (NP (DT the) (NN dog)) (VP (VBZ barks)))"
 LINEARISED = "(S (NP DT NN )NP (VP VBZ )VP )S"
 
@@ -96,15 +91,3 @@ def test_a_tree_over_other_words_is_not_restored(words):
 def test_words_may_hold_brackets_and_spaces():
     words = ["(the", "big dog", "barks)"]
     assert restore(words, LINEARISED).leaves() == words
-
-
-@pytest.mark.parametrize(("split", "trees", "step"), [("dev", 2780, 1), ("train", 18951, 20)])
-def test_craft_treebank_round_trips(split, trees, step):
-    path = DATA / "craft_treebank" / f"{split}.mrg.gz"
-    if not path.exists():
-        pytest.skip(f"no CRAFT treebank at {path}; set MULTIMODEL_DATA to the folder that holds craft_treebank/")
-    lines = gzip.decompress(path.read_bytes()).decode("utf-8").splitlines()
-    assert len(lines) == trees
-    for line in lines[::step]:
-        tree = clean(read_tree(line))
-        assert restore(*linearise(tree)) == tree

@@ -75,9 +75,7 @@ def test_a_name_that_leads_out_of_the_folder_is_not_followed(tmp_path):
     assert "leads out of the archive" in str(example["error"])
 
 
-@pytest.mark.parametrize(
-    "content", [b'{"images": [', b"[]", b'{"images": []}', b'{"annotations": [{"caption": 3}], "images": []}', b"\xff"]
-)
+@pytest.mark.parametrize("content", [b'{"images": [', b"[]", b'{"images": []}', b'{"annotations": 3, "images": []}', b"\xff"])
 def test_a_damaged_list_of_captions_is_named(tmp_path, content):
     corpora.mscoco(tmp_path, packed=False)
     corpora.write(tmp_path, {"annotations/captions_val2014.json": content})
@@ -88,6 +86,9 @@ def test_a_damaged_list_of_captions_is_named(tmp_path, content):
 def test_a_damaged_list_of_splits_is_named(tmp_path):
     corpora.mscoco(tmp_path, packed=False)
     corpora.write(tmp_path, {"dataset_coco.json": json.dumps({"images": [{"split": "val", "filename": "x"}]}).encode()})
+    (entry,) = read("dev", tmp_path)
+    assert "images[0] in " in str(entry["error"]) and "dataset_coco.json is damaged" in str(entry["error"])
+    corpora.write(tmp_path, {"dataset_coco.json": b"[]"})
     with pytest.raises(DataError, match=r"dataset_coco\.json is damaged"):
         read("dev", tmp_path)
 

@@ -72,8 +72,8 @@ def test_a_recording_without_transcript_is_an_error_example(tmp_path):
     errors = [example["error"] for example in read("librispeech_clean", "dev", tmp_path) if "error" in example]
     assert len(errors) == 1 and "84-121-0000.flac has no transcript" in str(errors[0])
     (tmp_path / "LibriSpeech/dev-clean/84/121/84-121.trans.txt").write_text("84-121-0001\n")
-    with pytest.raises(DataError, match=r"84-121\.trans\.txt is damaged"):
-        read("librispeech_clean", "dev", tmp_path)
+    errors = [str(example["error"]) for example in read("librispeech_clean", "dev", tmp_path) if "error" in example]
+    assert "84-121.trans.txt is damaged" in errors[0] and len(errors) == 3
 
 
 @pytest.mark.parametrize("packed", [True, False])

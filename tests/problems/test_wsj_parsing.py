@@ -50,7 +50,7 @@ def test_a_damaged_tree_is_an_error_example_and_the_next_is_read(tmp_path):
 def test_a_tree_in_another_encoding_is_an_error_example(tmp_path):
     corpora.treebank(tmp_path, packed=False)
     corpora.write(tmp_path, {"treebank_3/parsed/mrg/wsj/22/wsj_2201.mrg": "( (NP (NN caf\u00e9)) )".encode("latin-1")})
-    assert "wsj_2201.mrg: the tree is damaged" in str(read("dev", tmp_path)[1]["error"])
+    assert "wsj_2201.mrg: the tree is not UTF-8" in str(read("dev", tmp_path)[1]["error"])
 
 
 def test_what_is_missing_is_named(tmp_path):
