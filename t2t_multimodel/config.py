@@ -37,6 +37,8 @@ class ModelConfig:
         audio_min_channels: least depth of an audio block (the paper: 2, so the i-th block has 2^i channels).
         precision: "float32", or "bfloat16" or "float16": activations and products in that type; weights, router, softmax,
             normalisation's statistics and loss stay in float32 (arXiv 1710.03740; "float16" trains with a loss scale).
+        recompute: in training, what lies inside a ConvBlock, an attention block or the experts is computed again for the gradient
+            instead of kept (arXiv 1604.06174): less memory, more time, the same gradient.
         audio_frequency: "keep" (a position per frame and frequency bin, as the paper) or "fold" (a position per frame).
     """
 
@@ -66,6 +68,7 @@ class ModelConfig:
     audio_min_channels: int = 2
     audio_frequency: str = "keep"
     precision: str = "float32"
+    recompute: bool = False
 
     @property
     def dtype_policy(self) -> str:

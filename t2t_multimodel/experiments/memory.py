@@ -1,31 +1,59 @@
-"""What a training step would hold in memory, from its trace: nothing is computed, so the machine need not have as much."""
+"""What training would hold in memory, from a graph that never runs: the machine need not have as much."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import batch_signature
 from t2t_multimodel.layers.mixture_of_experts import known_queues
-from t2t_multimodel.training.memory import peak_bytes
+from t2t_multimodel.run import RunConfig, build_model
+from t2t_multimodel.training.memory import parameter_counts, peak_bytes, state_bytes
+
+Shapes = Mapping[str, Sequence[int]]
 
 
-def step_bytes(model: Any, problem: str, shapes: Mapping[str, Sequence[int]], hparams: HParams, imbalance: float = 1.5) -> int:
-    """Bytes of a step's activations, gradients and temporary values where they are most, beside `state_bytes` without gradients.
+class MemoryCount(NamedTuple):
+    """Counts of a run.
+
+    Attributes:
+        parameters: trainable numbers by part, see training.memory.
+        state: bytes of parameters, gradients, optimizer and accumulators.
+        steps: bytes of each batch's activations, gradients and temporary values, where they are most.
+    """
+
+    parameters: dict[str, int]
+    state: dict[str, int]
+    steps: dict[str, int]
+
+
+def count_memory(config: RunConfig, batches: Mapping[str, Shapes], imbalance: float = 1.5) -> MemoryCount:
+    """Counts what a run of `config` on one device holds.
 
     Args:
-        model: built.
-        problem: its name.
-        shapes: those of a batch: "inputs" and "targets", and "inputs_length" for sound.
-        hparams: of the run.
+        config: of the run.
+        batches: by problem, the shapes of "inputs", "targets", and "inputs_length" for sound.
         imbalance: how many times an expert's mean queue the longest one is; all queues are as long as that.
     """
-    signature = batch_signature(model.specs[problem], hparams)
-    signature = {name: tf.TensorSpec(shapes[name], spec.dtype) for name, spec in signature.items()}
+    hparams = config.hparams
+    with tf.Graph().as_default():  # whose variables have no values
+        model = build_model(config)
+        steps = {}
+        for problem, shapes in batches.items():
+            with known_queues(lambda pairs, experts: math.ceil(imbalance * pairs / experts)):
+                graph = _gradients(model, problem, shapes, hparams).get_concrete_function().graph
+            steps[problem] = peak_bytes(graph.get_operations(), graph.outputs)
+        return MemoryCount(parameter_counts(model), state_bytes(model, hparams), steps)
+
+
+def _gradients(model: Any, problem: str, shapes: Shapes, hparams: HParams) -> Any:
+    """A function of a batch of these shapes that returns all gradients."""
+    specs = batch_signature(model.specs[problem], hparams)
+    signature = {name: tf.TensorSpec(shapes[name], spec.dtype) for name, spec in specs.items()}
 
     @tf.function(input_signature=[signature], autograph=False)
     def gradients(batch):
@@ -35,6 +63,4 @@ def step_bytes(model: Any, problem: str, shapes: Mapping[str, Sequence[int]], hp
             objective = terms.total / tf.maximum(terms.weight, 1.0) + model.balance_loss(terms.routings)
         return [tf.convert_to_tensor(value) for value in tape.gradient(objective, variables) if value is not None]
 
-    with known_queues(lambda pairs, experts: math.ceil(imbalance * pairs / experts)):
-        graph = gradients.get_concrete_function().graph
-    return peak_bytes(graph.get_operations(), graph.outputs)
+    return gradients

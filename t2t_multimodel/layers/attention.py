@@ -195,6 +195,11 @@ class AttentionBlock(keras.layers.Layer):
         x = self.self_attention(x, x, causal_mask(length), training=training)
         return self.source_attention(x, source, source_mask[:, None, :], training=training)
 
+    @property
+    def generators(self):
+        """What `call` draws from in training."""
+        return [self.self_attention.drop.noise, self.source_attention.drop.noise]
+
     def memory(self, source) -> AttentionMemory:
         """What every step reads, for source [B, S, D]."""
         steps = tuple(step.memory() for step in self.steps)

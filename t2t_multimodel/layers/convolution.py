@@ -236,6 +236,11 @@ class ConvBlock(keras.layers.Layer):
             return x + self.drop(branch, training=training)
         return self.drop(x + branch, training=training)
 
+    @property
+    def generators(self):
+        """What `call` draws from in training."""
+        return [self.drop.noise]
+
     def initial_state(self, rows):
         """The steps' states."""
         return tuple(step.initial_state(rows) for step in self.steps)

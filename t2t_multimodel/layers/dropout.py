@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from t2t_multimodel.layers.recompute import seed_of
 from t2t_multimodel.layers.replicas import drawn
 
 
@@ -31,7 +32,7 @@ class Dropout(keras.layers.Layer):
     def call(self, x, training=None):
         if not (training and self.noise):
             return x
-        kept = drawn(lambda whole: keras.random.uniform(whole, seed=self.noise), ops.shape(x)) >= self.rate
+        kept = drawn(lambda whole: keras.random.uniform(whole, seed=seed_of(self.noise)), ops.shape(x)) >= self.rate
         return ops.where(kept, x * (1.0 / (1.0 - self.rate)), 0.0)
 
     def get_config(self):

@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.layers.normalization import softmax
+from t2t_multimodel.layers.recompute import recomputed
 from t2t_multimodel.layers.replicas import drawn
 
 SHORT_QUEUE = 8  # tokens: of 32 rows with 4 of 60 experts each, a queue has 2 on average
@@ -204,17 +205,19 @@ class MixtureOfExperts(keras.layers.Layer):
         num_experts, k, noise_floor: of the gate.
         hidden_size: width F of an expert's hidden layer.
         seed: of the gate's noise.
+        recompute: in training, queues and hidden values are computed again for the gradient, the routing is not.
 
     Call: x [B, L, D], padding_mask [B, L]; returns (y [B, L, D], Routing). Padded positions get zeros.
     """
 
-    def __init__(self, num_experts, hidden_size, k=4, noise_floor=1e-2, seed=None, **kwargs):
+    def __init__(self, num_experts, hidden_size, k=4, noise_floor=1e-2, seed=None, recompute=False, **kwargs):
         super().__init__(**kwargs)
         self.num_experts = num_experts
         self.hidden_size = hidden_size
         self.k = k
         self.noise_floor = noise_floor
         self.seed = seed
+        self.recompute = recompute
         self.gate = NoisyTopKGate(num_experts, k, noise_floor, seed, name="gate")
 
     def build(self, input_shape):
@@ -230,7 +233,13 @@ class MixtureOfExperts(keras.layers.Layer):
         depth, length = x.shape[-1], ops.shape(x)[1]
         rows = ops.reshape(x, (-1, depth))
         routing = self.gate(ops.cast(x, "float32"), padding_mask, training=training)
-        return ops.reshape(self._in_queues(rows, routing), (-1, length, depth)), routing
+
+        def mix(rows, gates):
+            return self._in_queues(rows, routing._replace(gates=gates))
+
+        again = self.recompute and training
+        y = recomputed(mix, (), rows, routing.gates) if again else mix(rows, routing.gates)
+        return ops.reshape(y, (-1, length, depth)), routing
 
     def _in_queues(self, rows, routing, queue=None):
         """The outputs [N, D] for rows [N, D]; `queue` as in `dispatch`."""
@@ -275,7 +284,7 @@ class MixtureOfExperts(keras.layers.Layer):
         return self._weighted(ops.matmul(hidden, _fetch(self.w2, each, x.dtype))[:, 0], routing)
 
     def get_config(self):
-        names = ("num_experts", "hidden_size", "k", "noise_floor", "seed")
+        names = ("num_experts", "hidden_size", "k", "noise_floor", "seed", "recompute")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

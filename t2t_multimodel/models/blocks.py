@@ -14,6 +14,7 @@ from t2t_multimodel.layers.convolution import ConvBlock
 from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts
 from t2t_multimodel.layers.normalization import LayerNorm
 from t2t_multimodel.layers.position import timing_signal
+from t2t_multimodel.layers.recompute import recomputed
 
 
 class MixerState(NamedTuple):
@@ -60,6 +61,12 @@ class _Part(keras.layers.Layer):
     def _attention(self, name):
         return AttentionBlock(self.config.num_heads, self.config.attention_dropout, name=name, dtype=self.dtype_policy)
 
+    def _run(self, block, *tensors, training=None, **options):
+        """block(*tensors), in training with its inner values computed again for the gradient where the config says so."""
+        if not (self.config.recompute and training):
+            return block(*tensors, training=training, **options)
+        return recomputed(lambda *values: block(*values, training=True, **options), block.generators, *tensors)
+
     def _experts(self):
         return ExpertsBlock(self.config, name="experts") if self.config.num_experts else None
 
@@ -78,7 +85,7 @@ class ExpertsBlock(_Part):
     def build(self, input_shape):
         c = self.config
         options = (c.num_experts, c.moe_hidden_size, c.moe_k, c.moe_noise_floor)
-        self.moe = MixtureOfExperts(*options, name="moe", dtype=self.dtype_policy)
+        self.moe = MixtureOfExperts(*options, recompute=c.recompute, name="moe", dtype=self.dtype_policy)
         self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
         self.moe.build(input_shape)
         self.norm.build(input_shape)
@@ -111,7 +118,7 @@ class Encoder(_Part):
         real = ops.expand_dims(padding_mask, -1)
         x = (x + ops.cast(timing_signal(ops.shape(x)[1], x.shape[-1]), x.dtype)) * real
         for i, block in enumerate(self.blocks, start=1):
-            x = block(x, padding_mask=padding_mask, training=training)
+            x = self._run(block, x, padding_mask=padding_mask, training=training)
             if self.experts and i == len(self.blocks) // 2:
                 x, routing = self.experts(x, padding_mask, training=training)
         return (self.norm(x) if self.norm else x) * real, routing
@@ -131,9 +138,9 @@ class Mixer(_Part):
             layer.build(input_shape)
 
     def call(self, x, source, source_mask, training=None):
-        x = x + self.attention(x, source, source_mask, training=training)
+        x = x + self._run(self.attention, x, source, source_mask=source_mask, training=training)
         for block in self.blocks:
-            x = block(x, training=training)
+            x = self._run(block, x, training=training)
         return x
 
     def memory(self, source) -> MixerMemory:
@@ -173,8 +180,8 @@ class Decoder(_Part):
     def call(self, x, padding_mask, source, source_mask, training=None):
         routing = None
         for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True), start=1):
-            x = block(x, training=training)
-            x = x + attention(x, source, source_mask, training=training)
+            x = self._run(block, x, training=training)
+            x = x + self._run(attention, x, source, source_mask=source_mask, training=training)
             if self.experts and i == len(self.blocks) // 2:
                 x, routing = self.experts(x, padding_mask, training=training)
         return self.norm(x) if self.norm else x, routing
