@@ -6,7 +6,7 @@ import tensorflow as tf
 import tiny
 from tensors import close
 
-NOISY = {"dropout": 0.3, "attention_dropout": 0.2, "embedding_dropout": 0.1, "encoder_blocks": 2, "mixer_blocks": 0}
+NOISY = {"dropout": 0.3, "attention_dropout": 0.2, "embedding_dropout": 0.1, "mixer_blocks": 0, "decoder_blocks": 1}
 
 
 @pytest.fixture(scope="module")
