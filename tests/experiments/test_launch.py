@@ -71,6 +71,11 @@ def test_a_run_leaves_all_it_should(finished, data_dir):
     assert all(math.isfinite(value) for row in rows for value in row.values() if isinstance(value, float))
 
 
+def test_the_best_checkpoints_are_runs_themselves(finished):
+    losses = {row["step"]: row["loss"] for row in metrics(finished) if (row["problem"], row["split"]) == ("t_copy", "dev")}
+    assert run.open_run(finished / "best" / "t_copy-loss")[3] == min(losses, key=losses.get)
+
+
 def test_training_learns(finished):
     losses = {(row["step"], row["problem"]): row["loss"] for row in metrics(finished) if row["split"] == "dev"}
     assert losses[12, "t_copy"] < losses[6, "t_copy"] < math.log(290)
