@@ -224,7 +224,14 @@ CHOICES = {
     "dev_metric": ("loss", "accuracy", "accuracy_per_sequence"),
     "keep_best": ("all", "mean", "problems", "none"),
 }
-LEAST: dict[str, Any] = {"problems_per_step": 1, "accumulate_steps": 1}
+LEAST: dict[str, Any] = {
+    "problems_per_step": 1,
+    "accumulate_steps": 1,
+    "early_stop_patience": 0,
+    "early_stop_min_delta": 0.0,
+    "ema_decay": 0.0,
+}
+BELOW: dict[str, Any] = {"ema_decay": 1.0}
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -250,6 +257,8 @@ def _parse(name: str, value: Any, kind: Any) -> Any:
         raise ValueError(f"hyperparameter {name} is one of {', '.join(CHOICES[name])}, got {value!r}")
     if name in LEAST and parsed < LEAST[name]:
         raise ValueError(f"hyperparameter {name} is at least {LEAST[name]}, got {value!r}")
+    if name in BELOW and not parsed < BELOW[name]:
+        raise ValueError(f"hyperparameter {name} is below {BELOW[name]}, got {value!r}")
     return parsed
 
 

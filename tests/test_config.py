@@ -38,6 +38,9 @@ def test_integer_for_a_number_becomes_float():
         ("image_channels=1:x", "hyperparameter image_channels takes integers as 16:32, got '1:x'"),
         ("dropout_on=both", "hyperparameter dropout_on is one of stream, branch, got 'both'"),
         ("accumulate_steps=0", "hyperparameter accumulate_steps is at least 1, got '0'"),
+        ("early_stop_patience=-1", "hyperparameter early_stop_patience is at least 0, got '-1'"),
+        ("ema_decay=1", "hyperparameter ema_decay is below 1.0, got '1'"),
+        ("keep_best=last", "hyperparameter keep_best is one of all, mean, problems, none, got 'last'"),
         ("hidden_size", "hyperparameters are given as name=value, got 'hidden_size'"),
     ],
 )
