@@ -1,4 +1,4 @@
-"""What a model that has learned mini8 makes of a ninth problem: mini_enes from its weights, beside mini_enes alone. Prints JSON.
+"""What a model that has learned mini8 makes of a ninth problem: from its weights, beside the problem alone. Prints JSON.
 
 python benchmarks/ninth_problem.py --output_dir=DIR      # data, and three runs; what is there is gone on from
 
@@ -23,7 +23,7 @@ from t2t_multimodel.data.generation import generate  # noqa: E402
 from t2t_multimodel.data.problem import resolve  # noqa: E402
 from t2t_multimodel.experiments.launch import train_run  # noqa: E402
 
-NINTH, SET = "mini_enes", "multimodel_mini"
+SET = "multimodel_mini"
 SMALL = "batch_tokens=1024,batch_images=16,batch_seconds=20,problem_weights=,eval_steps=0,save_every=100"
 MEASURES = ("accuracy", "accuracy_per_sequence")
 
@@ -32,13 +32,14 @@ def main() -> None:
     """Trains what is not trained yet, and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--ninth", choices=("mini_defr", "mini_enes"), default="mini_defr", help="the problem to add")
     parser.add_argument("--eight_steps", type=int, default=1200, help="steps of the model that learns mini8")
     parser.add_argument("--warmup_steps", type=int, default=100, help="of the ninth problem, alone and from the model")
     parser.add_argument("--alone_steps", type=int, default=400, help="steps of the ninth problem alone; from the model, half")
     args = parser.parse_args()
     load_registries()
-    folder, data_dir = args.output_dir, args.output_dir / "data"
-    for names in ("mini8", NINTH):  # one after the other: the vocabulary knows of the eight alone
+    ninth, folder, data_dir = args.ninth, args.output_dir, args.output_dir / "data"
+    for names in ("mini8", ninth):  # one after the other: the vocabulary knows of the eight alone
         generate(resolve(names), data_dir, data_dir, get_hparams(SET).data.vocab_size)
     alone, half = args.alone_steps, args.alone_steps // 2
 
@@ -50,9 +51,10 @@ def main() -> None:
             sys.exit("stopped; the same command goes on")
 
     train("eight", "mini8", args.eight_steps, args.eight_steps // 2)
-    train("alone", NINTH, alone, alone // 8)
-    train("nine", f"mini8,{NINTH}", half, alone // 8, f"{NINTH}:12", folder / "eight")
-    print(json.dumps(compared(*(evaluations(folder / name) for name in ("eight", "alone", "nine"))), indent=1))
+    train(f"alone_{ninth}", ninth, alone, alone // 8)
+    train(f"nine_{ninth}", f"mini8,{ninth}", half, alone // 8, f"{ninth}:12", folder / "eight")
+    runs = (evaluations(folder / name) for name in ("eight", f"alone_{ninth}", f"nine_{ninth}"))
+    print(json.dumps(compared(ninth, *runs), indent=1))
 
 
 def evaluations(output_dir: Path) -> dict[str, dict[int, dict[str, float]]]:
@@ -64,18 +66,18 @@ def evaluations(output_dir: Path) -> dict[str, dict[int, dict[str, float]]]:
     return found
 
 
-def compared(eight: dict, alone: dict, nine: dict) -> dict:
+def compared(ninth: str, eight: dict, alone: dict, nine: dict) -> dict:
     """Steps to nine tenths of what the ninth problem alone reached, both curves, and the eight before and after."""
-    last = alone[NINTH][max(alone[NINTH])]
+    last = alone[ninth][max(alone[ninth])]
     reached = {
         name: {
             kind: min((step for step, row in curve.items() if row[name] >= 0.9 * last[name]), default=None)
-            for kind, curve in (("alone", alone[NINTH]), ("from_the_eight", nine[NINTH]))
+            for kind, curve in (("alone", alone[ninth]), ("from_the_eight", nine[ninth]))
         }
         for name in MEASURES
     }
     others = {name: {"before": rows[max(rows)], "after": nine[name][max(nine[name])]} for name, rows in eight.items()}
-    return {"steps_to_0.9_of_alone": reached, "alone": alone[NINTH], "from_the_eight": nine[NINTH], "others": others}
+    return {"steps_to_0.9_of_alone": reached, "alone": alone[ninth], "from_the_eight": nine[ninth], "others": others}
 
 
 if __name__ == "__main__":

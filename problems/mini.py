@@ -1,5 +1,6 @@
-"""The built-in problems, "mini8": a small world of coloured shapes seen from eight sides, and a ninth, "mini_enes", to be added
-to a model that has learned them (`mm-trainer --warm_start`). Nothing is downloaded.
+"""The built-in problems, "mini8": a small world of coloured shapes seen from eight sides. Two more are there to be added to a
+model that has learned them (`mm-trainer --warm_start`): "mini_defr", between two languages that it knows, and "mini_enes", into
+one that it does not. Nothing is downloaded.
 
 All examples come from a fixed seed. Each input has one right answer, and dev asks for things that training never shows
 (see `mini_world`).
@@ -29,6 +30,7 @@ _TRAIN_EXAMPLES = {
     "mini_parse": 6000,
     "mini_ende": 8000,
     "mini_enfr": 8000,
+    "mini_defr": 8000,
     "mini_enes": 8000,
 }
 _DEV_EXAMPLES = 300
@@ -65,11 +67,13 @@ def _trees(split: str, tmp_dir: Path) -> Iterator[Example]:
         yield {"inputs": " ".join(mini_english.words(tree)), "targets": mini_english.linearise(tree)}
 
 
-def _translations(name: str, say: Callable[[Sentence], str]) -> Callable[[str, Path], Iterable[Example]]:
+def _translations(
+    name: str, say: Callable[[Sentence], str], read: Callable[[Sentence], str] = mini_english.english
+) -> Callable[[str, Path], Iterable[Example]]:
     def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-        """English sentences and their translations."""
+        """Sentences and their translations."""
         for sentence in _sentences(name, split):
-            yield {"inputs": mini_english.english(sentence), "targets": say(sentence)}
+            yield {"inputs": read(sentence), "targets": say(sentence)}
 
     return generate
 
@@ -97,9 +101,10 @@ _SPEECH = Problem("mini_speech", Audio(SAMPLE_RATE), Text(), "to_english", _spee
 _PARSE = Problem("mini_parse", Text(), Text("tree"), "to_parse_tree", _trees, ("parse_f1",), source=_SOURCE)
 _ENDE = Problem("mini_ende", Text(), Text(), "to_german", _translations("mini_ende", german), ("bleu",), source=_SOURCE)
 _ENFR = Problem("mini_enfr", Text(), Text(), "to_french", _translations("mini_enfr", french), ("bleu",), source=_SOURCE)
+_DEFR = Problem("mini_defr", Text(), Text(), "to_french", _translations("mini_defr", french, german), ("bleu",), source=_SOURCE)
 _ENES = Problem("mini_enes", Text(), Text(), "to_spanish", _translations("mini_enes", spanish), ("bleu",), source=_SOURCE)
 _ALL = (_CLASS, _CAPTION, _SPEECH, _PARSE, _ENDE, _ENDE.reverse("to_english"), _ENFR, _ENFR.reverse("to_english"))
 
-for _problem in (*_ALL, _ENES):
+for _problem in (*_ALL, _DEFR, _ENES):
     problems.register(_problem.name, _problem)
 groups.register("mini8", tuple(problem.name for problem in _ALL))

@@ -1,4 +1,4 @@
-"""The eight problems, and a ninth, as a whole: what is generated, and that dev asks for what training never shows."""
+"""The eight problems, and two more, as a whole: what is generated, and that dev asks for what training never shows."""
 
 import functools
 import io
@@ -96,7 +96,7 @@ def test_text_examples_are_all_different(name):
     assert len(set(english(name, "dev"))) == 300
 
 
-@pytest.mark.parametrize("name", ["mini_ende", "mini_enfr", "mini_enes"])
+@pytest.mark.parametrize("name", ["mini_ende", "mini_enfr", "mini_defr", "mini_enes"])
 def test_translation_has_one_right_answer_in_each_direction(name):
     both = examples(name, "train") + examples(name, "dev")
     assert len({e["targets"] for e in both}) == len({e["inputs"] for e in both}) == len(both)
