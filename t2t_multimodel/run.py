@@ -66,17 +66,17 @@ class RunConfig:
         How long, how often and where from may differ; what the weights and the order of batches depend on may not.
         """
         free = {"train_steps", "eval_every", "eval_steps", "save_every", "keep_checkpoints", "keep_best"}
-        ours, theirs = _flat(self), _flat(other)
+        ours, theirs = self.facts(), other.facts()
         found = [f"{name}: {ours[name]}, now {theirs[name]}" for name in ours if name not in free and ours[name] != theirs[name]]
         known = {spec.name: spec for spec in self.problems}
         changed = [spec.name for spec in other.problems if known.get(spec.name, spec) != spec]
         return found + [f"the definition of {name} changed" for name in changed]
 
-
-def _flat(config: RunConfig) -> dict[str, Any]:
-    values = {name: value for part in config.hparams.to_dict().values() for name, value in part.items()}
-    names = ",".join(spec.name for spec in config.problems)
-    return {"problems": names, "vocabulary": config.vocabulary_sha256[:12], "warm_start": config.warm_start, **values}
+    def facts(self) -> dict[str, Any]:
+        """The problems, the vocabulary, the run begun with and every hyperparameter, by name."""
+        values = {name: value for part in self.hparams.to_dict().values() for name, value in part.items()}
+        names = ",".join(spec.name for spec in self.problems)
+        return {"problems": names, "vocabulary": self.vocabulary_sha256[:12], "warm_start": self.warm_start, **values}
 
 
 def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -> None:

@@ -87,6 +87,13 @@ def positive(text: str) -> int:
     return value
 
 
+def at_least_0(text: str) -> int:
+    """An argparse type: an integer, 0 or above."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number, 0 or above, got {text!r}")
+    return int(text)
+
+
 def require(args: argparse.Namespace, *flags: str) -> None:
     """Raises UserError if one of `flags` ("data_dir", without dashes) was not given."""
     missing = [f"--{flag}" for flag in flags if not getattr(args, flag)]

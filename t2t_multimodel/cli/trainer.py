@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from t2t_multimodel.cli import common
-from t2t_multimodel.cli.common import positive
+from t2t_multimodel.cli.common import at_least_0, positive
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem import Problem
 from t2t_multimodel.training.distribution import STRATEGIES
+from t2t_multimodel.training.rendezvous import WORKER_TIMEOUT
 
 SCHEDULES = ("train_and_evaluate", "evaluate")
 
@@ -28,17 +32,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--train_minutes", type=float, default=0.0, help="stop after so many minutes; 0 is no limit")
     parser.add_argument("--eval_steps", type=int, help="batches of each evaluation, 0 is all (default: the set's)")
     parser.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="evaluate: decode and score a split")
-    strategy = "mirrored: divide each batch among the GPUs; auto: do so where there are several"
+    strategy = (
+        "mirrored: divide each batch among this machine's GPUs; multi_worker: among the workers of TF_CONFIG; tpu: among a TPU's "
+        "cores; auto: multi_worker or mirrored where there are several workers or GPUs"
+    )
     parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0], help=strategy)
+    waiting = "seconds to wait for the other workers of TF_CONFIG"
+    parser.add_argument("--worker_timeout", type=positive, default=WORKER_TIMEOUT, metavar="SECONDS", help=waiting)
+    local = "train on this machine's processors with so many workers, each a process (strategy multi_worker)"
+    parser.add_argument("--local_workers", type=at_least_0, default=0, metavar="N", help=local)
     average = "do not train: write the mean of the last N checkpoints to --output_dir/averaged"
     parser.add_argument("--average", type=positive, metavar="N", help=average)
     warm = "begin with the weights of another run, as far as they fit: its problems and new ones are trained on"
     parser.add_argument("--warm_start", metavar="DIR", help=warm)
     parser.add_argument("--eval_split", default="dev", help="the split that --schedule=evaluate scores")
-    return common.run_command(parser, _run, argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    return common.run_command(parser, lambda args: _run(args, argv), argv)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if args.average:
         return _average(args)
     common.require(args, "data_dir", "output_dir")
@@ -47,14 +59,27 @@ def _run(args: argparse.Namespace) -> int:
     hparams = _hparams(args)
     chosen = common.selected_problems(args)
     _check_schedule(chosen, hparams)
+    if args.local_workers:
+        return _local_cluster(args, argv)
     common.quiet_tensorflow()
-    from t2t_multimodel.experiments.launch import train_run
+    from t2t_multimodel.experiments.launch import Terminated, train_run
 
     seconds = args.train_minutes * 60
     data_dir, output_dir = Path(args.data_dir), Path(args.output_dir)
     warm_start = Path(args.warm_start) if args.warm_start else None
-    train_run(chosen, args.hparams_set, hparams, data_dir, output_dir, seconds, args.strategy, warm_start)
+    places = (data_dir, output_dir, seconds, args.strategy, warm_start, args.worker_timeout)
+    with contextlib.suppress(Terminated):
+        train_run(chosen, args.hparams_set, hparams, *places)
     return 0
+
+
+def _local_cluster(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    """The same command in several processes, which form a cluster."""
+    if "TF_CONFIG" in os.environ:
+        raise common.UserError("--local_workers starts a cluster of its own, but TF_CONFIG describes one; give one of them")
+    from t2t_multimodel.experiments.local_cluster import run_local_cluster
+
+    return run_local_cluster({"worker": args.local_workers}, main, [*argv, "--local_workers=0"], Path(args.output_dir))
 
 
 def _average(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,15 @@ from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.records import read_manifest, with_recorded_classes
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.training.checkpoints import by_path
-from t2t_multimodel.training.distribution import described, make_strategy
+from t2t_multimodel.training.cluster import cluster_of_environment
+from t2t_multimodel.training.distribution import described, lost, make_strategy, resolve_strategy
+from t2t_multimodel.training.rendezvous import WORKER_TIMEOUT, meet
 from t2t_multimodel.training.trainer import NotFinite, Trainer
 from t2t_multimodel.training.warm_start import take_over
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM ended a run before its time; its checkpoint is written."""
 
 
 def train_run(
@@ -30,6 +37,7 @@ def train_run(
     seconds: float = 0.0,
     strategy: str = "auto",
     warm_start: Path | None = None,
+    worker_timeout: float = WORKER_TIMEOUT,
 ) -> int:
     """Trains `problems` in `output_dir` on their records in `data_dir`, going on where a run there stopped.
 
@@ -38,46 +46,63 @@ def train_run(
         seconds: stop after so long; 0 is no limit.
         strategy: see training.distribution.
         warm_start: output_dir of a run whose weights a new run begins with, where they fit.
+        worker_timeout: how long to wait for the other tasks of TF_CONFIG.
 
     Returns:
         The steps done.
 
     Raises:
-        KeyboardInterrupt: a signal ended the run before its time; its checkpoint is written.
+        KeyboardInterrupt: a signal ended the run before its time, Terminated if it was SIGTERM; its checkpoint is written.
         DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, the loss was no
-            number, or the run to begin with has another vocabulary, no checkpoint, or nothing that fits.
+            number, another worker does not appear or is gone, or the run to begin with has another vocabulary, no checkpoint, or
+            nothing that fits.
     """
+    cluster = cluster_of_environment()
+    strategy = resolve_strategy(strategy, cluster)
     # Grappler's passes took longer than they saved (docs/architecture.md).
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if not tf.config.list_physical_devices("GPU"):  # Costs nothing measurable on a CPU; some operations lack it on a GPU.
         tf.config.experimental.enable_op_determinism()
-    manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
-    problems = [with_recorded_classes(problem, data_dir) for problem in problems]
-    vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
-    _check_vocabulary(vocabulary, manifests, hparams, data_dir)
-    specs = tuple(problem.spec() for problem in problems)
-    config = run.RunConfig(set_name, hparams, specs, vocabulary.size, vocabulary.sha256, str(data_dir))
+    problems, config = _checked(problems, set_name, hparams, data_dir)
     is_new = not tf.train.latest_checkpoint(str(output_dir))
     if warm_start:
         config = dataclasses.replace(config, warm_start=str(warm_start.resolve()))
         if is_new:
             _check_warm_start(warm_start, config, output_dir)
-    run.start_run(config, output_dir, data_dir)
-    devices = make_strategy(strategy)
-    if devices.num_replicas_in_sync > 1:
-        print_line(f"training on {described(devices)}")
-    with devices.scope():
-        model = run.build_model(config)
-    if warm_start and is_new:
-        take_over(by_path(model.trainable_variables), warm_start, print_line)
+    if cluster is None or cluster.is_chief:
+        run.start_run(config, output_dir, data_dir)
+    if cluster:
+        print_line(f"this is {cluster}")
+        meet(cluster, {**config.facts(), "train_minutes": seconds / 60}, worker_timeout)
     try:
-        trainer = Trainer(model, problems, hparams, data_dir, output_dir, devices)
+        devices = make_strategy(strategy)
+        if devices.num_replicas_in_sync > 1:
+            print_line(f"training on {described(devices)}")
+        with devices.scope():
+            model = run.build_model(config)
+        if warm_start and is_new:
+            take_over(by_path(model.trainable_variables), warm_start, print_line)
+        trainer = Trainer(model, problems, hparams, data_dir, output_dir, devices, cluster)
         steps = trainer.train(seconds=seconds)
     except NotFinite as error:
         raise DataError(f"{error}; a lower learning_rate or clip_norm may help") from error
+    except tf.errors.UnavailableError as error:
+        if cluster is None:
+            raise
+        raise DataError(f"{lost(error)} is gone; the same command in all workers goes on from the newest checkpoint") from error
     if trainer.interrupted:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt if trainer.interrupted == signal.SIGINT else Terminated
     return steps
+
+
+def _checked(problems: Sequence[Problem], set_name: str, hparams: HParams, data_dir: Path) -> tuple[list[Problem], run.RunConfig]:
+    """The problems with their recorded classes, and the run's config, if records, vocabulary and hyperparameters fit together."""
+    manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
+    problems = [with_recorded_classes(problem, data_dir) for problem in problems]
+    vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
+    _check_vocabulary(vocabulary, manifests, hparams, data_dir)
+    specs = tuple(problem.spec() for problem in problems)
+    return problems, run.RunConfig(set_name, hparams, specs, vocabulary.size, vocabulary.sha256, str(data_dir))
 
 
 def _check_warm_start(source: Path, config: run.RunConfig, output_dir: Path) -> None:

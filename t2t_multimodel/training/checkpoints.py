@@ -6,6 +6,8 @@ and what evaluations found.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ class Checkpoints:
         report: takes a line for the user about a damaged checkpoint.
         averages: moving averages of the weights, in training.
         averaged: whether to restore the averages as the model's weights.
+        writes: False for a worker that is not the chief. It saves when the chief does, as tf.train.Checkpoint asks of all
+            workers, but to a folder that is removed at once.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Checkpoints:
         report: Callable[[str], None] = print,
         averages: Mapping[str, tf.Variable] | None = None,
         averaged: bool = False,
+        writes: bool = True,
     ) -> None:
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._positions = {name: tf.Variable([0, 0], dtype=tf.int64, trainable=False) for name in problems}
@@ -56,6 +61,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**parts, evaluations=self._evaluations)
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(output_dir), keep, checkpoint_name="ckpt")
         self._report = report
+        self._writes = writes
 
     @property
     def positions(self) -> dict[str, tuple[int, int]]:
@@ -73,12 +79,28 @@ class Checkpoints:
         return [_step_of(path) for path in self._manager.checkpoints]
 
     def save(self, step: int, positions: Mapping[str, tuple[int, int]] | None = None, evaluations: str = "") -> str:
-        """Writes `ckpt-<step>` and removes what is older than the last `keep`; returns its path."""
+        """Writes `ckpt-<step>` and removes what is older than the last `keep`; returns its path.
+
+        Raises:
+            DataError: it could not be written, because the disk is full or for another reason; those before are whole.
+        """
         self._step.assign(step)
         self._evaluations.assign(evaluations)
         for name, position in (positions or {}).items():
             self._positions[name].assign(position)
-        return self._manager.save(checkpoint_number=step)
+        kept, names = self.steps, self._names()
+        try:
+            if self._writes:
+                return self._manager.save(checkpoint_number=step)
+            with tempfile.TemporaryDirectory() as folder:
+                return self._checkpoint.write(f"{folder}/ckpt")
+        except (tf.errors.OpError, OSError) as error:
+            if step not in kept:
+                self._remove_unfinished(step)
+            raise DataError(
+                f"the checkpoint of step {step} could not be written to {self._manager.directory}: {_unwritten(error)}; "
+                f"when that is mended, the same command goes on from the newest that is there: {names}"
+            ) from error
 
     def restore(self, step: int | None = None) -> int | None:
         """Restores the newest checkpoint that can be read, or that of `step`; returns its step, or None where there is none.
@@ -102,6 +124,10 @@ class Checkpoints:
                 f"damaged, and nothing else to go on from in {self._manager.directory}: {names}; remove to start anew"
             )
         return None
+
+    def _remove_unfinished(self, step: int) -> None:
+        for path in Path(self._manager.directory).glob(f"ckpt-{step}[._]*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _restore(self, path: str) -> int:
         try:
@@ -147,6 +173,12 @@ def _first_whole(paths: Iterable[str], report: Callable[[str], None]) -> str | N
             return path
         report(f"checkpoint {path} is damaged ({reason}) and is passed over")
     return None
+
+
+def _unwritten(error: Exception) -> str:
+    """Why a checkpoint could not be written, in a few words."""
+    text = str(error).splitlines()[0]
+    return "the disk is full" if "No space left on device" in text else text
 
 
 def _damage(path: str) -> str:

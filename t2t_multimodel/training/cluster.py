@@ -52,6 +52,9 @@ class Cluster:
         """Whether this is the chief."""
         return self.name == self.chief
 
+    def __str__(self) -> str:
+        return f"{self.name} of {', '.join(f'{name} ({address})' for name, address in self.addresses.items())}"
+
     def tf_config(self) -> str:
         """The value of TF_CONFIG that says this."""
         jobs = {job: list(addresses) for job, addresses in self.jobs.items()}

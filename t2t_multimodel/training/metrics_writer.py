@@ -48,6 +48,19 @@ class MetricsWriter:
         self._events.close()
 
 
+class NoMetrics(MetricsWriter):
+    """What a worker that is not the chief writes: nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class Progress:
     """A live line on a terminal, or a plain line a minute: loss of each problem, target tokens a second, time left."""
 

@@ -15,12 +15,14 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.mixing import ProblemSchedule
 from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches, num_examples
-from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.training.averages import MovingAverages
 from t2t_multimodel.training.best import keep_best
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
+from t2t_multimodel.training.cluster import Cluster
 from t2t_multimodel.training.decisions import Decisions
-from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted
+from t2t_multimodel.training.distribution import Peers
+from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, Progress, formatted
 from t2t_multimodel.training.optimizer import learning_rate, make_optimizer
 from t2t_multimodel.training.steps import EvaluationSums, StepResult, Steps
 
@@ -41,6 +43,7 @@ class Trainer:
         hparams: of the run.
         data_dir, output_dir: records; checkpoints, `metrics.jsonl` and TensorBoard events.
         strategy: in whose scope the model was built; None is one device.
+        cluster: of "multi_worker". All its workers call `train`; the chief alone writes.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class Trainer:
         data_dir: Path,
         output_dir: Path,
         strategy: tf.distribute.Strategy | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
+        self._peers = Peers(strategy, cluster)
         self.problems = {problem.name: problem for problem in problems}
         self.hparams = hparams
         self.data_dir = data_dir
@@ -63,18 +68,20 @@ class Trainer:
         self.steps = Steps(model, self._optimizer, hparams, strategy)
         keep = hparams.training.keep_checkpoints
         slots, averages = self._optimizer.slots, self._averages.variables
-        self._checkpoints = Checkpoints(output_dir, model, slots, list(self.problems), keep, print_line, averages)
+        self._checkpoints = Checkpoints(
+            output_dir, model, slots, list(self.problems), keep, print_line, averages, writes=self._peers.is_chief
+        )
         self._decisions = Decisions(list(self.problems), hparams.training)
         self._skipped = 0  # steps in a row
-        self._stop = False
-        self.interrupted = False  # a signal ended training before its time
+        self._stop = 0  # the signal that asked for it
+        self.interrupted = 0  # the signal that ended training before its time
 
     def train(self, until: int | None = None, seconds: float = 0.0) -> int:
         """Trains from the newest checkpoint on until `until` (default train_steps) or for `seconds`, if that is not 0.
 
-        Evaluates every eval_every steps and at the end; saves then, every save_every steps, and on SIGTERM or Ctrl-C, after which
-        it returns. Ends before its time when all problems have stopped early. A step whose gradient is not finite changes no
-        weights. Returns the steps done.
+        Evaluates every eval_every steps and at the end; saves then, every save_every steps, and on SIGTERM or Ctrl-C of one
+        worker, after which it returns in all. Ends before its time when all problems have stopped early. A step whose gradient is
+        not finite changes no weights. Returns the steps done.
 
         A run that was stopped or killed goes on as if it never had been: the same batches, noise and weights follow.
 
@@ -83,9 +90,10 @@ class Trainer:
         """
         config = self.hparams.training
         total = config.train_steps if until is None else until
-        step = self._checkpoints.restore() or 0
+        step = self._restored_step()
         self._decisions.text = self._checkpoints.evaluations
-        writer, progress = MetricsWriter(self.output_dir, step), Progress(total, step)
+        writer = MetricsWriter(self.output_dir, step) if self._peers.is_chief else NoMetrics()
+        progress = Progress(total, step)
         if step:
             progress.say(f"going on from step {step}")
         try:
@@ -96,6 +104,15 @@ class Trainer:
             writer.close()
         return step
 
+    def _restored_step(self) -> int:
+        """The step of the newest checkpoint, restored; the same for all workers."""
+        step = self._checkpoints.restore() or 0
+        if self._peers.total([step])[0] != step * self._peers.count:
+            raise DataError(
+                f"this worker found step {step} in {self.output_dir}, others did not; it should be a folder that all share"
+            )
+        return step
+
     def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
         config = self.hparams.training
         plan, batches = self._schedule(), self._batches()
@@ -103,7 +120,8 @@ class Trainer:
         self._keep_best()  # A process that was killed may have saved and not come to it.
         saved, evaluated = step, 0
         mean = _Means(step)
-        while step < total and not self._stop and not self._decisions.finished and time.monotonic() < deadline:
+        stopped, late = self._asked_to_end(deadline)
+        while step < total and not (stopped or late or self._decisions.finished):
             rate = learning_rate(step, config)
             results = self._step(schedule.draw(step, config.problems_per_step), batches, rate, step + 1)
             step += 1
@@ -120,15 +138,22 @@ class Trainer:
                 schedule, evaluated = self._decisions.schedule(plan), step
             if step % (config.save_every or config.eval_every) == 0 or self._decisions.is_best(step):
                 saved = self._save(step, batches)
+            stopped, late = self._asked_to_end(deadline)
         mean.flush(step, learning_rate(step, config), writer)
         if saved != step:
             self._save(step, batches)
-        self.interrupted = self._stop and step < total and not self._decisions.finished
-        if self._stop:
+        self.interrupted = self._stop if step < total and not self._decisions.finished else 0
+        if stopped:
             progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
         elif step != evaluated:
             self.evaluate(step, writer, progress)
+        self._peers.total([0])  # nobody leaves while the chief is still writing
         return step
+
+    def _asked_to_end(self, deadline: float) -> tuple[bool, bool]:
+        """Whether a worker was told to stop, and whether the time of one is over; all hear the same after the same step."""
+        stopped, late = self._peers.total([bool(self._stop), time.monotonic() >= deadline])
+        return bool(stopped), bool(late)
 
     def _step(
         self, names: Sequence[str], batches: dict[str, TrainingBatches], rate: float, step: int
@@ -162,7 +187,8 @@ class Trainer:
         return step
 
     def _keep_best(self) -> None:
-        keep_best(self.output_dir, self.hparams.training.dev_metric, self._decisions.best())
+        if self._peers.is_chief:
+            keep_best(self.output_dir, self.hparams.training.dev_metric, self._decisions.best())
 
     def evaluate(self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev") -> dict[str, dict[str, float]]:
         """Teacher-forced measures of every problem on `split`, at most eval_steps batches of each; with averages, of these."""
@@ -178,12 +204,15 @@ class Trainer:
     def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float]:
         """Teacher-forced measures of one problem over its `split`, or its first `limit` batches."""
         batches = evaluation_batches(self.problems[name], self.data_dir, self.hparams, split)
-        rows = [self.steps.evaluate(name, batch) for batch in (batches.take(limit) if limit else batches)]
-        return measures_of(EvaluationSums(*(sum(float(value) for value in column) for column in zip(*rows, strict=True))))
+        own = (batches.take(limit) if limit else batches).shard(self._peers.count, self._peers.index)
+        sums = [0.0] * len(EvaluationSums._fields)
+        for batch in own:
+            sums = [total + float(value) for total, value in zip(sums, self.steps.evaluate(name, batch), strict=True)]
+        return measures_of(EvaluationSums(*self._peers.total(sums)))
 
-    def request_stop(self) -> None:
-        """The loop ends after the step that is running, and saves."""
-        self._stop = True
+    def request_stop(self, number: int = signal.SIGTERM) -> None:
+        """The loop ends after the step that is running, in all workers, and saves; `number` is the signal that asks for it."""
+        self._stop = number
 
     def _schedule(self) -> ProblemSchedule:
         c = self.hparams.training
@@ -253,7 +282,7 @@ class _stop_on_signals:
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: Any) -> None:
-        self._trainer.request_stop()
+        self._trainer.request_stop(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def __exit__(self, *exc: object) -> None:

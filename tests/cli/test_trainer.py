@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from t2t_multimodel.config import HParams, hparams_sets
 from t2t_multimodel.data.generation import generate
 from t2t_multimodel.data.problem import problems
 from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
-from t2t_multimodel.experiments import launch, scoring
+from t2t_multimodel.experiments import launch, local_cluster, scoring
 from t2t_multimodel.testing import fake_problem
 from t2t_multimodel.training.trainer import Trainer
 
@@ -138,6 +139,8 @@ def test_evaluating_without_a_checkpoint_is_one_line(started, command, capsys):
 WRONG_FLAGS = [
     ("--schedule=train", "invalid choice: 'train'"),
     ("--train_steps=many", "invalid int value: 'many'"),
+    ("--local_workers=-1", "must be a whole number, 0 or above, got '-1'"),
+    ("--worker_timeout=0", "must be a whole number above 0, got '0'"),
     ("--train_step=3", "did you mean --train_steps"),
     ("now", "unexpected 'now'"),
 ]
@@ -156,8 +159,8 @@ def handed_on(monkeypatch):
     """What training and scoring are called with, instead of doing it."""
     calls = []
 
-    def train(chosen, set_name, hparams, data_dir, output_dir, seconds, strategy, warm_start):
-        calls.append(([problem.name for problem in chosen], set_name, hparams, seconds, strategy, warm_start))
+    def train(chosen, set_name, hparams, data_dir, output_dir, *others):
+        calls.append(([problem.name for problem in chosen], set_name, hparams, *others))
         return hparams.training.train_steps
 
     monkeypatch.setattr(launch, "train_run", train)
@@ -174,11 +177,12 @@ def test_flags_reach_the_run(command, handed_on):
         "--hparams=dropout=0.3",
         "--strategy=mirrored",
         "--warm_start=before",
+        "--worker_timeout=9",
     )
     assert command(*flags) == 0
-    names, set_name, hparams, seconds, strategy, warm_start = handed_on[0]
-    assert (names, set_name, seconds, strategy) == (["tiny_copy", "tiny_other"], "tiny_set", 120, "mirrored")
-    assert warm_start == Path("before")
+    names, set_name, hparams, *others = handed_on[0]
+    assert (names, set_name) == (["tiny_copy", "tiny_other"], "tiny_set")
+    assert others == [120, "mirrored", Path("before"), 9]
     assert (hparams.training.train_steps, hparams.training.eval_steps, hparams.model.dropout) == (7, 3, 0.3)
 
 
@@ -194,16 +198,29 @@ def test_flags_reach_the_evaluation(command, handed_on, data_dir, tmp_path):
     assert handed_on[1][2:] == (None, "dev", 0)
 
 
-def test_a_run_that_was_stopped_before_its_end_is_no_success(command, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_run_that_was_stopped_before_its_end_is_a_success_after_sigterm_alone(number, code, command, monkeypatch):
     train = Trainer.train
 
     def train_and_stop(self, seconds):
-        self.request_stop()
+        self.request_stop(number)
         return train(self, seconds=seconds)
 
     monkeypatch.setattr(Trainer, "train", train_and_stop)
-    assert command("--train_steps=9") == 130
+    assert command("--train_steps=9") == code
     assert command("--train_steps=0") == 0
+
+
+def test_local_workers_are_the_same_command_in_a_cluster(command, monkeypatch, tmp_path, capsys):
+    started = []
+    monkeypatch.setattr(local_cluster, "run_local_cluster", lambda *args: started.append(args) or 3)
+    assert command("--local_workers=2", "--train_steps=9") == 3
+    jobs, again, argv, log_dir = started[0]
+    assert (jobs, again, log_dir) == ({"worker": 2}, trainer.main, tmp_path / "run")
+    assert argv[-3:] == ["--local_workers=2", "--train_steps=9", "--local_workers=0"]
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert command("--local_workers=2") == 2
+    assert "--local_workers starts a cluster of its own, but TF_CONFIG describes one" in only_error(capsys)
 
 
 def test_a_run_of_two_steps_works(command, tmp_path, capsys):

@@ -1,5 +1,11 @@
 """Saving and going on: the same weights, slots, noise and step."""
 
+import contextlib
+import errno
+import resource
+import signal
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -133,3 +139,58 @@ def test_paths_use_no_separator_of_checkpoints():
         path, value = "model/encoder/block1/kernel", variable
 
     assert by_path([Named]) == {"encoder.block1.kernel": variable}
+
+
+def full_disk(*args, **kwargs):
+    raise tf.errors.ResourceExhaustedError(None, None, "run/ckpt-3_temp/part.tempstate; No space left on device")
+
+
+def full_for_the_list_of_checkpoints(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@contextlib.contextmanager
+def small_files():
+    """The system lets no file grow beyond 1,000 bytes: real files that are written half."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("fault", ["tensors", "list", "file"])
+def test_what_cannot_be_written_is_told_and_the_checkpoints_before_are_whole(fault, model, tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, model)
+    model.set_weights([np.full_like(weight, 2) for weight in model.get_weights()])
+    checkpoints.save(2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    model.set_weights([np.full_like(weight, 3) for weight in model.get_weights()])
+    with contextlib.ExitStack() as stack:
+        if fault == "tensors":
+            stack.enter_context(monkeypatch.context()).setattr(tf.train.Checkpoint, "_write", full_disk)
+        elif fault == "list":
+            stack.enter_context(monkeypatch.context()).setattr(
+                tf.train.CheckpointManager, "_record_state", full_for_the_list_of_checkpoints
+            )
+        else:
+            stack.enter_context(small_files())
+        with pytest.raises(DataError, match=r"the checkpoint of step 3 could not be written to .*; when .*: ckpt-2$") as error:
+            checkpoints.save(3)
+    assert one_line(error)
+    assert ("the disk is full" in str(error.value)) == (fault != "file")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert Checkpoints(tmp_path, model).restore() == 2
+    assert np.all(model.get_weights()[0] == 2)
+
+
+def test_a_worker_that_is_not_the_chief_saves_where_nobody_looks_and_restores_what_the_chief_saved(model, tmp_path):
+    Checkpoints(tmp_path, model).save(2)
+    before = sorted(tmp_path.iterdir())
+    other = Checkpoints(tmp_path, model, writes=False)
+    assert not list(Path(other.save(5)).parent.parent.glob("ckpt*"))
+    assert sorted(tmp_path.iterdir()) == before
+    assert other.restore() == 2

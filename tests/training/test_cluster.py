@@ -19,6 +19,7 @@ def test_a_task_knows_its_cluster():
     assert cluster == Cluster({"worker": ("one:1", "two:2")}, "worker", 1)
     assert (cluster.name, cluster.chief, cluster.is_chief) == ("worker 1", "worker 0", False)
     assert cluster.addresses == {"worker 0": "one:1", "worker 1": "two:2"}
+    assert str(cluster) == "worker 1 of worker 0 (one:1), worker 1 (two:2)"
     assert read(cluster.tf_config()) == cluster
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.training.distribution import make_strategy
+from t2t_multimodel.training.distribution import make_strategy, resolve_strategy
 
 
 def test_two_replicas_train_as_one_device_does(root):
@@ -29,5 +29,5 @@ def test_one_device_is_no_strategy_at_all():
 
 
 def test_an_unknown_strategy_is_refused():
-    with pytest.raises(ValueError, match="one of auto, one_device, mirrored, got 'mirored'"):
-        make_strategy("mirored")
+    with pytest.raises(ValueError, match="one of auto, one_device, mirrored, multi_worker, tpu, got 'mirored'"):
+        resolve_strategy("mirored", None)
