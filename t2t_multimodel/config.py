@@ -131,6 +131,7 @@ class TrainingConfig:
         ema_decay: of moving averages of the weights, with which a run is evaluated and decoded; 0 keeps none.
         seed: of initial weights, order of problems and examples, noise and dropout.
         eval_every, eval_steps: steps between evaluations; batches of each, 0 means the whole split.
+        eval_samples: examples of each problem that an evaluation decodes, for people to read.
         save_every, keep_checkpoints: steps between checkpoints (0: at each evaluation); how many are kept.
         dev_metric: "loss", "accuracy" or "accuracy_per_sequence", by which checkpoints are the best and problems stop.
         keep_best: which best checkpoints are kept besides: of the "mean" over the problems, of each of the "problems", "all" of
@@ -162,6 +163,7 @@ class TrainingConfig:
     seed: int = 1
     eval_every: int = 2000
     eval_steps: int = 20
+    eval_samples: int = 3
     save_every: int = 0
     keep_checkpoints: int = 3
     dev_metric: str = "loss"

@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--average", type=positive, metavar="N", help=average)
     warm = "begin with the weights of another run, as far as they fit: its problems and new ones are trained on"
     parser.add_argument("--warm_start", metavar="DIR", help=warm)
+    parser.add_argument("--profile", type=_steps, metavar="START:STOP", help="steps to profile, into --output_dir/profile")
     parser.add_argument("--eval_split", default="dev", help="the split that --schedule=evaluate scores")
     argv = sys.argv[1:] if argv is None else list(argv)
     return common.run_command(parser, lambda args: _run(args, argv), argv)
@@ -67,7 +68,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     seconds = args.train_minutes * 60
     data_dir, output_dir = Path(args.data_dir), Path(args.output_dir)
     warm_start = Path(args.warm_start) if args.warm_start else None
-    places = (data_dir, output_dir, seconds, args.strategy, warm_start, args.worker_timeout)
+    places = (data_dir, output_dir, seconds, args.strategy, warm_start, args.worker_timeout, args.profile)
     with contextlib.suppress(Terminated):
         train_run(chosen, args.hparams_set, hparams, *places)
     return 0
@@ -80,6 +81,14 @@ def _local_cluster(args: argparse.Namespace, argv: Sequence[str]) -> int:
     from t2t_multimodel.experiments.local_cluster import run_local_cluster
 
     return run_local_cluster({"worker": args.local_workers}, main, [*argv, "--local_workers=0"], Path(args.output_dir))
+
+
+def _steps(text: str) -> tuple[int, int]:
+    """An argparse type: the first and the last of some steps."""
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"must be the first and the last step, as 100:110, got {text!r}")
+    return int(first), int(last)
 
 
 def _average(args: argparse.Namespace) -> int:

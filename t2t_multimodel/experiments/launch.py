@@ -16,6 +16,8 @@ from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.records import read_manifest, with_recorded_classes
 from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.experiments.scoring import Scorer
+from t2t_multimodel.experiments.start_report import start_report
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.cluster import cluster_of_environment
 from t2t_multimodel.training.distribution import described, lost, make_strategy, resolve_strategy
@@ -38,6 +40,7 @@ def train_run(
     strategy: str = "auto",
     warm_start: Path | None = None,
     worker_timeout: float = WORKER_TIMEOUT,
+    profile: tuple[int, int] | None = None,
 ) -> int:
     """Trains `problems` in `output_dir` on their records in `data_dir`, going on where a run there stopped.
 
@@ -47,6 +50,7 @@ def train_run(
         strategy: see training.distribution.
         warm_start: output_dir of a run whose weights a new run begins with, where they fit.
         worker_timeout: how long to wait for the other tasks of TF_CONFIG.
+        profile: first and last step to profile.
 
     Returns:
         The steps done.
@@ -82,7 +86,13 @@ def train_run(
             model = run.build_model(config)
         if warm_start and is_new:
             take_over(by_path(model.trainable_variables), warm_start, print_line)
-        trainer = Trainer(model, problems, hparams, data_dir, output_dir, devices, cluster)
+        samples = None
+        if cluster is None or cluster.is_chief:
+            for line in start_report(model, config):
+                print_line(line)
+            vocabulary = Vocabulary.load(output_dir / run.VOCABULARY)
+            samples = Scorer(model, vocabulary, hparams, config.problems, data_dir).samples
+        trainer = Trainer(model, problems, hparams, data_dir, output_dir, devices, cluster, samples, profile)
         steps = trainer.train(seconds=seconds)
     except NotFinite as error:
         raise DataError(f"{error}; a lower learning_rate or clip_norm may help") from error

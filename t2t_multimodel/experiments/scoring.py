@@ -59,6 +59,11 @@ class Scorer:
             metrics |= score(name, outputs, references, [row.inputs for row in decoded])
         return metrics, decoded
 
+    def samples(self, problem: Problem, split: str, count: int) -> list[Decoded]:
+        """The first `count` examples of `split` with what the model says to them."""
+        batch = next(iter(evaluation_batches(problem, self._data_dir, self._hparams, split)))
+        return self._decode(problem, {name: values[:count] for name, values in batch.items()})
+
     def _decode(self, problem: Problem, batch: dict[str, Any]) -> list[Decoded]:
         outputs = self._decoder.decode_batch(problem.name, {k: v for k, v in batch.items() if k.startswith("inputs")})
         inputs = [self._vocabulary.decode(row) for row in batch["inputs"].numpy().tolist()] if _is_text(problem.inputs) else None

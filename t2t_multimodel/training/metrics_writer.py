@@ -7,10 +7,13 @@ import json
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as tensorboard_hparams
 from tqdm import tqdm
 
 from t2t_multimodel.data.vocabulary import write_beside
@@ -21,14 +24,15 @@ SECONDS_BETWEEN_LINES = 60.0
 class MetricsWriter:
     """Appends one JSON object a line to `output_dir/metrics.jsonl` and writes the same figures as TensorBoard scalars.
 
-    Lines of steps behind `step`, which a killed run wrote after its last checkpoint, are taken out: those steps come again.
+    Decoded examples go to `output_dir/samples.jsonl` and TensorBoard. Lines of steps behind `step`, which a killed run wrote
+    after its last checkpoint, are taken out of both files: those steps come again.
     """
 
     def __init__(self, output_dir: Path | str, step: int = 0) -> None:
-        path = Path(output_dir) / "metrics.jsonl"
-        if path.exists():
+        paths = [Path(output_dir) / name for name in ("metrics.jsonl", "samples.jsonl")]
+        for path in filter(Path.exists, paths):
             _keep_lines(path, step)
-        self._file = path.open("a", encoding="utf-8")
+        self._file, self._samples = (path.open("a", encoding="utf-8") for path in paths)
         self._events = tf.summary.create_file_writer(str(Path(output_dir) / "events"))
         self._start = time.monotonic()
 
@@ -42,9 +46,40 @@ class MetricsWriter:
             for name, value in metrics.items():
                 tf.summary.scalar(f"{problem}/{split}/{name}", value)
 
+    def write_hparams(self, values: dict[str, Any]) -> None:
+        """What TensorBoard's page of hyperparameters shows: `values` by name, one run beside another."""
+        plain = {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}
+        with self._events.as_default(0):
+            tensorboard_hparams.hparams(plain)
+
+    def write_expert_load(self, step: int, shares: dict[str, np.ndarray]) -> None:
+        """Which experts the problems use, as histograms and as a picture of a row a problem for each mixture.
+
+        shares: of each problem, float [mixtures, experts], summing to 1 over the experts.
+        """
+        with self._events.as_default(step):
+            for problem, values in shares.items():
+                tf.summary.histogram(f"{problem}/train/expert_load", values)
+            # a problem without decoder has no decoder's mixture
+            for mixture in range(max(map(len, shares.values()), default=0)):
+                rows = np.stack([values[mixture] for values in shares.values() if len(values) > mixture])
+                tf.summary.image(f"expert_load/mixture_{mixture}", _heat(rows))
+
+    def write_samples(self, step: int, problem: str, samples: Sequence[Any]) -> None:
+        """Decoded examples of `problem`: anything with `inputs`, `references` and `output`."""
+        for sample in samples:
+            row = {"step": step, "problem": problem, **sample._asdict()}
+            self._samples.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._samples.flush()
+        with self._events.as_default(step):
+            cells = [[sample.inputs, " / ".join(sample.references), sample.output] for sample in samples]
+            table = [["input", "wanted", "output"], ["---"] * 3, *cells]
+            tf.summary.text(f"{problem}/samples", "\n".join("|".join(_cell(text) for text in row) for row in table))
+
     def close(self) -> None:
-        """Flushes and closes both."""
+        """Flushes and closes all."""
         self._file.close()
+        self._samples.close()
         self._events.close()
 
 
@@ -55,6 +90,12 @@ class NoMetrics(MetricsWriter):
         pass
 
     def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
+        pass
+
+    def write_hparams(self, values: dict[str, Any]) -> None:
+        pass
+
+    def write_expert_load(self, step: int, shares: dict[str, np.ndarray]) -> None:
         pass
 
     def close(self) -> None:
@@ -108,6 +149,17 @@ class Progress:
         return " ".join(f"{name} {loss:.2f}" for name, loss in sorted(self._losses.items()))
 
 
+def _heat(rows: np.ndarray, size: int = 8) -> np.ndarray:
+    """rows [problems, experts] as a picture float32 [1, size * problems, size * experts, 1], the largest share white."""
+    scaled = rows / max(rows.max(), 1e-9)
+    return np.kron(scaled, np.ones((size, size)))[None, :, :, None].astype(np.float32)
+
+
+def _cell(text: str) -> str:
+    """text in a cell of a Markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
 def _keep_lines(path: Path, step: int) -> None:
     """Rewrites the file without its lines of later steps, and without one that was cut."""
     kept = []
@@ -121,3 +173,8 @@ def _keep_lines(path: Path, step: int) -> None:
 def formatted(metrics: dict[str, Any]) -> str:
     """Figures in one line, in the order given."""
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """text in quotes, its middle left out where it is long."""
+    return repr(text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}")

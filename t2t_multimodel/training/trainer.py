@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.cluster import Cluster
 from t2t_multimodel.training.decisions import Decisions
 from t2t_multimodel.training.distribution import Peers
-from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, Progress, formatted
+from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, Progress, formatted, shortened
 from t2t_multimodel.training.optimizer import learning_rate, make_optimizer
+from t2t_multimodel.training.profiling import ProfiledSteps
 from t2t_multimodel.training.steps import EvaluationSums, StepResult, Steps
 
 SUMMARY_EVERY = 50
@@ -44,6 +45,8 @@ class Trainer:
         data_dir, output_dir: records; checkpoints, `metrics.jsonl` and TensorBoard events.
         strategy: in whose scope the model was built; None is one device.
         cluster: of "multi_worker". All its workers call `train`; the chief alone writes.
+        samples: decodes that many first examples of a problem's split, for people to read at each evaluation.
+        profile: first and last step to profile.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class Trainer:
         output_dir: Path,
         strategy: tf.distribute.Strategy | None = None,
         cluster: Cluster | None = None,
+        samples: Callable[[Problem, str, int], Sequence[Any]] | None = None,
+        profile: tuple[int, int] | None = None,
     ) -> None:
         self._peers = Peers(strategy, cluster)
         self.problems = {problem.name: problem for problem in problems}
@@ -72,6 +77,8 @@ class Trainer:
             output_dir, model, slots, list(self.problems), keep, print_line, averages, writes=self._peers.is_chief
         )
         self._decisions = Decisions(list(self.problems), hparams.training)
+        self._samples = samples
+        self._profile = ProfiledSteps(profile if self._peers.is_chief else None, output_dir)
         self._skipped = 0  # steps in a row
         self._stop = 0  # the signal that asked for it
         self.interrupted = 0  # the signal that ended training before its time
@@ -94,12 +101,14 @@ class Trainer:
         self._decisions.text = self._checkpoints.evaluations
         writer = MetricsWriter(self.output_dir, step) if self._peers.is_chief else NoMetrics()
         progress = Progress(total, step)
+        writer.write_hparams({name: value for part in self.hparams.to_dict().values() for name, value in part.items()})
         if step:
             progress.say(f"going on from step {step}")
         try:
             with _stop_on_signals(self):
                 step = self._loop(step, total, time.monotonic() + seconds if seconds else float("inf"), writer, progress)
         finally:
+            self._profile.close()
             progress.close()
             writer.close()
         return step
@@ -123,9 +132,12 @@ class Trainer:
         stopped, late = self._asked_to_end(deadline)
         while step < total and not (stopped or late or self._decisions.finished):
             rate = learning_rate(step, config)
+            self._profile.before(step + 1)
             results = self._step(schedule.draw(step, config.problems_per_step), batches, rate, step + 1)
             step += 1
             self._averages.update(step)
+            if written := self._profile.after(step):
+                progress.say(f"profile written; look at it with: tensorboard --logdir={written}")
             if self._is_finite(step, saved, results, progress):
                 for name, result in results:
                     progress.update(step, name, float(result.loss), float(result.tokens))
@@ -199,7 +211,18 @@ class Trainer:
                     found[name] = metrics = self.measures(name, split, self.hparams.training.eval_steps)
                     writer.write(step, name, split, metrics)
                     progress.say(f"step {step} {name} {split}: {formatted(metrics)}")
+                    self._say_samples(step, name, split, writer, progress)
         return found
+
+    def _say_samples(self, step: int, name: str, split: str, writer: MetricsWriter, progress: Progress) -> None:
+        """Decoded examples: all for the files, the first for the terminal."""
+        count = self.hparams.training.eval_samples
+        if self._samples and count:
+            samples = self._samples(self.problems[name], split, count)
+            writer.write_samples(step, name, samples)
+            first = samples[0]
+            shown = (shortened(text) for text in (first.inputs or "-", first.references[0], first.output))
+            progress.say("  {} -> wanted {}, got {}".format(*shown))
 
     def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float]:
         """Teacher-forced measures of one problem over its `split`, or its first `limit` batches."""
@@ -260,13 +283,15 @@ class _Means:
         seconds = max(time.monotonic() - self._since, 1e-9)
         tokens = sum(row[2] for rows in self._rows.values() for row in rows)
         speed = {"target_tokens_per_second": tokens / seconds, "steps_per_second": (step - self._step) / seconds}
+        shares = {problem: np.mean(each, axis=0) for problem, each in self._shares.items()}
         for problem, rows in self._rows.items():
             loss, norm, _, load_cv, importance_cv = np.mean(rows, axis=0)
             metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **speed}
             health = {"expert_load_cv": load_cv, "expert_importance_cv": importance_cv, "expert_dropped_fraction": 0.0}
-            shares = np.mean(self._shares[problem], axis=0).ravel()
-            loads = {f"expert_load/{i}": float(share) for i, share in enumerate(shares)} if len(shares) <= 64 else {}
+            few = shares[problem].ravel() if shares[problem].size <= 64 else []
+            loads = {f"expert_load/{i}": float(share) for i, share in enumerate(few)}
             writer.write(step, problem, "train", {name: float(value) for name, value in (metrics | health | loads).items()})
+        writer.write_expert_load(step, {problem: values for problem, values in shares.items() if values.size})
         self._rows, self._shares, self._since, self._step = {}, {}, time.monotonic(), step
 
 

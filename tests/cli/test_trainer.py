@@ -178,12 +178,20 @@ def test_flags_reach_the_run(command, handed_on):
         "--strategy=mirrored",
         "--warm_start=before",
         "--worker_timeout=9",
+        "--profile=3:4",
     )
     assert command(*flags) == 0
     names, set_name, hparams, *others = handed_on[0]
     assert (names, set_name) == (["tiny_copy", "tiny_other"], "tiny_set")
-    assert others == [120, "mirrored", Path("before"), 9]
+    assert others == [120, "mirrored", Path("before"), 9, (3, 4)]
     assert (hparams.training.train_steps, hparams.training.eval_steps, hparams.model.dropout) == (7, 3, 0.3)
+
+
+@pytest.mark.parametrize("steps", ["4", "0:3", "5:4", "a:b"])
+def test_steps_to_profile_are_the_first_and_the_last(steps, command, capsys):
+    with pytest.raises(SystemExit):
+        command(f"--profile={steps}")
+    assert f"must be the first and the last step, as 100:110, got '{steps}'" in capsys.readouterr().err
 
 
 def test_averaging_needs_a_run(command, capsys, tmp_path):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def data_dir(tmp_path_factory):
 def finished(data_dir, tmp_path_factory):
     """The output_dir of a finished run."""
     folder = tmp_path_factory.mktemp("run")
-    assert train_run([COPY, TOPIC], "tiny", HPARAMS, data_dir, folder) == 12
+    assert train_run([COPY, TOPIC], "tiny", HPARAMS, data_dir, folder, profile=(2, 3)) == 12
     return folder
 
 
@@ -74,6 +75,19 @@ def test_a_run_leaves_all_it_should(finished, data_dir):
 def test_the_best_checkpoints_are_runs_themselves(finished):
     losses = {row["step"]: row["loss"] for row in metrics(finished) if (row["problem"], row["split"]) == ("t_copy", "dev")}
     assert run.open_run(finished / "best" / "t_copy-loss")[3] == min(losses, key=losses.get)
+
+
+def test_each_evaluation_leaves_decoded_examples(finished):
+    rows = [json.loads(line) for line in (finished / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["step"], row["problem"]) for row in rows] == [
+        (step, problem) for step in (6, 12) for problem in ("t_copy", "t_topic") for _ in range(HPARAMS.training.eval_samples)
+    ]
+    assert all(row["references"] == [row["inputs"]] for row in rows if row["problem"] == "t_copy")
+    assert {row["output"] for row in rows if row["problem"] == "t_topic"} <= set(TOPIC.targets.classes)
+
+
+def test_the_steps_asked_for_are_profiled(finished):
+    assert [path.stat().st_size > 0 for path in (finished / "profile").rglob("*.xplane.pb")] == [True]
 
 
 def test_training_learns(finished):
@@ -149,4 +163,6 @@ def test_a_loss_that_is_no_number_is_told_with_advice(tmp_path, data_dir, monkey
 
     monkeypatch.setattr(launch, "Trainer", Fails)
     monkeypatch.setattr(run, "build_model", lambda config: None)
+    monkeypatch.setattr(launch, "start_report", lambda model, config: [])
+    monkeypatch.setattr(launch, "Scorer", Mock())
     refused("of t_copy is not finite at step 3; .* untouched; a lower learning_rate", [COPY], HPARAMS, data_dir, tmp_path / "run")

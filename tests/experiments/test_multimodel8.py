@@ -24,7 +24,7 @@ STEPS = 48
 HPARAMS = HParams().override(
     "hidden_size=16,num_heads=2,encoder_blocks=1,mixer_blocks=1,decoder_blocks=1,num_experts=0,image_channels=4:8,image_stem_stride=4,"
     "categorical_sizes=16:16,audio_blocks=2,audio_frequency=fold,mel_bins=20,max_length=48,vocab_size=400,batch_images=6,"
-    "batch_tokens=128,batch_seconds=4,problem_schedule=round_robin,warmup_steps=0",
+    "batch_tokens=128,batch_seconds=4,problem_schedule=round_robin,warmup_steps=0,eval_samples=0",
     train_steps=STEPS,
 )
 NAMES = [problem.name for problem in resolve("multimodel8")]

@@ -23,7 +23,7 @@ ADDED = fake_problem("w_added", [{"inputs": "abc", "targets": "cba"}], target_sp
 MORE_CLASSES = fake_problem("w_topic", [{"inputs": "uuu", "targets": "u"}], targets=Label(("u", "v", "w"), "uv"))
 HPARAMS = HParams().override(
     "hidden_size=16,num_heads=2,encoder_blocks=1,mixer_blocks=1,decoder_blocks=1,num_experts=2,moe_k=1,moe_hidden_size=8,"
-    "categorical_sizes=8:8,vocab_size=290"
+    "categorical_sizes=8:8,vocab_size=290,eval_samples=0"
 )
 
 

@@ -2,11 +2,16 @@
 
 import io
 import json
+from typing import NamedTuple
 
+import numpy as np
 import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from t2t_multimodel.training import metrics_writer
-from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted
+from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted, shortened
 
 
 class Terminal(io.StringIO):
@@ -26,6 +31,64 @@ def test_a_line_a_record_is_appended(tmp_path):
     ]
     assert all(row["time"] >= 0 for row in rows)
     assert len(list((tmp_path / "events").iterdir())) == 2
+
+
+class Example(NamedTuple):
+    inputs: str
+    references: list
+    output: str
+
+
+def events(output_dir):
+    """What TensorBoard reads: (step, tag) to tensor."""
+    files = sorted((output_dir / "events").iterdir())
+    found = [value for file in files for event in EventFileLoader(str(file)).Load() for value in with_step(event)]
+    return {(step, value.tag): value for step, value in found}
+
+
+def with_step(event):
+    return [(event.step, value) for value in event.summary.value]
+
+
+def test_expert_load_is_a_histogram_a_problem_and_a_picture_a_mixture(tmp_path):
+    writer = MetricsWriter(tmp_path)
+    shares = np.array([[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]])
+    writer.write_expert_load(4, {"class": shares[:1], "copy": shares})
+    writer.close()
+    found = events(tmp_path)
+    tags = {"class/train/expert_load", "copy/train/expert_load", "expert_load/mixture_0", "expert_load/mixture_1"}
+    assert found.keys() == {(4, tag) for tag in tags}
+    for mixture, problems in ((0, 2), (1, 1)):
+        encoded = found[4, f"expert_load/mixture_{mixture}"].tensor.string_val[2]
+        pixels = tf.io.decode_png(encoded).numpy()[::8, ::8, 0]  # a square of 8 pixels each
+        np.testing.assert_allclose(
+            pixels, np.round(255 * shares[mixture] / shares[mixture].max())[None].repeat(problems, 0), atol=1
+        )
+
+
+def test_samples_are_lines_of_their_own_and_a_table(tmp_path):
+    for step, begun in ((1, 0), (2, 1), (3, 1)):
+        writer = MetricsWriter(tmp_path, begun)
+        writer.write_samples(step, "copy", [Example("a|b", ["x", "y"], "ä")])
+        writer.close()
+    rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert rows == [{"step": at, "problem": "copy", "inputs": "a|b", "references": ["x", "y"], "output": "ä"} for at in (1, 3)]
+    table = events(tmp_path)[3, "copy/samples"].tensor.string_val[0].decode().split("\n")
+    assert table == ["input|wanted|output", "---|---|---", "a\\|b|x / y|ä"]
+
+
+def test_hyperparameters_are_kept_with_their_types(tmp_path):
+    writer = MetricsWriter(tmp_path)
+    writer.write_hparams({"rate": 0.5, "steps": 3, "sizes": (1, 2)})
+    writer.close()
+    (value,) = [value for (_, tag), value in events(tmp_path).items() if tag.endswith("session_start_info")]
+    kept = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content).session_start_info.hparams
+    assert (kept["rate"].number_value, kept["steps"].number_value, kept["sizes"].string_value) == (0.5, 3, "(1, 2)")
+
+
+def test_long_texts_are_shortened_in_the_middle():
+    assert shortened("abc") == "'abc'"
+    assert shortened("a" * 50 + "b" * 50, 10) == "'aaaaa ... bbbbb'"
 
 
 def test_lines_behind_the_step_a_run_goes_on_from_are_taken_out(tmp_path):
