@@ -37,7 +37,9 @@ def keep_best(output_dir: Path, metric: str, best: Mapping[str, Best]) -> None:
             for path in [*(output_dir / file for file in _RUN), *files]:
                 if path.exists():
                     _link(path, target / path.name)
-            tf.compat.v1.train.update_checkpoint_state(str(target), f"ckpt-{each.step}")
+            # Without its time, tf.train.CheckpointManager would not count it.
+            times = [files[0].stat().st_mtime]
+            tf.compat.v1.train.update_checkpoint_state(str(target), f"ckpt-{each.step}", all_model_checkpoint_timestamps=times)
             for path in target.glob("*ckpt-*"):
                 if path.stem != f"ckpt-{each.step}":
                     path.unlink()
