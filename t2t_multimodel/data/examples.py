@@ -24,6 +24,7 @@ from t2t_multimodel.features import Audio, Feature, Image, Label, Text
 from t2t_multimodel.registry import unknown
 
 _CHUNK_EXAMPLES, _CHUNK_BYTES = 1024, 4 << 20
+_MORE = {"error", "references"}
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -95,13 +96,19 @@ def encode_chunk(chunk: Chunk) -> Encoded:
     recipe, problem = chunk.recipe, chunk.recipe.problem
     left_out: Counter[str] = Counter()
     errors: list[str] = []
-    kept, checked = [], []
+    kept: list[int] = []
+    checked: list[tuple[Any, Any, list[str]]] = []
+    all_text = isinstance(problem.inputs, Text) and isinstance(problem.targets, Text)
     for place, example in enumerate(chunk.examples):
         if recipe.rules and (rule := cleaning.broken_rule(problem, example, recipe.rules)):
             left_out[rule] += 1
             continue
         try:
-            checked.append(check_example(problem, example, f"{recipe.source}, example {chunk.first + place}", recipe.image_size))
+            if all_text and _is_plain_pair(example):
+                checked.append((example["inputs"], example["targets"], []))
+            else:
+                name = f"{recipe.source}, example {chunk.first + place}"
+                checked.append(check_example(problem, example, name, recipe.image_size))
             kept.append(place)
         except DataError as error:
             errors.append(_CONTROL.sub(lambda found: repr(found.group())[1:-1], str(error)))
@@ -185,8 +192,8 @@ def check_text(text: Any, name: str) -> str:
     """`text` itself; raises DataError if it is empty, no text, or holds control characters (a tab is allowed)."""
     if not isinstance(text, str):
         raise DataError(f"{name}: a text must be a str, got {type(text).__name__}")
-    if text.isprintable() and not text.isspace() and text:
-        return text  # Most texts; the rest is looked at more closely.
+    if _is_plain(text):
+        return text
     if not text.strip():
         raise DataError(f"{name}: the text is empty")
     control = _CONTROL.search(text)
@@ -197,6 +204,19 @@ def check_text(text: Any, name: str) -> str:
     except UnicodeEncodeError as error:
         raise DataError(f"{name}: the text is not valid Unicode: {error.reason}") from None
     return text
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is as most are, so that nothing in it has to be looked for."""
+    return text.isprintable() and not text.isspace() and text != ""
+
+
+def _is_plain_pair(example: Example) -> bool:
+    """The same of an example of two texts alone; most pass here, in little more than half the time of `check_example`."""
+    inputs, targets = example.get("inputs"), example.get("targets")
+    return (
+        type(inputs) is str and type(targets) is str and _is_plain(inputs) and _is_plain(targets) and not _MORE & example.keys()
+    )
 
 
 def label_index(feature: Label, value: Any, name: str) -> int:
@@ -214,7 +234,7 @@ def _check(feature: Feature, value: Any, name: str, image_size: int) -> Any:
     if not isinstance(value, bytes):
         raise DataError(f"{name}: {feature.kind} must be the bytes of a file, got {type(value).__name__}")
     if isinstance(feature, Audio):
-        return media.decode_audio(value, feature.sample_rate, name).astype("<i2").tobytes()
+        return media.decode_audio(value, feature.sample_rate, name).astype("<i2", copy=False).tobytes()
     assert isinstance(feature, Image)
     return media.stored_image(value, name, image_size)
 

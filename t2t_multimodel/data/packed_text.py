@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from t2t_multimodel.data.example_message import pack
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -26,14 +26,32 @@ class PackedText:
     def encode(self, feature: Text, texts: Sequence[str]) -> list[bytes]:
         """The packed ids of each text, without an end-of-sequence id."""
         if feature.format == "tree":
-            return self._joined([text.split() for text in texts], dict(self._symbols))
+            return self._joined(texts, str.split, dict(self._symbols))
         if len(self._words) > _KEPT_WORDS:
             self._words.clear()
-        return self._joined([text.split(" ") if text else [] for text in texts], self._words)
+        return self._joined(texts, _words, self._words)
 
-    def _joined(self, rows: list[list[str]], packed: dict[str, bytes]) -> list[bytes]:
-        new = sorted(set(itertools.chain.from_iterable(rows)).difference(packed))
-        for word, ids in zip(new, self._vocabulary.encode_batch(new), strict=True):
-            packed[word] = pack(ids or self._vocabulary.encode(" ")[:1])
+    def _joined(self, texts: Sequence[str], split: Callable[[str], list[str]], packed: dict[str, bytes]) -> list[bytes]:
         of = packed.__getitem__
-        return [b"".join(map(of, row)) for row in rows]
+        joined: list[bytes] = []
+        unknown: dict[int, list[str]] = {}
+        for place, text in enumerate(texts):
+            try:
+                joined.append(b"".join(map(of, split(text))))
+            except KeyError:
+                joined.append(b"")
+                unknown[place] = split(text)
+        self._learn(set(itertools.chain.from_iterable(unknown.values())).difference(packed), packed)
+        for place, words in unknown.items():
+            joined[place] = b"".join(map(of, words))
+        return joined
+
+    def _learn(self, words: Iterable[str], packed: dict[str, bytes]) -> None:
+        """Adds the packed ids of `words`, all at once, which is several times as fast as one by one."""
+        new = list(words)
+        for word, ids in zip(new, self._vocabulary.encode_batch(new) if new else (), strict=True):
+            packed[word] = pack(ids or self._vocabulary.encode(" ")[:1])
+
+
+def _words(text: str) -> list[str]:
+    return text.split(" ") if text else []
