@@ -1,10 +1,14 @@
 """Seconds from the start of the process to the end of the first training step of every problem of mini8. Prints JSON.
 
-python benchmarks/first_steps.py --hparams_set=multimodel_tiny
+With --alone also those of each problem in a process of its own, and the ratio of all to the slowest of these.
+
+python benchmarks/first_steps.py --hparams_set=multimodel_tiny --alone
 """
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 
 START = time.perf_counter()
@@ -28,12 +32,33 @@ def main() -> None:
     parser.add_argument("--hparams", default="")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--length", type=int, default=64)
+    parser.add_argument("--problems", default="mini8")
+    parser.add_argument("--alone", action="store_true", help="also each problem alone")
     args = parser.parse_args()
+    result = first_steps(args)
+    if args.alone:
+        alone = {name: alone_seconds(name) for name in result["first_step_done"]}
+        result |= {
+            "alone": alone,
+            "all_over_slowest_alone": round(max(result["first_step_done"].values()) / max(alone.values()), 2),
+        }
+    print(json.dumps(result, indent=1))
+
+
+def alone_seconds(name: str) -> float:
+    """Of one problem in a process of its own, with the same flags."""
+    flags = [flag for flag in sys.argv[1:] if flag != "--alone"]
+    done = subprocess.run([sys.executable, __file__, *flags, f"--problems={name}"], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)["first_step_done"][name]
+
+
+def first_steps(args) -> dict:
+    """Seconds until the model was built and until each problem had taken a step."""
     load_registries()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     hparams = get_hparams(args.hparams_set, args.hparams)
     vocab_size = hparams.data.vocab_size
-    specs = tuple(problem.spec() for problem in resolve("mini8"))
+    specs = tuple(problem.spec() for problem in resolve(args.problems))
     model = build_model(RunConfig(args.hparams_set, hparams, specs, vocab_size, "", ""))
     built = time.perf_counter() - START
     steps = Steps(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
@@ -43,7 +68,7 @@ def main() -> None:
         float(steps.train(spec.name, batch, 1e-4, number).loss)
         done[spec.name] = round(time.perf_counter() - START, 1)
     memory = round(common.peak_memory_gib(), 2)
-    print(json.dumps({"model_built": round(built, 1), "first_step_done": done, "peak_memory_gib": memory}, indent=1))
+    return {"model_built": round(built, 1), "first_step_done": done, "peak_memory_gib": memory}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""Steps a second with the input pipeline, beside steps on the same batches kept in memory: does the input starve the step?
+
+The records are made first, if they are not in --data_dir. Text, pictures and sound each; passes of both kinds take turns. Prints
+JSON.
+
+python benchmarks/input.py --data_dir=/tmp/mini8
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from pathlib import Path
+
+import common
+import tensorflow as tf
+
+from t2t_multimodel.cli.common import load_registries
+from t2t_multimodel.config import get_hparams
+from t2t_multimodel.data.generation import generate
+from t2t_multimodel.data.pipeline import TrainingBatches
+from t2t_multimodel.data.problem import resolve
+from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
+from t2t_multimodel.run import RunConfig, build_model
+from t2t_multimodel.training.checkpoints import by_path
+from t2t_multimodel.training.optimizer import make_optimizer
+from t2t_multimodel.training.steps import Steps
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--problems", nargs="+", default=["mini_ende", "mini_class", "mini_caption", "mini_speech"])
+    parser.add_argument("--hparams_set", default="multimodel_mini")
+    parser.add_argument("--hparams", default="")
+    parser.add_argument("--steps", type=int, default=40, help="of a pass")
+    parser.add_argument("--passes", type=int, default=3, help="of each kind")
+    args = parser.parse_args()
+    load_registries()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    hparams = get_hparams(args.hparams_set, args.hparams)
+    problems = resolve(",".join(args.problems))
+    data_dir = Path(args.data_dir)
+    if not (data_dir / FILE_NAME).exists():
+        generate(problems, data_dir, data_dir, hparams.data.vocab_size)
+    size = Vocabulary.load(data_dir / FILE_NAME).size
+    model = build_model(RunConfig(args.hparams_set, hparams, tuple(problem.spec() for problem in problems), size, "", ""))
+    steps = Steps(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
+    found = {}
+    for problem in problems:
+        found[problem.name] = rates(steps, problem, data_dir, hparams, args)
+        print({problem.name: found[problem.name]}, file=sys.stderr, flush=True)
+    memory = round(common.peak_memory_gib(), 2)
+    print(json.dumps({"hparams_set": args.hparams_set, **found, "peak_memory_gib": memory}, indent=1))
+
+
+def rates(steps, problem, data_dir: Path, hparams, args) -> dict:
+    """The best rate of each kind of pass, and their ratio."""
+
+    def pipeline():
+        batches = iter(TrainingBatches(problem, data_dir, hparams, seed=1))
+        return itertools.chain([next(batches)], batches)  # what fills at the start has been filled
+
+    kept = list(itertools.islice(pipeline(), args.steps))
+    seconds = {"pipeline": [], "memory": []}
+    run(steps, problem, kept)
+    for _ in range(args.passes):
+        seconds["pipeline"].append(run(steps, problem, itertools.islice(pipeline(), args.steps)))
+        seconds["memory"].append(run(steps, problem, kept))
+    best = {kind: args.steps / min(each) for kind, each in seconds.items()}
+    return {
+        "steps_per_second_pipeline": round(best["pipeline"], 2),
+        "steps_per_second_memory": round(best["memory"], 2),
+        "ratio": round(best["pipeline"] / best["memory"], 3),
+    }
+
+
+def run(steps, problem, batches) -> float:
+    """Seconds of a step on each of the batches."""
+    start = time.perf_counter()
+    for number, batch in enumerate(batches, start=1):
+        float(steps.train(problem.name, batch, 1e-4, number).loss)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
