@@ -2,7 +2,7 @@
 
 python benchmarks/ninth_problem.py --output_dir=DIR      # data, and three runs; what is there is gone on from
 
-Steps are those of the whole run: more than a third of the warm-started one's go to the eight, so that they are not forgotten.
+Steps are those of the whole run: more than a third of the warm-started one's go to the eight, so that less of them is forgotten.
 Accuracies are of all of dev, teacher-forced: of tokens, and of whole sequences.
 """
 
