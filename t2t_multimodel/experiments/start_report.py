@@ -15,7 +15,6 @@ from t2t_multimodel.modalities import modality_key
 from t2t_multimodel.run import RunConfig
 from t2t_multimodel.training.memory import parameter_counts, state_bytes
 
-GIB = 2**30
 # Tracing a step to see what it holds takes seconds: it is not done where the state is a smaller part of a computer's memory.
 SMALL_PART = 0.1
 
@@ -86,17 +85,21 @@ def _memory_lines(model: Any, config: RunConfig, where: str, room: int) -> list[
     """What a step holds, of the `room` bytes of `where`; a second line if that is too much."""
     hparams = config.hparams
     state = state_bytes(model, hparams)
-    total, parts = sum(state.values()), [f"{name} {size / GIB:.2f}" for name, size in state.items() if size]
+    total, parts = sum(state.values()), [f"{name} {_size(size)}" for name, size in state.items() if size]
     if where == "GPU" or total > SMALL_PART * room:
         steps = count_memory(config, dict(_largest_batches(model, hparams))).steps
         problem = max(steps, key=steps.__getitem__)
-        parts.append(f"a step of {problem} {steps[problem] / GIB:.2f}")
+        parts.append(f"a step of {problem} {_size(steps[problem])}")
         total += max(0, steps[problem] - state["gradients"])  # they are in the step's count as well
-    lines = [f"memory in GiB: {', '.join(parts)}; together {total / GIB:.2f} of the {where}'s {room / GIB:.1f}"]
+    lines = [f"memory: {', '.join(parts)}; together {_size(total)} of the {where}'s {_size(room)}"]
     if total > room:
         remedies = "smaller batch_tokens, batch_images or batch_seconds, recompute=true, optimizer=adafactor"
         lines.append(f"warning: that does not fit; what helps, in --hparams: {remedies}")
     return lines
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
 
 
 def _largest_batches(model: Any, hparams: HParams) -> Iterator[tuple[str, dict[str, tuple[int, ...]]]]:

@@ -221,8 +221,8 @@ class Trainer:
             samples = self._samples(self.problems[name], split, count)
             writer.write_samples(step, name, samples)
             first = samples[0]
-            shown = (shortened(text) for text in (first.inputs or "-", first.references[0], first.output))
-            progress.say("  {} -> wanted {}, got {}".format(*shown))
+            given = shortened(first.inputs) if first.inputs else f"({self.problems[name].inputs.kind})"
+            progress.say(f"  {given} -> wanted {shortened(first.references[0])}, got {shortened(first.output)}")
 
     def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float]:
         """Teacher-forced measures of one problem over its `split`, or its first `limit` batches."""

@@ -42,5 +42,5 @@ def test_what_does_not_fit_is_told(room, fits, made, monkeypatch):
     lines = start_report.start_report(model, config)
     assert sum(line.startswith("  ") for line in lines) == len(parameter_counts(model)) + 1
     assert any(line.startswith("warning: that does not fit") for line in lines) != fits
-    (memory,) = (line for line in lines if line.startswith("memory in GiB"))
+    (memory,) = (line for line in lines if line.startswith("memory: parameters"))
     assert ("a step of" in memory) != fits  # traced where it is near
