@@ -121,7 +121,8 @@ class TrainingConfig:
         beta1, beta2, epsilon: Adam.
         clip_norm: bound on the global norm of the gradient; 0 switches clipping off.
         label_smoothing: probability taken from the right token.
-        problem_schedule: "uniform", "proportional", "temperature", "round_robin" or "adaptive".
+        problem_schedule: "uniform", "proportional", "temperature", "round_robin", "adaptive" or, with
+            --strategy=parameter_server alone, "worker_per_problem": one step of each problem is under way at any time.
         temperature: with "temperature", probability is proportional to size ** (1 / temperature).
         adaptive_power: with "adaptive", probability is proportional to (dev loss / first dev loss) ** adaptive_power.
         problem_weights: factors on the problems' probabilities, as "caption:2 speech:3" (a part of a name is enough).
@@ -222,7 +223,7 @@ CHOICES = {
     "optimizer": ("adam", "adafactor"),
     "precision": ("float32", "bfloat16", "float16"),
     "learning_rate_schedule": ("constant", "rsqrt", "noam", "cosine", "exp", "exp10k", "exp50k", "exp100k", "exp500k"),
-    "problem_schedule": ("uniform", "proportional", "temperature", "round_robin", "adaptive"),
+    "problem_schedule": ("uniform", "proportional", "temperature", "round_robin", "adaptive", "worker_per_problem"),
     "dev_metric": ("loss", "accuracy", "accuracy_per_sequence"),
     "keep_best": ("all", "mean", "problems", "none"),
 }

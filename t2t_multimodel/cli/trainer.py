@@ -34,12 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="evaluate: decode and score a split")
     strategy = (
         "mirrored: divide each batch among this machine's GPUs; multi_worker: among the workers of TF_CONFIG; tpu: among a TPU's "
-        "cores; auto: multi_worker or mirrored where there are several workers or GPUs"
+        "cores; parameter_server: steps overlap on shared weights (docs/asynchronous.md); auto: what TF_CONFIG has, or mirrored "
+        "where there are several GPUs"
     )
     parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0], help=strategy)
     waiting = "seconds to wait for the other workers of TF_CONFIG"
     parser.add_argument("--worker_timeout", type=positive, default=WORKER_TIMEOUT, metavar="SECONDS", help=waiting)
-    local = "train on this machine's processors with so many workers, each a process (strategy multi_worker)"
+    local = "train on this machine's processors with so many workers, each a process (multi_worker or parameter_server)"
     parser.add_argument("--local_workers", type=at_least_0, default=0, metavar="N", help=local)
     average = "do not train: write the mean of the last N checkpoints to --output_dir/averaged"
     parser.add_argument("--average", type=positive, metavar="N", help=average)
@@ -80,7 +81,11 @@ def _local_cluster(args: argparse.Namespace, argv: Sequence[str]) -> int:
         raise common.UserError("--local_workers starts a cluster of its own, but TF_CONFIG describes one; give one of them")
     from t2t_multimodel.experiments.local_cluster import run_local_cluster
 
-    return run_local_cluster({"worker": args.local_workers}, main, [*argv, "--local_workers=0"], Path(args.output_dir))
+    again, log_dir = [*argv, "--local_workers=0"], Path(args.output_dir)
+    if args.strategy != "parameter_server":
+        return run_local_cluster({"worker": args.local_workers}, main, again, log_dir)
+    jobs = {"chief": 1, "worker": args.local_workers, "ps": 1}
+    return run_local_cluster(jobs, main, again, log_dir, serving=("worker", "ps"), replaced=("worker",))
 
 
 def _steps(text: str) -> tuple[int, int]:

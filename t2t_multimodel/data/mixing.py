@@ -15,20 +15,23 @@ class ProblemSchedule:
     Args:
         names: the problems.
         sizes: their numbers of training examples.
-        kind: "uniform", "proportional", "temperature", "round_robin" or "adaptive", which begins as "uniform".
+        kind: "uniform", "proportional", "temperature", "round_robin", "adaptive", which begins as "uniform", or
+            "worker_per_problem", where a problem's next step begins when its last one has ended (training/asynchronous.py).
         temperature: with "temperature", probability is proportional to size ** (1 / temperature).
-        weights: "part_of_a_name:factor ...", factors on the probabilities; not for "round_robin".
+        weights: "part_of_a_name:factor ...", factors on the probabilities; not for "round_robin" and
+            "worker_per_problem".
         seed: of the choice.
 
     Raises:
-        ValueError: weights that name no problem or are no positive numbers, weights for "round_robin", a temperature not above 0.
+        ValueError: weights that name no problem or are no positive numbers, weights where no probability counts, a temperature
+            not above 0.
     """
 
     def __init__(
         self, names: Sequence[str], sizes: Sequence[int], kind: str, temperature: float = 1.0, weights: str = "", seed: int = 0
     ) -> None:
-        if kind == "round_robin" and weights:
-            raise ValueError("problem_weights have no meaning with problem_schedule=round_robin")
+        if kind in ("round_robin", "worker_per_problem") and weights:
+            raise ValueError(f"problem_weights have no meaning with problem_schedule={kind}")
         if kind == "temperature" and not temperature > 0:
             raise ValueError(f"temperature should be above 0, got {temperature}")
         inverse = 1.0 / temperature if kind == "temperature" else 0.0

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.workers import WorkerError, end_with_parent, interrupts_masked
 from t2t_multimodel.training.cluster import Cluster
 
@@ -24,7 +26,12 @@ _STOPPED = (0, 130, -signal.SIGINT, -signal.SIGTERM)
 
 
 def run_local_cluster(
-    jobs: Mapping[str, int], command: Callable[[Sequence[str]], int], argv: Sequence[str], log_dir: Path
+    jobs: Mapping[str, int],
+    command: Callable[[Sequence[str]], int],
+    argv: Sequence[str],
+    log_dir: Path,
+    serving: Collection[str] = (),
+    replaced: Collection[str] = (),
 ) -> int:
     """Runs `command(argv)` in a process for each task, with the task's TF_CONFIG, and waits for all of them.
 
@@ -34,6 +41,8 @@ def run_local_cluster(
     Args:
         jobs: how many tasks each job has.
         command: a function of a module's top level that returns an exit code.
+        serving: jobs that the others need until they have ended: signals are not handed on to their tasks, which end last.
+        replaced: jobs whose tasks are started again when they are killed.
 
     Returns:
         The chief's exit code.
@@ -43,7 +52,11 @@ def run_local_cluster(
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     clusters = local_clusters(jobs)
-    running = _Running({cluster.name: _process(cluster, command, argv, log_dir) for cluster in clusters})
+    running = _Running(
+        {cluster.name: functools.partial(_process, cluster, command, argv, log_dir) for cluster in clusters},
+        {cluster.name for cluster in clusters if cluster.job in serving},
+        {cluster.name for cluster in clusters if cluster.job in replaced},
+    )
     with _handed_on(running):
         try:
             running.start()
@@ -70,10 +83,13 @@ def local_clusters(jobs: Mapping[str, int]) -> list[Cluster]:
 
 
 class _Running:
-    """Processes by the names of their tasks, and the first that failed."""
+    """Processes by the names of their tasks, and the first that failed; `serving` and `replaced` name some of them."""
 
-    def __init__(self, processes: Mapping[str, BaseProcess]) -> None:
-        self._processes = processes
+    def __init__(
+        self, make: Mapping[str, Callable[[], BaseProcess]], serving: Collection[str], replaced: Collection[str]
+    ) -> None:
+        self._make, self._serving, self._replaced = make, serving, replaced
+        self._processes = {name: one() for name, one in make.items()}
         self._asked = 0
         self.failed = ""
 
@@ -87,9 +103,9 @@ class _Running:
             self.send(self._asked)
 
     def send(self, number: int, frame: Any = None) -> None:
-        """Hands a signal on to all that run."""
+        """Hands a signal on to all that run, but for those that serve."""
         self._asked = number
-        for process in self._alive():
+        for process in self._alive(but=self._serving):
             os.kill(process.pid or 0, number)
 
     def wait(self) -> None:
@@ -97,16 +113,23 @@ class _Running:
         while len(self._alive()) == len(self._processes):
             self._watch(timeout=None)
         end = time.monotonic() + GRACE_SECONDS
-        while self._alive() and not self.failed and time.monotonic() < end:
+        while self._alive(but=self._serving) and not self.failed and time.monotonic() < end:
             self._watch(timeout=1.0)
+        self._serving = ()
         self.send(signal.SIGTERM)
         end = time.monotonic() + GRACE_SECONDS
         while self._alive() and time.monotonic() < end:
             self._watch(timeout=1.0)
 
     def _watch(self, timeout: float | None) -> None:
-        """Waits for the next end of a process, and sees whether it failed."""
+        """Waits for the next end of a process, and sees whether it failed or is to be replaced."""
         connection.wait([process.sentinel for process in self._alive()], timeout)
+        for name in self._replaced:
+            if self.code(name) == -signal.SIGKILL and not self._asked:
+                print_line(f"{name} was killed and is started again")
+                self._processes[name] = self._make[name]()
+                with interrupts_masked():
+                    self._processes[name].start()
         for name, process in self._processes.items():
             if process.exitcode is not None and not self.failed and self.code(name) not in (_STOPPED if self._asked else (0,)):
                 self.failed = name
@@ -122,8 +145,9 @@ class _Running:
         code = self._processes[name].exitcode
         return -signal.SIGTERM if code is None else code
 
-    def _alive(self) -> list[BaseProcess]:
-        return [process for process in self._processes.values() if process.pid and process.exitcode is None]
+    def _alive(self, but: Collection[str] = ()) -> list[BaseProcess]:
+        running = {name: process for name, process in self._processes.items() if process.pid and process.exitcode is None}
+        return [process for name, process in running.items() if name not in but]
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ class Checkpoints:
         output_dir: where `ckpt-<step>` lie.
         model: built.
         slots: the optimizer's variables; None restores weights alone.
-        problems: whose positions are kept, in training.
+        problems: whose positions and numbers of steps are kept, in training.
         keep: how many checkpoints stay.
         report: takes a line for the user about a damaged checkpoint.
         averages: moving averages of the weights, in training.
@@ -50,7 +50,9 @@ class Checkpoints:
     ) -> None:
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._positions = {name: tf.Variable([0, 0], dtype=tf.int64, trainable=False) for name in problems}
+        self._counts = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in problems}
         self._evaluations = tf.Variable("", dtype=tf.string, trainable=False)
+        self._newer = {"evaluations": self._evaluations, "counts": self._counts}  # which an earlier version did not save
         weights = {"averages": by_path(model.trainable_variables)} if averaged else {"model": by_path(model.variables)}
         parts: dict[str, Any] = {**weights, "step": self._step, "positions": self._positions}
         if averages:
@@ -58,7 +60,9 @@ class Checkpoints:
         if slots is not None:
             parts["optimizer"] = slots
         self._required = tf.train.Checkpoint(**parts)
-        self._checkpoint = tf.train.Checkpoint(**parts, evaluations=self._evaluations)
+        self._checkpoint = tf.train.Checkpoint(**parts, **self._newer)
+        # Files are this process's, wherever the variables lie.
+        self._options = tf.train.CheckpointOptions(experimental_io_device=self._step.device)
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(output_dir), keep, checkpoint_name="ckpt")
         self._report = report
         self._writes = writes
@@ -67,6 +71,11 @@ class Checkpoints:
     def positions(self) -> dict[str, tuple[int, int]]:
         """Where the data of each problem was left (see TrainingBatches), as restored or last saved."""
         return {name: (int(value[0]), int(value[1])) for name, value in self._positions.items()}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Steps of each problem, as restored or last saved."""
+        return {name: int(count) for name, count in self._counts.items()}
 
     @property
     def evaluations(self) -> str:
@@ -78,7 +87,13 @@ class Checkpoints:
         """The steps that there are checkpoints of, in order."""
         return [_step_of(path) for path in self._manager.checkpoints]
 
-    def save(self, step: int, positions: Mapping[str, tuple[int, int]] | None = None, evaluations: str = "") -> str:
+    def save(
+        self,
+        step: int,
+        positions: Mapping[str, tuple[int, int]] | None = None,
+        evaluations: str = "",
+        counts: Mapping[str, int] | None = None,
+    ) -> str:
         """Writes `ckpt-<step>` and removes what is older than the last `keep`; returns its path.
 
         Raises:
@@ -88,12 +103,14 @@ class Checkpoints:
         self._evaluations.assign(evaluations)
         for name, position in (positions or {}).items():
             self._positions[name].assign(position)
+        for name, count in (counts or {}).items():
+            self._counts[name].assign(count)
         kept, names = self.steps, self._names()
         try:
             if self._writes:
-                return self._manager.save(checkpoint_number=step)
+                return self._manager.save(checkpoint_number=step, options=self._options)
             with tempfile.TemporaryDirectory() as folder:
-                return self._checkpoint.write(f"{folder}/ckpt")
+                return self._checkpoint.write(f"{folder}/ckpt", self._options)
         except (tf.errors.OpError, OSError) as error:
             if step not in kept:
                 self._remove_unfinished(step)
@@ -131,12 +148,12 @@ class Checkpoints:
 
     def _restore(self, path: str) -> int:
         try:
-            self._required.restore(path).expect_partial().assert_existing_objects_matched()
+            self._required.restore(path, self._options).expect_partial().assert_existing_objects_matched()
         except (AssertionError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise DataError(f"checkpoint {path} does not fit the model of config.json beside it: {reason}") from error
         self._evaluations.assign("")  # A checkpoint of an earlier version has none.
-        tf.train.Checkpoint(evaluations=self._evaluations).restore(path).expect_partial()
+        tf.train.Checkpoint(**self._newer).restore(path, self._options).expect_partial()
         return int(self._step.numpy())
 
     def _names(self) -> str:

@@ -16,7 +16,7 @@ from t2t_multimodel.training.cluster import CHIEF_JOBS, Cluster
 if TYPE_CHECKING:
     import tensorflow as tf
 
-STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu", "parameter_server")
 
 
 def resolve_strategy(name: str, cluster: Cluster | None) -> str:
@@ -29,8 +29,11 @@ def resolve_strategy(name: str, cluster: Cluster | None) -> str:
     if name not in STRATEGIES:
         raise ValueError(f"the strategy is one of {', '.join(STRATEGIES)}, got {name!r}")
     several = cluster is not None and len(cluster.addresses) > 1
-    if name == "auto":
-        name = "multi_worker" if several else "auto"
+    if name == "auto" and cluster and several:
+        name = "parameter_server" if "ps" in cluster.jobs else "multi_worker"
+    if name == "parameter_server":
+        _check_parameter_servers(cluster)
+        return name
     if name == "multi_worker":
         if cluster is None:
             raise DataError("--strategy=multi_worker needs TF_CONFIG in each worker's environment, or --local_workers=N")
@@ -39,6 +42,15 @@ def resolve_strategy(name: str, cluster: Cluster | None) -> str:
     elif several:
         raise DataError(f"TF_CONFIG describes a cluster, in which --strategy=multi_worker trains; --strategy={name} trains alone")
     return name
+
+
+def _check_parameter_servers(cluster: Cluster | None) -> None:
+    if cluster is None:
+        raise DataError("--strategy=parameter_server needs TF_CONFIG in the environment of each task, or --local_workers=N")
+    counts = {job: len(addresses) for job, addresses in cluster.jobs.items()}
+    if set(counts) != {"chief", "worker", "ps"} or counts["chief"] != 1:
+        found = ", ".join(f"{count} {job}" for job, count in counts.items())
+        raise DataError(f"--strategy=parameter_server needs a TF_CONFIG with 1 chief, workers and ps; it has {found}")
 
 
 def make_strategy(name: str = "auto") -> tf.distribute.Strategy:

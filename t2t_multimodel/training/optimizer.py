@@ -75,8 +75,7 @@ class Optimizer(abc.ABC):
         self.loss_scale = loss_scale
         shapes = self.slot_shapes({name: value.shape.as_list() for name, value in variables.items()})
         self.slots: Slots = {
-            kind: {name: tf.Variable(tf.zeros(shape), trainable=False) for name, shape in slots.items()}
-            for kind, slots in shapes.items()
+            kind: {name: _slot(variables[name], shape) for name, shape in slots.items()} for kind, slots in shapes.items()
         }
         if loss_scale:
             self.slots["loss_scale"] = loss_scale.variables
@@ -212,6 +211,12 @@ class Adafactor(Optimizer):
         moment = decay * slot.read_value() + (1.0 - decay) * square
         assign(slot, moment)
         return moment
+
+
+def _slot(variable: tf.Variable, shape: Sequence[int]) -> tf.Variable:
+    """Zeros float32 on the device where `variable` lies."""
+    with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
+        return tf.Variable(tf.zeros(shape), trainable=False)
 
 
 def _root_mean_square(x: tf.Tensor) -> tf.Tensor:

@@ -48,7 +48,7 @@ def _listening(cluster: Cluster) -> socket.socket:
     """A server at this task's address, on all interfaces, as TensorFlow's will be."""
     address = cluster.addresses[cluster.name]
     try:
-        return socket.create_server(("", _split(address)[1]), backlog=len(cluster.addresses))
+        return socket.create_server(("", host_and_port(address)[1]), backlog=len(cluster.addresses))
     except OSError as error:
         raise DataError(f"{cluster.name} cannot listen at {address}: {os.strerror(error.errno or 0)}") from None
 
@@ -61,7 +61,7 @@ def _gather(cluster: Cluster, listener: socket.socket, facts: Mapping[str, Any],
         while True:
             connected = {name: connection for name, connection in connected.items() if _is_open(connection)}
             missing = [name for name in cluster.addresses if name not in connected and name != cluster.chief]
-            verdict = _absent(cluster, missing, timeout) if missing else ""
+            verdict = absent(cluster, missing, timeout) if missing else ""
             if not missing or time.monotonic() >= end:
                 break
             listener.settimeout(_RETRY_SECONDS)
@@ -87,17 +87,18 @@ def _report(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> str:
     while time.monotonic() < end:
         # Refused, not found, or closed again: the chief is not there yet, or what listens there is no chief.
         with contextlib.suppress(OSError, ValueError):
-            with socket.create_connection(_split(cluster.addresses[cluster.chief]), _GREETING_SECONDS) as connection:
+            with socket.create_connection(host_and_port(cluster.addresses[cluster.chief]), _GREETING_SECONDS) as connection:
                 connection.sendall(message)
                 connection.settimeout(timeout + _GREETING_SECONDS)  # the chief may have come later
                 verdict = json.loads(_line(connection))
                 if isinstance(verdict, str):
                     return verdict
         time.sleep(_RETRY_SECONDS)
-    return _absent(cluster, [cluster.chief], timeout)
+    return absent(cluster, [cluster.chief], timeout)
 
 
-def _absent(cluster: Cluster, names: list[str], timeout: float) -> str:
+def absent(cluster: Cluster, names: list[str], timeout: float) -> str:
+    """What is said of tasks that are not there after `timeout` seconds."""
     missing = ", ".join(f"{name} ({cluster.addresses[name]})" for name in names)
     return (
         f"{missing} did not appear within {timeout:g} seconds; start every task of TF_CONFIG, or give a longer --worker_timeout"
@@ -125,6 +126,7 @@ def _is_open(connection: socket.socket) -> bool:
         return False
 
 
-def _split(address: str) -> tuple[str, int]:
+def host_and_port(address: str) -> tuple[str, int]:
+    """The parts of "host:port"."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)

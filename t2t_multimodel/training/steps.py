@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
@@ -14,7 +16,9 @@ from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.optimizer import Optimizer
 
 Batch = dict[str, tf.Tensor]
+Traced = Callable[..., Any]
 _SCALAR = tf.TensorSpec([], tf.float32)
+_DRAWS = 1000  # more than a step takes of any one state of noise
 
 
 class StepResult(NamedTuple):
@@ -50,6 +54,8 @@ class Steps:
         optimizer: that of `model`'s variables, by path; None to evaluate alone.
         hparams: of the run.
         strategy: replicas that divide each batch among them; model and optimizer were made in its scope. None is one device.
+        call: runs a traced function on arguments elsewhere, where several steps may be under way at a time, and returns what
+            it returns. Noise and dropout then follow from the step's number, so that no two steps share them. None runs it here.
 
     With several replicas the gradient is that of the whole batch, summed, and clipped once (Keras's optimizers clip each
     replica's); losses are divided by the whole batch's weight, and the experts' balance is that of the whole batch.
@@ -59,14 +65,21 @@ class Steps:
     """
 
     def __init__(
-        self, model: Any, optimizer: Optimizer | None, hparams: HParams, strategy: tf.distribute.Strategy | None = None
+        self,
+        model: Any,
+        optimizer: Optimizer | None,
+        hparams: HParams,
+        strategy: tf.distribute.Strategy | None = None,
+        call: Callable[[Traced, tuple[Any, ...]], Any] | None = None,
     ) -> None:
         self._model = model
         self._strategy = strategy or tf.distribute.get_strategy()
         self._replicas = self._strategy.num_replicas_in_sync
         self._optimizer: Any = optimizer
         self._hparams = hparams
-        self._traced: dict[tuple[str, ...], Callable[..., Any]] = {}
+        self._call = call or (lambda function, arguments: function(*arguments))
+        self._seeds = _seeds(model) if call else []
+        self._traced: dict[tuple[str, ...], Traced] = {}
         self._used: dict[tuple[str, ...], set[str]] = {}  # by trace key, the variables that have a gradient
         c = hparams.training
         self._accumulators = self._make_accumulators() if optimizer and c.problems_per_step * c.accumulate_steps > 1 else {}
@@ -76,7 +89,7 @@ class Steps:
         """One step on a batch of `problem` at learning rate `rate`; `step` counts from 1."""
         function = self._function("train", problem, self._make_train)
         scalars = [tf.constant(value, tf.float32) for value in (rate, step, self._model.specs[problem].loss_weight)]
-        return function(batch, tf.constant(self._model.space_index(problem)), *scalars)
+        return self._call(function, (batch, tf.constant(self._model.space_index(problem)), *scalars))
 
     def train_jointly(self, drawn: Sequence[tuple[str, Sequence[Batch]]], rate: float, step: int) -> list[StepResult]:
         """One step on several batches; each of `drawn` is a problem and its batches.
@@ -107,9 +120,10 @@ class Steps:
     def evaluate(self, problem: str, batch: Batch) -> EvaluationSums:
         """Sums of the teacher-forced measures over a batch of `problem`."""
         batch = {name: batch[name] for name in batch_signature(self._model.specs[problem], self._hparams)}
-        return self._function("evaluate", problem, self._make_evaluate)(batch, tf.constant(self._model.space_index(problem)))
+        function = self._function("evaluate", problem, self._make_evaluate)
+        return self._call(function, (batch, tf.constant(self._model.space_index(problem))))
 
-    def _function(self, kind: str, problem: str, make: Callable[[str], Any]) -> Callable[..., Any]:
+    def _function(self, kind: str, problem: str, make: Callable[[str], Traced]) -> Traced:
         key = (kind, *self._model.trace_key(problem))
         if key not in self._traced:
             self._traced[key] = make(problem)
@@ -117,7 +131,8 @@ class Steps:
 
     def _make_train(self, problem: str) -> Callable[..., StepResult]:
         def replica_step(batch, space, rate, number, loss_weight):
-            gradients, result = self._differentiate(problem, batch, space, loss_weight)
+            with self._noise(number):
+                gradients, result = self._differentiate(problem, batch, space, loss_weight)
             norm = self._optimizer.apply(list(gradients), self._sum(list(gradients.values())), rate, number)
             return result._replace(gradient_norm=norm)
 
@@ -195,6 +210,13 @@ class Steps:
         """Signature of a batch and its target space."""
         return [batch_signature(self._model.specs[problem], self._hparams), tf.TensorSpec([], tf.int32)]
 
+    def _noise(self, number: tf.Tensor) -> contextlib.AbstractContextManager[Any]:
+        """What is traced within draws the noise of step `number`, where steps may overlap; else where the last step left off."""
+        if not self._seeds:
+            return contextlib.nullcontext()
+        counter = tf.cast(number, tf.int64) * _DRAWS
+        return keras.StatelessScope([(state, tf.stack([tf.constant(seed, tf.int64), counter])) for state, seed in self._seeds])
+
     def _part(self, batch: Batch) -> tuple[Batch, tuple[tf.Tensor, ...] | None, tf.Tensor | float]:
         """A replica's rows of a batch, which they are (first, count, total), and 1; with one replica all, None and 1.
 
@@ -248,6 +270,12 @@ def _joined(parts: list[StepResult]) -> StepResult:
     columns = {name: tf.add_n([getattr(part, name) for part in parts]) for name in StepResult._fields}
     sums = ("loss", "tokens")
     return StepResult(**{name: total if name in sums else total / len(parts) for name, total in columns.items()})
+
+
+def _seeds(model: Any) -> list[tuple[Any, int]]:
+    """States of a model's noise and dropout, Keras variables int64 [2], and the seed in each; the other number counts draws."""
+    states = [variable for variable in model.non_trainable_variables if variable.path.endswith("/seed_generator_state")]
+    return [(state, int(state.numpy()[0])) for state in states]
 
 
 def _expert_statistics(routings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,10 @@ class Trainer:
         self._decisions = Decisions(list(self.problems), hparams.training)
         self._samples = samples
         self._profile = ProfiledSteps(profile if self._peers.is_chief else None, output_dir)
+        self._counts = dict.fromkeys(self.problems, 0)
         self._skipped = 0  # steps in a row
         self._stop = 0  # the signal that asked for it
+        self._stopped = False  # as all workers know it
         self.interrupted = 0  # the signal that ended training before its time
 
     def train(self, until: int | None = None, seconds: float = 0.0) -> int:
@@ -99,6 +101,7 @@ class Trainer:
         total = config.train_steps if until is None else until
         step = self._restored_step()
         self._decisions.text = self._checkpoints.evaluations
+        self._counts = self._checkpoints.counts
         writer = MetricsWriter(self.output_dir, step) if self._peers.is_chief else NoMetrics()
         progress = Progress(total, step)
         writer.write_hparams({name: value for part in self.hparams.to_dict().values() for name, value in part.items()})
@@ -129,12 +132,12 @@ class Trainer:
         self._keep_best()  # A process that was killed may have saved and not come to it.
         saved, evaluated = step, 0
         mean = _Means(step)
-        stopped, late = self._asked_to_end(deadline)
-        while step < total and not (stopped or late or self._decisions.finished):
-            rate = learning_rate(step, config)
+        while self._goes_on(step, total, deadline):
             self._profile.before(step + 1)
-            results = self._step(schedule.draw(step, config.problems_per_step), batches, rate, step + 1)
+            rate, results = self._next(schedule, batches, step)
             step += 1
+            for name, _ in results:
+                self._counts[name] += 1
             self._averages.update(step)
             if written := self._profile.after(step):
                 progress.say(f"profile written; look at it with: tensorboard --logdir={written}")
@@ -143,29 +146,37 @@ class Trainer:
                     progress.update(step, name, float(result.loss), float(result.tokens))
                     mean.add(name, result)
             if step % SUMMARY_EVERY == 0:
-                mean.flush(step, rate, writer)
+                mean.flush(step, rate, self._counts, writer)
             if step % config.eval_every == 0:
                 for line in self._decisions.add(step, self.evaluate(step, writer, progress)):
                     progress.say(line)
                 schedule, evaluated = self._decisions.schedule(plan), step
             if step % (config.save_every or config.eval_every) == 0 or self._decisions.is_best(step):
                 saved = self._save(step, batches)
-            stopped, late = self._asked_to_end(deadline)
-        mean.flush(step, learning_rate(step, config), writer)
+        mean.flush(step, learning_rate(step, config), self._counts, writer)
         if saved != step:
             self._save(step, batches)
         self.interrupted = self._stop if step < total and not self._decisions.finished else 0
-        if stopped:
+        if self._stopped:
             progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
         elif step != evaluated:
             self.evaluate(step, writer, progress)
         self._peers.total([0])  # nobody leaves while the chief is still writing
         return step
 
-    def _asked_to_end(self, deadline: float) -> tuple[bool, bool]:
-        """Whether a worker was told to stop, and whether the time of one is over; all hear the same after the same step."""
+    def _goes_on(self, step: int, total: int, deadline: float) -> bool:
+        """Whether there is a step to be done after `step` steps; all workers hear the same, so that one can stop them all."""
         stopped, late = self._peers.total([bool(self._stop), time.monotonic() >= deadline])
-        return bool(stopped), bool(late)
+        self._stopped = bool(stopped)
+        return step < total and not (stopped or late or self._decisions.finished)
+
+    def _next(
+        self, schedule: ProblemSchedule, batches: dict[str, TrainingBatches], step: int
+    ) -> tuple[float, list[tuple[str, StepResult]]]:
+        """Does the step after `step` steps; returns its learning rate, and the result of each problem it trained."""
+        config = self.hparams.training
+        rate = learning_rate(step, config)
+        return rate, self._step(schedule.draw(step, config.problems_per_step), batches, rate, step + 1)
 
     def _step(
         self, names: Sequence[str], batches: dict[str, TrainingBatches], rate: float, step: int
@@ -194,7 +205,8 @@ class Trainer:
         return False
 
     def _save(self, step: int, batches: dict[str, TrainingBatches]) -> int:
-        self._checkpoints.save(step, {name: each.position for name, each in batches.items()}, self._decisions.text)
+        positions = {name: each.position for name, each in batches.items()}
+        self._checkpoints.save(step, positions, self._decisions.text, self._counts)
         self._keep_best()
         return step
 
@@ -205,13 +217,14 @@ class Trainer:
     def evaluate(self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev") -> dict[str, dict[str, float]]:
         """Teacher-forced measures of every problem on `split`, at most eval_steps batches of each; with averages, of these."""
         found = {}
+        names = [name for name, problem in self.problems.items() if split in problem.splits]
+        limit = self.hparams.training.eval_steps
         with self._averages.in_place():
-            for name in self.problems:
-                if split in self.problems[name].splits:
-                    found[name] = metrics = self.measures(name, split, self.hparams.training.eval_steps)
-                    writer.write(step, name, split, metrics)
-                    progress.say(f"step {step} {name} {split}: {formatted(metrics)}")
-                    self._say_samples(step, name, split, writer, progress)
+            for name, metrics in zip(names, self._map(lambda name: self.measures(name, split, limit), names), strict=True):
+                found[name] = metrics
+                writer.write(step, name, split, metrics)
+                progress.say(f"step {step} {name} {split}: {formatted(metrics)}")
+                self._say_samples(step, name, split, writer, progress)
         return found
 
     def _say_samples(self, step: int, name: str, split: str, writer: MetricsWriter, progress: Progress) -> None:
@@ -223,6 +236,10 @@ class Trainer:
             first = samples[0]
             given = shortened(first.inputs) if first.inputs else f"({self.problems[name].inputs.kind})"
             progress.say(f"  {given} -> wanted {shortened(first.references[0])}, got {shortened(first.output)}")
+
+    def _map(self, function: Callable[[str], dict[str, float]], names: Sequence[str]) -> Iterable[dict[str, float]]:
+        """function(name) of each, in order."""
+        return map(function, names)
 
     def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float]:
         """Teacher-forced measures of one problem over its `split`, or its first `limit` batches."""
@@ -277,16 +294,16 @@ class _Means:
     def add(self, problem: str, result: Any) -> None:
         figures = (result.loss, result.gradient_norm, result.tokens, result.load_cv, result.importance_cv)
         self._rows.setdefault(problem, []).append([float(figure) for figure in figures])
-        self._shares.setdefault(problem, []).append(result.expert_load.numpy())
+        self._shares.setdefault(problem, []).append(np.asarray(result.expert_load))
 
-    def flush(self, step: int, rate: float, writer: MetricsWriter) -> None:
+    def flush(self, step: int, rate: float, counts: Mapping[str, int], writer: MetricsWriter) -> None:
         seconds = max(time.monotonic() - self._since, 1e-9)
         tokens = sum(row[2] for rows in self._rows.values() for row in rows)
         speed = {"target_tokens_per_second": tokens / seconds, "steps_per_second": (step - self._step) / seconds}
         shares = {problem: np.mean(each, axis=0) for problem, each in self._shares.items()}
         for problem, rows in self._rows.items():
             loss, norm, _, load_cv, importance_cv = np.mean(rows, axis=0)
-            metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **speed}
+            metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, "problem_steps": counts[problem], **speed}
             health = {"expert_load_cv": load_cv, "expert_importance_cv": importance_cv, "expert_dropped_fraction": 0.0}
             few = shares[problem].ravel() if shares[problem].size <= 64 else []
             loads = {f"expert_load/{i}": float(share) for i, share in enumerate(few)}

@@ -85,6 +85,8 @@ MISTAKES = [
     ),
     (["--hparams=vocab_size=100"], "the set has vocab_size=100; train with --hparams=vocab_size="),
     (["--schedule=evaluate"], "is no output_dir of mm-trainer"),
+    (["--hparams=problem_schedule=worker_per_problem"], "needs --strategy=parameter_server, where steps overlap"),
+    (["--strategy=parameter_server"], "--strategy=parameter_server needs TF_CONFIG in the environment of each task"),
 ]
 
 
@@ -93,6 +95,16 @@ def test_a_mistake_is_one_line_and_code_2_and_nothing_is_written(flags, message,
     assert command(*flags) == 2
     assert message in only_error(capsys)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_steps_that_overlap_cannot_do_is_one_line(command, monkeypatch, capsys):
+    jobs = {"chief": ["here:1"], "worker": ["here:2"], "ps": ["here:3"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": {"type": "chief", "index": 0}}))
+    wrong = "--hparams=optimizer=adafactor,precision=float16,ema_decay=0.9"
+    assert command("--strategy=parameter_server", "--problems_per_step=2", wrong) == 2
+    line = only_error(capsys)
+    assert "needs problems_per_step=1, not 2 and optimizer=adam, not adafactor and ema_decay=0.0, not 0.9" in line
+    assert "and precision=float32 or bfloat16, not float16" in line
 
 
 OTHER_CONFIGS = [
@@ -217,6 +229,13 @@ def test_a_run_that_was_stopped_before_its_end_is_a_success_after_sigterm_alone(
     monkeypatch.setattr(Trainer, "train", train_and_stop)
     assert command("--train_steps=9") == code
     assert command("--train_steps=0") == 0
+
+
+def test_local_workers_of_a_parameter_server_have_one_and_a_chief(command, monkeypatch):
+    started = []
+    monkeypatch.setattr(local_cluster, "run_local_cluster", lambda *args, **roles: started.append((args[0], roles)) or 0)
+    assert command("--local_workers=3", "--strategy=parameter_server") == 0
+    assert started == [({"chief": 1, "worker": 3, "ps": 1}, {"serving": ("worker", "ps"), "replaced": ("worker",)})]
 
 
 def test_local_workers_are_the_same_command_in_a_cluster(command, monkeypatch, tmp_path, capsys):

@@ -100,3 +100,22 @@ def test_a_launcher_that_is_killed_leaves_no_task(tmp_path, root):
         until(lambda: len(begun(tmp_path)) == 2)
         launcher.kill()
     until(lambda: all(gone(task["pid"]) for task in begun(tmp_path).values()))
+
+
+def test_tasks_that_serve_end_last_and_one_that_was_killed_is_started_again(tmp_path, capfd):
+    def kill_and_end():
+        until(lambda: len(begun(tmp_path)) == 3)
+        killed = begun(tmp_path)["worker 0"]["pid"]
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: begun(tmp_path)["worker 0"]["pid"] != killed)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    ender = threading.Thread(target=kill_and_end)
+    ender.start()
+    jobs, folder = {"chief": 1, "worker": 1, "ps": 1}, [str(tmp_path)]
+    code = run_local_cluster(jobs, cluster_task.command, folder, tmp_path, serving=("worker", "ps"), replaced=("worker",))
+    ender.join()
+    assert code == 0
+    ends = {path.stem: path.stat().st_mtime_ns for path in tmp_path.glob("*.SIGTERM")}
+    assert ends["chief 0"] < min(ends["worker 0"], ends["ps 0"])
+    assert "worker 0 was killed and is started again" in capfd.readouterr().err
