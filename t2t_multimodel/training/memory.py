@@ -36,7 +36,8 @@ def state_bytes(model: Any, hparams: HParams) -> dict[str, int]:
     """Bytes of what a step of a built model needs whatever the batch is.
 
     Returns:
-        "parameters", "gradients", "optimizer" (its slots), and "accumulators" (where a step has several batches or problems).
+        "parameters", "gradients", "optimizer" (its slots), "accumulators" (where a step has several batches or problems), and
+        "averages" (where ema_decay keeps them).
     """
     shapes = {name: variable.shape.as_list() for name, variable in by_path(model.trainable_variables).items()}
     slots = OPTIMIZERS[hparams.training.optimizer].slot_shapes(shapes)
@@ -47,6 +48,7 @@ def state_bytes(model: Any, hparams: HParams) -> dict[str, int]:
         "gradients": parameters,
         "optimizer": sum(_bytes(kind.values()) for kind in slots.values()),
         "accumulators": parameters if several else 0,
+        "averages": parameters if hparams.training.ema_decay else 0,
     }
 
 

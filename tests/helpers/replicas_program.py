@@ -1,4 +1,4 @@
-"""The same training on one device and on two logical CPUs; prints what differs as JSON: python replicas_program.py STEPS."""
+"""The same training on one device and on two logical CPUs; prints what differs as JSON. Arguments: STEPS [HPARAMS]."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from t2t_multimodel.features import Label, ProblemSpec, Text  # noqa: E402
 from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
 from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
 from t2t_multimodel.training.distribution import described, make_strategy  # noqa: E402
-from t2t_multimodel.training.optimizer import Adam  # noqa: E402
+from t2t_multimodel.training.optimizer import make_optimizer  # noqa: E402
 from t2t_multimodel.training.steps import Steps  # noqa: E402
 
 VOCAB = 23
@@ -43,20 +43,25 @@ def batch(name: str, step: int) -> dict[str, tf.Tensor]:
     return {"inputs": tf.constant(ids[0]), "targets": tf.constant(targets)}
 
 
-def train(strategy: tf.distribute.Strategy, steps: int) -> tuple[list[float], list[float], dict, dict]:
-    """Losses and norms of every step; after the first, Adam's first moments (clipped gradients) and the weights."""
+def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> tuple[list[float], list[float], dict, dict]:
+    """Losses and norms of every step; after the first, the optimizer's first slots (Adam: clipped gradients) and the weights."""
     with strategy.scope():
-        model = build_model(RunConfig("tiny", HPARAMS, SPECS, VOCAB, "", ""))
-        optimizer = Adam(by_path(model.trainable_variables), HPARAMS.training)
-    trained = Steps(model, optimizer, HPARAMS, strategy)
+        model = build_model(RunConfig("tiny", hparams, SPECS, VOCAB, "", ""))
+        optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
+    trained = Steps(model, optimizer, hparams, strategy)
+    joint, count = hparams.training.problems_per_step > 1, hparams.training.accumulate_steps
     losses, norms, moments, weights = [], [], {}, {}
     for step in range(1, steps + 1):
         name = SPECS[step % 5 == 0].name
-        result = trained.train(name, batch(name, step), 0.003, step)
+        if joint:
+            drawn = [(spec.name, [batch(spec.name, step + 100 * i) for i in range(count)]) for spec in SPECS]
+            result = trained.train_jointly(drawn, 0.003, step)[0]
+        else:
+            result = trained.train(name, batch(name, step), 0.003, step)
         losses.append(float(result.loss))
         norms.append(float(result.gradient_norm))
         if step == 1:
-            moments = {path: slot.numpy() for path, slot in optimizer.slots["m"].items()}
+            moments = {path: slot.numpy() for path, slot in next(iter(optimizer.slots.values())).items()}
             weights = {path: value.numpy() for path, value in by_path(model.trainable_variables).items()}
     return losses, norms, moments, weights
 
@@ -72,10 +77,10 @@ def main() -> None:
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    steps = int(sys.argv[1])
-    one = train(tf.distribute.get_strategy(), steps)
+    steps, hparams = int(sys.argv[1]), HPARAMS.override(*sys.argv[2:])
+    one = train(tf.distribute.get_strategy(), steps, hparams)
     replicas = make_strategy("mirrored")
-    two = train(replicas, steps)
+    two = train(replicas, steps, hparams)
     print(
         json.dumps(
             {

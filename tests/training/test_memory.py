@@ -30,8 +30,9 @@ def test_the_state_is_what_the_optimizer_holds(optimizer, model, hparams):
     slots = make_optimizer(by_path(model.trainable_variables), hparams).slots
     assert found["optimizer"] == 4 * sum(int(tf.size(slot)) for kind in slots.values() for slot in kind.values())
     assert found["parameters"] == found["gradients"] == 4 * sum(parameter_counts(model).values())
-    assert found["accumulators"] == 0
-    assert state_bytes(model, hparams.override(accumulate_steps=2))["accumulators"] == found["parameters"]
+    assert found["accumulators"] == found["averages"] == 0
+    more = state_bytes(model, hparams.override(accumulate_steps=2, ema_decay=0.99))
+    assert more["accumulators"] == more["averages"] == found["parameters"]
 
 
 def test_the_peak_is_that_of_tensors_that_are_alive_at_once():

@@ -1,4 +1,7 @@
-"""Two replicas give one device's answer, with clipping, noise, dropout, and parts of unequal size."""
+"""Two replicas give one device's answer, with clipping, noise, dropout, and parts of unequal size.
+
+MULTIMODEL_REPLICAS=1 tries steps of several problems and batches, and Adafactor, as well.
+"""
 
 import json
 import os
@@ -10,11 +13,16 @@ import tensorflow as tf
 
 from t2t_multimodel.training.distribution import make_strategy, resolve_strategy
 
+CHANGES = ["", "problems_per_step=2,accumulate_steps=2", "optimizer=adafactor"]
 
-def test_two_replicas_train_as_one_device_does(root):
+
+@pytest.mark.parametrize("changes", CHANGES if os.environ.get("MULTIMODEL_REPLICAS") else CHANGES[:1])
+def test_two_replicas_train_as_one_device_does(changes, root):
     program = root / "tests" / "helpers" / "replicas_program.py"
     environment = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run([sys.executable, str(program), "50"], env=environment, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(
+        [sys.executable, str(program), "50", changes], env=environment, capture_output=True, text=True, timeout=400
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["devices"] == "2 replicas: CPU:0, CPU:1"
