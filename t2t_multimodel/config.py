@@ -160,6 +160,7 @@ class TrainingConfig:
     problem_weights: str = ""
     problems_per_step: int = 1
     accumulate_steps: int = 1
+    xla: bool = False
     ema_decay: float = 0.0
     seed: int = 1
     eval_every: int = 2000

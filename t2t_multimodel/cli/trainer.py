@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--train_steps", type=int, help="steps over all problems together (default: the set's)")
     mixed = "problems that each step mixes (default: the set's, 1)"
     parser.add_argument("--problems_per_step", type=positive, metavar="K", help=mixed)
+    xla = "compile steps by XLA, anew for every shape of a batch: for GPUs, few experts and few shapes"
+    parser.add_argument("--xla", action="store_true", default=None, help=xla)
     parser.add_argument("--train_minutes", type=float, default=0.0, help="stop after so many minutes; 0 is no limit")
     parser.add_argument("--eval_steps", type=int, help="batches of each evaluation, 0 is all (default: the set's)")
     parser.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="evaluate: decode and score a split")
@@ -117,7 +119,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _hparams(args: argparse.Namespace) -> HParams:
     hparams = common.selected_hparams(args)
-    for name in ("train_steps", "eval_steps", "problems_per_step"):
+    for name in ("train_steps", "eval_steps", "problems_per_step", "xla"):
         if getattr(args, name) is not None:
             hparams = hparams.override(**{name: getattr(args, name)})
     return hparams

@@ -44,7 +44,7 @@ def count_memory(config: RunConfig, batches: Mapping[str, Shapes], imbalance: fl
         model = build_model(config)
         steps = {}
         for problem, shapes in batches.items():
-            with known_queues(lambda pairs, experts: math.ceil(imbalance * pairs / experts)):
+            with known_queues(lambda tokens, k, experts: math.ceil(imbalance * tokens * k / experts)):
                 graph = _gradients(model, problem, shapes, hparams).get_concrete_function().graph
             steps[problem] = peak_bytes(graph.get_operations(), graph.outputs)
         return MemoryCount(parameter_counts(model), state_bytes(model, hparams), steps)

@@ -130,12 +130,12 @@ class Dispatch(NamedTuple):
     queue: Any
 
 
-_queue: contextvars.ContextVar[Callable[[Any, int], Any] | None] = contextvars.ContextVar("queue", default=None)
+_queue: contextvars.ContextVar[Callable[[Any, int, int], Any] | None] = contextvars.ContextVar("queue", default=None)
 
 
 @contextlib.contextmanager
-def known_queues(length: Callable[[Any, int], Any]) -> Iterator[None]:
-    """What is traced within has queues of length(tokens * K, E), whatever the router decides.
+def known_queues(length: Callable[[Any, int, int], Any]) -> Iterator[None]:
+    """What is traced within has queues of length(tokens, K, E), whatever the router decides.
 
     Pairs for which there is no room are computed wrong: only as many as there are tokens is always enough.
     """
@@ -159,7 +159,7 @@ def dispatch(experts, num_experts: int, queue=None) -> Dispatch:
     counts = ops.segment_sum(ops.ones_like(ids), ids, num_experts + 1)
     known = _queue.get()
     if queue is None and known:
-        queue = known(tokens * k, num_experts)
+        queue = known(tokens, k, num_experts)
     elif queue is None:
         queue = tokens if keras.backend.backend() == "jax" else ops.maximum(ops.max(counts[:-1]), 1)
     starts = ops.cumsum(counts) - counts

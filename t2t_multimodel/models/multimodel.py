@@ -1,5 +1,6 @@
 """The MultiModel: modality nets around one body (arXiv 1706.05137, section 2 and figure 2)."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.layers.ancestors import follow, initial_ancestors
 from t2t_multimodel.layers.attention import attention_bias
 from t2t_multimodel.layers.dropout import Dropout
-from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
+from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss, known_queues
 from t2t_multimodel.layers.replicas import part_of_a_batch
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
 from t2t_multimodel.models.blocks import Decoder, DecoderMemory, DecoderState, Encoder, Mixer, MixerMemory, MixerState
@@ -232,13 +233,15 @@ class MultiModel(keras.Model):
         embedded = Embedded(encoded.states, encoded.mask, encoded.shape)
         return self._net(self._spec(problem).targets).top(encoded.states, embedded, training=training)
 
-    def loss_terms(self, batch, problem, training=True, label_smoothing=0.0, space=None, rows=None) -> LossTerms:
+    def loss_terms(self, batch, problem, training=True, label_smoothing=0.0, space=None, rows=None, static=False) -> LossTerms:
         """The loss of a batch of one problem, in parts.
 
         `space`: another target space's place, a tensor (see `trace_key`). `rows`: (first, count, total) of a batch that is a
-        replica's part of a larger one; noise and dropout are then those of the whole.
+        replica's part of a larger one; noise and dropout are then those of the whole. `static`: no
+        shape depends on what is computed, as XLA wants it; the experts' queues are then as long as there are tokens.
         """
-        with part_of_a_batch(rows):
+        queues = known_queues(lambda tokens, k, experts: tokens) if static else contextlib.nullcontext()
+        with part_of_a_batch(rows), queues:
             logits, encoded, routing = self._logits(batch, problem, training, space)
         targets = batch["targets"]
         weights = ops.cast(ops.not_equal(targets, 0), "float32") if self._decodes(problem) else ops.ones_like(targets, "float32")

@@ -79,6 +79,8 @@ class Steps:
         self._hparams = hparams
         self._call = call or (lambda function, arguments: function(*arguments))
         self._seeds = _seeds(model) if call else []
+        self._compiled = hparams.training.xla
+        self._static = self._compiled or isinstance(self._strategy, tf.distribute.TPUStrategy)
         self._traced: dict[tuple[str, ...], Traced] = {}
         self._used: dict[tuple[str, ...], set[str]] = {}  # by trace key, the variables that have a gradient
         c = hparams.training
@@ -184,7 +186,7 @@ class Steps:
             for variable in variables.values():
                 tape.watch(variable)
             smoothing = self._hparams.training.label_smoothing
-            terms = self._model.loss_terms(batch, problem, True, smoothing, space, rows)
+            terms = self._model.loss_terms(batch, problem, True, smoothing, space, rows, static=self._static)
             tokens = self._sum(terms.weight * share)
             loss = terms.total * share / tf.maximum(tokens if weight is None else weight, 1.0)
             routings = [
@@ -199,7 +201,7 @@ class Steps:
     def _replicated(self, function: Callable[..., Any], signature: list[Any]) -> Callable[..., Any]:
         """`function` traced once, run on every replica; the first one's results, which all share."""
 
-        @tf.function(input_signature=signature, autograph=False)
+        @tf.function(input_signature=signature, autograph=False, jit_compile=self._compiled)
         def run(*arguments):
             result = self._strategy.run(function, arguments)
             return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], result)

@@ -1,0 +1,23 @@
+"""A step compiled by XLA trains as one without. MULTIMODEL_XLA=1 runs it: compiling takes a minute on a CPU."""
+
+import os
+
+import pytest
+
+from t2t_multimodel.training.checkpoints import by_path
+from t2t_multimodel.training.optimizer import make_optimizer
+from t2t_multimodel.training.steps import Steps
+
+SMALL = {"mixer_blocks": 0, "decoder_blocks": 0, "dropout": 0.0, "attention_dropout": 0.0, "embedding_dropout": 0.0}
+
+
+@pytest.mark.skipif(not os.environ.get("MULTIMODEL_XLA"), reason="takes minutes; set MULTIMODEL_XLA=1")
+def test_a_compiled_step_is_a_step(make_model, make_batch, hparams):
+    found = []
+    for xla in (False, True):
+        settings, model = hparams.override(xla=xla, clip_norm=1.0), make_model(**SMALL)
+        steps = Steps(model, make_optimizer(by_path(model.trainable_variables), settings), settings)
+        results = [steps.train("topic", make_batch("topic", 6, 3, 9), 0.01, step) for step in range(1, 7)]
+        found.append([(float(result.loss), float(result.gradient_norm)) for result in results])
+    assert found[1][0] == pytest.approx(found[0][0], rel=0.1)  # XLA draws other noise for the gate
+    assert found[1][-1][0] < 0.7 * found[1][0][0]
