@@ -201,7 +201,7 @@ class Steps:
     def _replicated(self, function: Callable[..., Any], signature: list[Any]) -> Callable[..., Any]:
         """`function` traced once, run on every replica; the first one's results, which all share."""
 
-        @tf.function(input_signature=signature, autograph=False, jit_compile=self._compiled)
+        @tf.function(input_signature=signature, autograph=False, jit_compile=self._compiled or None)
         def run(*arguments):
             result = self._strategy.run(function, arguments)
             return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], result)
