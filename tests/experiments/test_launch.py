@@ -156,7 +156,7 @@ def test_a_vocabulary_larger_than_the_sets_is_refused(tmp_path, data_dir):
 
 def test_a_loss_that_is_no_number_is_told_with_advice(tmp_path, data_dir, monkeypatch):
     class Fails:
-        def __init__(self, *args):
+        def __init__(self, *args, **options):
             pass
 
         def train(self, seconds):
