@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import shutil
 import types
 from unittest.mock import Mock
@@ -17,6 +18,7 @@ from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.vocabulary import train_vocabulary
 from t2t_multimodel.experiments import launch
 from t2t_multimodel.experiments.launch import train_run
+from t2t_multimodel.experiments.local_cluster import local_clusters
 from t2t_multimodel.features import Label
 from t2t_multimodel.testing import fake_problem
 from t2t_multimodel.training.trainer import NotFinite
@@ -177,3 +179,14 @@ def test_compiled_steps_are_for_one_device_and_slow_on_a_processor(capsys):
     assert "depthwise convolutions are 40 to 80 times slower" in capsys.readouterr().err
     launch._check_xla(HParams(), types.SimpleNamespace(num_replicas_in_sync=2))
     assert not capsys.readouterr().err
+
+
+def test_a_worker_that_never_appears_is_named_and_one_that_is_not_the_chief_leaves_nothing(tmp_path, data_dir, monkeypatch):
+    chief, other = local_clusters({"worker": 2})
+    for cluster, missing in ((other, chief), (chief, other)):
+        assert not (tmp_path / "run").exists()
+        monkeypatch.setenv("TF_CONFIG", cluster.tf_config())
+        told = re.escape(f"{missing.name} ({cluster.addresses[missing.name]}) did not appear within 0.5 seconds")
+        with pytest.raises(DataError, match=told):
+            train_run([COPY], "tiny", HPARAMS, data_dir, tmp_path / "run", worker_timeout=0.5)
+    assert (tmp_path / "run" / "config.json").exists()

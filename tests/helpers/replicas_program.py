@@ -1,7 +1,8 @@
-"""The same training on one device and on two logical CPUs; prints what differs as JSON. Arguments: STEPS [HPARAMS]."""
+"""The same training by one strategy after the other, each leaving NAME-WORKER.npz. Arguments: FOLDER STEPS HPARAMS NAME..."""
 
-import json
 import sys
+from pathlib import Path
+from typing import Any
 
 from t2t_multimodel.cli.quiet import quiet_tensorflow
 
@@ -14,6 +15,7 @@ from t2t_multimodel.config import HParams  # noqa: E402
 from t2t_multimodel.features import Label, ProblemSpec, Text  # noqa: E402
 from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
 from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
+from t2t_multimodel.training.cluster import cluster_of_environment  # noqa: E402
 from t2t_multimodel.training.distribution import described, make_strategy  # noqa: E402
 from t2t_multimodel.training.optimizer import make_optimizer  # noqa: E402
 from t2t_multimodel.training.steps import Steps  # noqa: E402
@@ -43,14 +45,14 @@ def batch(name: str, step: int) -> dict[str, tf.Tensor]:
     return {"inputs": tf.constant(ids[0]), "targets": tf.constant(targets)}
 
 
-def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> tuple[list[float], list[float], dict, dict]:
-    """Losses and norms of every step; after the first, the optimizer's first slots (Adam: clipped gradients) and the weights."""
+def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dict[str, Any]:
+    """Losses and norms of every step; after the first, m/PATH: the first slots (Adam's: clipped gradients), w/PATH: weights."""
     with strategy.scope():
         model = build_model(RunConfig("tiny", hparams, SPECS, VOCAB, "", ""))
         optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
     trained = Steps(model, optimizer, hparams, strategy)
     joint, count = hparams.training.problems_per_step > 1, hparams.training.accumulate_steps
-    losses, norms, moments, weights = [], [], {}, {}
+    losses, norms, found = [], [], {}
     for step in range(1, steps + 1):
         name = SPECS[step % 5 == 0].name
         if joint:
@@ -61,37 +63,21 @@ def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> tup
         losses.append(float(result.loss))
         norms.append(float(result.gradient_norm))
         if step == 1:
-            moments = {path: slot.numpy() for path, slot in next(iter(optimizer.slots.values())).items()}
-            weights = {path: value.numpy() for path, value in by_path(model.trainable_variables).items()}
-    return losses, norms, moments, weights
-
-
-def furthest(first: dict, second: dict) -> float:
-    """The largest difference of two values, relative to the largest number of that tensor."""
-    scales = {name: max(np.abs(value).max(), 1e-6) for name, value in first.items()}
-    return max(float(np.abs(first[name] - second[name]).max() / scales[name]) for name in first)
+            found |= {f"m/{path}": slot.numpy() for path, slot in next(iter(optimizer.slots.values())).items()}
+            found |= {f"w/{path}": value.numpy() for path, value in by_path(model.trainable_variables).items()}
+    devices = described(strategy) if strategy.num_replicas_in_sync > 1 else "one device"
+    return {**found, "losses": losses, "norms": norms, "devices": devices}
 
 
 def main() -> None:
-    """Trains twice and compares."""
+    """Trains by each strategy."""
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    steps, hparams = int(sys.argv[1]), HPARAMS.override(*sys.argv[2:])
-    one = train(tf.distribute.get_strategy(), steps, hparams)
-    replicas = make_strategy("mirrored")
-    two = train(replicas, steps, hparams)
-    print(
-        json.dumps(
-            {
-                "devices": described(replicas),
-                "gradients": furthest(one[2], two[2]),
-                "weights": furthest(one[3], two[3]),
-                "losses": float(np.max(np.abs(np.divide(two[0], one[0]) - 1))),
-                "least_norm": min(one[1]),
-            }
-        )
-    )
+    folder, steps, hparams = Path(sys.argv[1]), int(sys.argv[2]), HPARAMS.override(sys.argv[3])
+    cluster = cluster_of_environment()
+    for name in sys.argv[4:]:
+        np.savez(folder / f"{name}-{cluster.index if cluster else 0}.npz", **train(make_strategy(name), steps, hparams))
 
 
 if __name__ == "__main__":
