@@ -3,7 +3,7 @@
 python datagen_program.py DATA_DIR NUM_WORKERS EXAMPLES [wait]; with "wait" it prints READY in the midst of train and stays there.
 """
 
-import faulthandler
+import signal
 import sys
 import time
 from pathlib import Path
@@ -24,10 +24,7 @@ def sentences(examples, waits, data_dir):
         for i in range(examples if split == "train" else examples // 10):
             if waits and split == "train" and i == examples * 9 // 10 and (data_dir / ".pairs.making").exists():
                 print("READY", flush=True)
-                # Where it is, if an interrupt does not end it; and no long sleep, which one that comes just before would not end.
-                faulthandler.dump_traceback_later(30)
-                for _ in range(10_000):
-                    time.sleep(0.1)
+                time.sleep(1000)
             yield {"inputs": f"{split} sentence number {i} of {i % 97}", "targets": f"{split} Satz Nummer {i} von {i % 89} " * 3}
 
     return generate_split
@@ -42,5 +39,7 @@ def run(args):
 
 
 if __name__ == "__main__":
+    # A shell's job in the background is started with interrupts ignored, and so is all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = common.build_parser(prog="mm-datagen", description="")
     sys.exit(common.run_command(parser, lambda args: run(sys.argv[1:]), []))
