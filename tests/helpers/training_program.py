@@ -1,5 +1,6 @@
 """A training run in a process of its own, to be killed: python training_program.py DATA_DIR OUTPUT_DIR STEPS HPARAMS."""
 
+import contextlib
 import io
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image as Picture  # noqa: E402
 
 from t2t_multimodel.config import HParams  # noqa: E402
 from t2t_multimodel.data.generation import generate  # noqa: E402
-from t2t_multimodel.experiments.launch import train_run  # noqa: E402
+from t2t_multimodel.experiments.launch import Terminated, train_run  # noqa: E402
 from t2t_multimodel.features import Image, Label  # noqa: E402
 from t2t_multimodel.testing import fake_problem  # noqa: E402
 
@@ -50,7 +51,8 @@ def main() -> None:
     """Makes the data if there is none, and trains."""
     data_dir, output_dir, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     generate(PROBLEMS, data_dir, data_dir, 290, num_shards=2, report=lambda line: None)
-    train_run(PROBLEMS, "tiny", HPARAMS.override(sys.argv[4], train_steps=steps), data_dir, output_dir)
+    with contextlib.suppress(Terminated):
+        train_run(PROBLEMS, "tiny", HPARAMS.override(sys.argv[4], train_steps=steps), data_dir, output_dir)
 
 
 if __name__ == "__main__":
