@@ -17,8 +17,9 @@ demo: $(VENV)/.installed
 demo-full: $(VENV)/.installed
 	$(VENV)/bin/python -m t2t_multimodel.cli.demo --full --output_dir=demo_output
 
+# Two processes, each a file of tests at a time: TensorFlow starts slowly, and much of it runs on one core.
 test: lint
-	$(VENV)/bin/python -m pytest -q
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
