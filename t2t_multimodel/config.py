@@ -129,6 +129,7 @@ class TrainingConfig:
         problems_per_step: problems that a step mixes; the gradient is the mean of theirs.
         accumulate_steps: batches of each of them that make one step, as if they were one large batch; takes room for one more
             gradient where either is above 1.
+        xla: XLA compiles the step, once for each shape of a batch; on a CPU its depthwise convolutions are far slower.
         ema_decay: of moving averages of the weights, with which a run is evaluated and decoded; 0 keeps none.
         seed: of initial weights, order of problems and examples, noise and dropout.
         eval_every, eval_steps: steps between evaluations; batches of each, 0 means the whole split.

@@ -59,7 +59,7 @@ def begin(data_dir, source, tmp_path, monkeypatch):
     class Stands:
         interrupted = False
 
-        def __init__(self, model, *args):
+        def __init__(self, model, *args, **kwargs):
             begin.weights = {path: value.numpy() for path, value in by_path(model.trainable_variables).items()}
 
         def train(self, seconds):
