@@ -70,6 +70,7 @@ def begin(data_dir, source, tmp_path, monkeypatch):
         return begin.weights
 
     monkeypatch.setattr(launch, "Trainer", Stands)
+    monkeypatch.setattr(launch, "start_report", lambda model, config: [])
     return begin
 
 
