@@ -6,7 +6,11 @@ knows, for each position, which row of its sentence that is: a table int32 [T, B
 Letters in shapes: B sentences, W rows a sentence, T positions.
 """
 
+from typing import Any, NamedTuple
+
 from keras import ops
+
+from t2t_multimodel.layers.position import timing_signal
 
 
 def initial_ancestors(sentences, width: int, length):
@@ -22,21 +26,72 @@ def follow(ancestors, parents, position):
     return ops.where(past, lines, ops.arange(width, dtype="int32"))
 
 
-def at_positions(values, ancestors, positions):
-    """What the ancestors of each row kept of some positions.
+class Moment:
+    """The position of a step, and what many layers derive from it, each computed once: without XLA, small operations take time.
 
     Args:
-        values: [K, R, C], what each row kept of `positions` int32 [K]; negative ones are before the start, where all rows are
-            alike.
-
-    Returns:
-        [K, R, C].
+        position: int32 scalar.
+        ancestors: int32 [T, B, W].
     """
-    width = ancestors.shape[2]
-    if width == 1:
+
+    def __init__(self, position, ancestors):
+        self.position = position
+        self.ancestors = ancestors
+        self.width = ancestors.shape[2]
+        self._rings = {}
+        self._hidden = self._timing = None
+
+    def ring(self, size: int, dilation: int) -> "Ring":
+        """The ring of the last `size` inputs at a distance of `dilation`."""
+        if (size, dilation) not in self._rings:
+            start, newest = self.position % dilation * size, self.position // dilation % size
+            ages = (newest - ops.arange(size, dtype="int32")) % size
+            lines = None
+            if self.width > 1:  # positions before the start are zeros in all rows
+                lines = ops.take(self.ancestors, ops.maximum(self.position - dilation * ages, 0), axis=0)
+            self._rings[size, dilation] = Ring(start, ops.reshape(start + newest, (1, 1)), size - 1 - ages, lines)
+        return self._rings[size, dilation]
+
+    def timing(self, depth: int):
+        """The timing signal of the position, float32 [1, D]; all layers have one depth."""
+        if self._timing is None:
+            self._timing = timing_signal(1, depth, self.position)
+        return self._timing
+
+    def hidden(self):
+        """float32: 1 where a row may not look, else 0: [T], or [B, 1, W, T * W] of the positions of all of a sentence's rows."""
+        if self._hidden is None:
+            length = ops.shape(self.ancestors)[0]
+            read = ops.arange(length, dtype="int32") <= self.position
+            if self.width > 1:
+                lines = ops.transpose(self.ancestors, (1, 2, 0))[..., None]
+                read = ops.logical_and(lines == ops.arange(self.width, dtype="int32"), read[:, None])  # [B, W, T, W]
+                read = ops.reshape(read, (-1, 1, self.width, length * self.width))
+            self._hidden = 1.0 - ops.cast(read, "float32")
+        return self._hidden
+
+
+class Ring(NamedTuple):
+    """Places in a convolution's state.
+
+    Attributes:
+        start: int32 scalar, where the ring of this phase begins.
+        newest: int32 [1, 1], where the step's own input goes.
+        taps: int32 [K], the kernel's tap that reads each place of the ring.
+        lines: int32 [K, B, W], the ancestor that wrote each place, or None with one row a sentence.
+    """
+
+    start: Any
+    newest: Any
+    taps: Any
+    lines: Any
+
+
+def of_ancestors(values, lines):
+    """What the ancestors of each row kept: values [K, R, C], what each row kept itself; lines as a Ring's. Returns [K, R, C]."""
+    if lines is None:
         return values
     taps, rows, channels = values.shape[0], ops.shape(values)[1], values.shape[2]
-    lines = ops.reshape(ops.take(ancestors, ops.maximum(positions, 0), axis=0), (-1,))
     own = ops.arange(taps * rows, dtype="int32")
-    places = own - own % width + lines  # R is a multiple of W
+    places = own - own % lines.shape[2] + ops.reshape(lines, (-1,))  # R is a multiple of W
     return ops.reshape(ops.take(ops.reshape(values, (-1, channels)), places, axis=0), (taps, rows, channels))

@@ -106,20 +106,19 @@ class MultiHeadAttention(keras.layers.Layer):
         query = ops.convert_to_tensor(self.query_kernel) * (self.query_kernel.shape[0] // self.num_heads) ** -0.5
         return ops.cast(ops.concatenate([query, self.key_kernel, self.value_kernel], axis=1), self.compute_dtype)
 
-    def step(self, x, state: KeysValues, position, memory, ancestors):
-        """Causal self-attention of one position: x [R, D] at `position` (int32 scalar) -> ([R, D], state).
+    def step(self, x, state: KeysValues, moment, memory):
+        """Causal self-attention of one position: x [R, D] -> ([R, D], state). moment: see layers.ancestors.
 
-        ancestors: int32 [T, R / W, W], see layers.ancestors. The W rows of a sentence look at the keys of all W, each at those
-        of its ancestors.
+        The W rows of a sentence look at the keys of all W, each at those of its ancestors.
         """
-        depth, width = x.shape[-1], ancestors.shape[2]
+        depth, width = x.shape[-1], moment.width
         size = depth // self.num_heads
         projected = ops.matmul(x, memory)
         query, key, value = (self._rows(projected[:, i * depth : (i + 1) * depth], width) for i in range(3))
-        keys = ops.slice_update(state.keys, (0, 0, position * width), ops.transpose(key, (0, 2, 1)))
-        values = ops.slice_update(state.values, (0, position * width, 0), value)
+        keys = ops.slice_update(state.keys, (0, 0, moment.position * width), ops.transpose(key, (0, 2, 1)))
+        values = ops.slice_update(state.values, (0, moment.position * width, 0), value)
         logits = at_least_float32(ops.matmul(query, keys))
-        weights = ops.cast(softmax(logits + self._bias(ancestors, position)), x.dtype)
+        weights = ops.cast(softmax(logits + self._bias(moment)), x.dtype)
         context = ops.reshape(ops.matmul(weights, values), (-1, self.num_heads, width, size))
         if width > 1:
             context = ops.transpose(context, (0, 2, 1, 3))
@@ -131,17 +130,14 @@ class MultiHeadAttention(keras.layers.Layer):
         x = ops.reshape(x, (-1, width, self.num_heads, size))
         return ops.reshape(x if width == 1 else ops.transpose(x, (0, 2, 1, 3)), (-1, width, size))
 
-    def _bias(self, ancestors, position):
-        """What is added to the logits [B * N, W, T * W]: very little but where a row's own past up to `position` is."""
-        length, sentences, width = ops.shape(ancestors)[0], ops.shape(ancestors)[1], ancestors.shape[2]
-        visible = ops.arange(length, dtype="int32") <= position
+    def _bias(self, moment):
+        """What is added to the logits [B * N, W, T * W]: very little but where a row's own past is."""
+        bias, width = LOWEST * moment.hidden(), moment.width
         if width == 1:
-            return LOWEST * (1.0 - ops.cast(visible, "float32"))
-        lines = ops.transpose(ancestors, (1, 2, 0))[..., None]
-        read = ops.logical_and(lines == ops.arange(width, dtype="int32"), visible[:, None])  # [B, W, T, W]
-        bias = ops.reshape(LOWEST * (1.0 - ops.cast(read, "float32")), (sentences, 1, width, length * width))
-        shape = (sentences, self.num_heads, width, length * width)
-        return ops.reshape(ops.broadcast_to(bias, shape), (-1, width, length * width))
+            return bias
+        every = ops.shape(bias)[-1]
+        shape = (ops.shape(bias)[0], self.num_heads, width, every)
+        return ops.reshape(ops.broadcast_to(bias, shape), (-1, width, every))
 
     def _split(self, x):
         """[B, T, D] -> [B, T, N, P]."""
@@ -210,15 +206,15 @@ class AttentionBlock(keras.layers.Layer):
         steps = tuple(step.initial_state(rows) for step in self.steps)
         return AttentionState(steps, self.self_attention.initial_state(rows, length, width))
 
-    def step(self, x, state: AttentionState, position, memory: AttentionMemory, bias, ancestors):
+    def step(self, x, state: AttentionState, moment, memory: AttentionMemory, bias):
         """One position: x [R, D], R a multiple of the source's B (neighbours share one) -> ([R, D], state)."""
         depth = x.shape[-1]
-        y = x + ops.cast(timing_signal(1, depth, position), x.dtype)
+        y = x + ops.cast(moment.timing(depth), x.dtype)
         steps = []
         for layer, old, kernel in zip(self.steps, state.steps, memory.steps, strict=True):
-            y, new = layer.step(y, old, position, kernel, ancestors)
+            y, new = layer.step(y, old, moment, kernel)
             steps.append(new)
-        y, seen = self.self_attention.step(y, state.seen, position, memory.kernel, ancestors)
+        y, seen = self.self_attention.step(y, state.seen, moment, memory.kernel)
         y = ops.reshape(y, (ops.shape(memory.source.keys)[0], -1, depth))
         y = self.source_attention.attend(y, memory.source, bias)
         return ops.reshape(y, (-1, depth)), AttentionState(tuple(steps), seen)

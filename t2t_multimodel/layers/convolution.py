@@ -9,7 +9,7 @@ all on the left), so that an output position reads the same inputs whatever stan
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.ancestors import at_positions
+from t2t_multimodel.layers.ancestors import of_ancestors
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, centred_kernel, dense
 
@@ -165,10 +165,8 @@ class ConvStep(keras.layers.Layer):
         """What every step reads: the pointwise kernel [C, F], centred."""
         return ops.cast(centred_kernel(ops.convert_to_tensor(self.pointwise)), self.compute_dtype)
 
-    def step(self, x, state, position, memory, ancestors):
-        """One position of the causal one-dimensional form: x [B, C] at `position` (int32 scalar) -> (y [B, F], state).
-
-        ancestors: int32 [T, B / W, W], see layers.ancestors.
+    def step(self, x, state, moment, memory):
+        """One position of the causal one-dimensional form: x [B, C] -> (y [B, F], state). moment: see layers.ancestors.
 
         The input is written before anything is read, so that XLA need not copy the state, and the kernel is turned to where the
         ring begins, instead of the ring.
@@ -176,12 +174,10 @@ class ConvStep(keras.layers.Layer):
         kernel = ops.cast(self.depthwise, x.dtype)
         size, channels = kernel.shape
         x = ops.relu(x) if self.relu else x
-        ring, newest = position % self.dilation * size, position // self.dilation % size
-        state = ops.scatter_update(state, ops.reshape(ring + newest, (1, 1)), x[None])
-        past = ops.slice(state, (ring, 0, 0), (size, ops.shape(x)[0], channels))
-        ages = (newest - ops.arange(size, dtype="int32")) % size
-        past = at_positions(past, ancestors, position - self.dilation * ages)
-        y = ops.sum(past * ops.take(kernel, size - 1 - ages, axis=0)[:, None], axis=0)
+        ring = moment.ring(size, self.dilation)
+        state = ops.scatter_update(state, ring.newest, x[None])
+        past = of_ancestors(ops.slice(state, (ring.start, 0, 0), (size, ops.shape(x)[0], channels)), ring.lines)
+        y = ops.sum(past * ops.take(kernel, ring.taps, axis=0)[:, None], axis=0)
         return self.norm(ops.matmul(y, memory)), state
 
     def _depthwise(self, x):
@@ -249,12 +245,12 @@ class ConvBlock(keras.layers.Layer):
         """What every step reads."""
         return tuple(step.memory() for step in self.steps)
 
-    def step(self, x, state, position, memory, ancestors):
-        """One position of a causal block: x [B, D], position int32 scalar -> (y [B, D], state)."""
-        hidden1, state1 = self.steps[0].step(x, state[0], position, memory[0], ancestors)
-        hidden2, state2 = self.steps[1].step(hidden1, state[1], position, memory[1], ancestors)
-        hidden3, state3 = self.steps[2].step(x + hidden2, state[2], position, memory[2], ancestors)
-        branch, state4 = self.steps[3].step(hidden3, state[3], position, memory[3], ancestors)
+    def step(self, x, state, moment, memory):
+        """One position of a causal block: x [B, D] -> (y [B, D], state)."""
+        hidden1, state1 = self.steps[0].step(x, state[0], moment, memory[0])
+        hidden2, state2 = self.steps[1].step(hidden1, state[1], moment, memory[1])
+        hidden3, state3 = self.steps[2].step(x + hidden2, state[2], moment, memory[2])
+        branch, state4 = self.steps[3].step(hidden3, state[3], moment, memory[3])
         return x + branch, (state1, state2, state3, state4)
 
     def get_config(self):

@@ -152,12 +152,12 @@ class Mixer(_Part):
         blocks = tuple(block.initial_state(rows) for block in self.blocks)
         return MixerState(self.attention.initial_state(rows, length, width), blocks)
 
-    def step(self, x, state: MixerState, position, memory: MixerMemory, bias, ancestors):
+    def step(self, x, state: MixerState, moment, memory: MixerMemory, bias):
         """One position: x [R, D] -> ([R, D], state)."""
-        y, attention = self.attention.step(x, state.attention, position, memory.attention, bias, ancestors)
+        y, attention = self.attention.step(x, state.attention, moment, memory.attention, bias)
         x, blocks = x + y, []
         for block, old, kernels in zip(self.blocks, state.blocks, memory.blocks, strict=True):
-            x, new = block.step(x, old, position, kernels, ancestors)
+            x, new = block.step(x, old, moment, kernels)
             blocks.append(new)
         return x, MixerState(attention, tuple(blocks))
 
@@ -196,13 +196,13 @@ class Decoder(_Part):
         blocks = tuple(block.initial_state(rows) for block in self.blocks)
         return DecoderState(blocks, tuple(attention.initial_state(rows, length, width) for attention in self.attentions))
 
-    def step(self, x, padding_mask, state: DecoderState, position, memory: DecoderMemory, bias, ancestors):
+    def step(self, x, padding_mask, state: DecoderState, moment, memory: DecoderMemory, bias):
         """One position: x [R, D], padding_mask [R] -> ([R, D], state)."""
         blocks, attentions = [], []
         for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True)):
-            x, new = block.step(x, state.blocks[i], position, memory.blocks[i], ancestors)
+            x, new = block.step(x, state.blocks[i], moment, memory.blocks[i])
             blocks.append(new)
-            y, new = attention.step(x, state.attentions[i], position, memory.attentions[i], bias, ancestors)
+            y, new = attention.step(x, state.attentions[i], moment, memory.attentions[i], bias)
             attentions.append(new)
             x = x + y
             if self.experts and i + 1 == len(self.blocks) // 2:

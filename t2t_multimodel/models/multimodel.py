@@ -10,7 +10,7 @@ from keras import ops
 
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
-from t2t_multimodel.layers.ancestors import follow, initial_ancestors
+from t2t_multimodel.layers.ancestors import Moment, follow, initial_ancestors
 from t2t_multimodel.layers.attention import attention_bias
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss, known_queues
@@ -204,10 +204,10 @@ class MultiModel(keras.Model):
         first = position == 0
         x = ops.where(first, self._command(problem, space), net.bottom(tokens[:, None]).states[:, 0])
         real = ops.cast(ops.logical_or(first, tokens > EOS), "float32")
-        ancestors = state.ancestors
-        x, mixer = self.mixer.step(x, state.mixer, position, memory.mixer, memory.bias, ancestors)
-        x, decoder = self.decoder.step(x, real, state.decoder, position, memory.decoder, memory.bias, ancestors)
-        return net.top(x), DecodingState(mixer, decoder, ancestors)
+        moment = Moment(position, state.ancestors)
+        x, mixer = self.mixer.step(x, state.mixer, moment, memory.mixer, memory.bias)
+        x, decoder = self.decoder.step(x, real, state.decoder, moment, memory.decoder, memory.bias)
+        return net.top(x), DecodingState(mixer, decoder, state.ancestors)
 
     def _command(self, problem, space):
         if space is None:
