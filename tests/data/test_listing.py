@@ -20,9 +20,12 @@ def read(tmp_path, content, name="list.tsv", several=False):
     [
         ("list.tsv", b"a.jpg\ta caf\xc3\xa9\n\nb.jpg\tb\r\n"),
         ("list.txt", b"path\tcaption\na.jpg\ta caf\xc3\xa9\nb.jpg\tb"),
-        ("list.tsv.gz", gzip.compress(b"a.jpg\ta caf\xc3\xa9\nb.jpg\tb\n")),
+        ("list.tsv.gz", gzip.compress(b"a.jpg\ta caf\xc3\xa9\nb.jpg\tb\n", mtime=0)),
         ("list.jsonl", b'{"path": "a.jpg", "caption": "a caf\xc3\xa9", "id": 3}\n{"caption": "b", "path": "b.jpg"}\n'),
-        ("list.jsonl.gz", gzip.compress(b'{"path": "a.jpg", "caption": "a caf\\u00e9"}\n{"path": "b.jpg", "caption": "b"}')),
+        (
+            "list.jsonl.gz",
+            gzip.compress(b'{"path": "a.jpg", "caption": "a caf\\u00e9"}\n{"path": "b.jpg", "caption": "b"}', mtime=0),
+        ),
     ],
 )
 def test_columns_and_json_are_read_alike(tmp_path, name, content):
