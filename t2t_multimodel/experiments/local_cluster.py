@@ -110,20 +110,23 @@ class _Running:
 
     def wait(self) -> None:
         """Returns when all have ended. After one has failed, or some time after one has ended, the others are told to."""
-        while len(self._alive()) == len(self._processes):
-            self._watch(timeout=None)
+        while len(alive := self._alive()) == len(self._processes):
+            self._watch(alive, timeout=None)
         end = time.monotonic() + GRACE_SECONDS
         while self._alive(but=self._serving) and not self.failed and time.monotonic() < end:
-            self._watch(timeout=1.0)
+            self._watch(self._alive(), timeout=1.0)
         self._serving = ()
         self.send(signal.SIGTERM)
         end = time.monotonic() + GRACE_SECONDS
-        while self._alive() and time.monotonic() < end:
-            self._watch(timeout=1.0)
+        while (alive := self._alive()) and time.monotonic() < end:
+            self._watch(alive, timeout=1.0)
 
-    def _watch(self, timeout: float | None) -> None:
-        """Waits for the next end of a process, and sees whether it failed or is to be replaced."""
-        connection.wait([process.sentinel for process in self._alive()], timeout)
+    def _watch(self, alive: Sequence[BaseProcess], timeout: float | None) -> None:
+        """Waits for the next end of a process, and sees whether it failed or is to be replaced.
+
+        `alive`: who ran when the caller looked. One that has ended since then is among them, and nobody waits for the others.
+        """
+        connection.wait([process.sentinel for process in alive], timeout)
         for name in self._replaced:
             if self.code(name) == -signal.SIGKILL and not self._asked:
                 print_line(f"{name} was killed and is started again")

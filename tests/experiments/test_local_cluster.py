@@ -12,6 +12,7 @@ import cluster_task
 import pytest
 
 from t2t_multimodel.data.workers import WorkerError
+from t2t_multimodel.experiments import local_cluster
 from t2t_multimodel.experiments.local_cluster import local_clusters, run_local_cluster
 
 
@@ -70,6 +71,32 @@ def test_a_dead_worker_is_named_and_ends_the_others(order, ending, tmp_path):
     assert str(error.value).startswith(f"worker 1 ({address}) {ending}, and the others were stopped; it said: this is worker 1 (")
     assert told(tmp_path) == ["worker 0.SIGTERM"]
     assert all(gone(task["pid"]) for task in tasks.values())
+
+
+def test_a_task_that_ends_between_two_looks_is_noticed(monkeypatch):
+    class Task:
+        pid = 1
+
+        def __init__(self, *codes):
+            self.codes, (self.sentinel, self.writer) = list(codes), os.pipe()
+
+        @property
+        def exitcode(self):
+            return self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
+
+    def end(pid, number):
+        lasting.codes = [-number]
+        os.close(lasting.writer)
+
+    lasting, failing = Task(None), Task(None, 3)
+    os.close(failing.writer)  # it has ended, which the first look at its code did not tell
+    monkeypatch.setattr(os, "kill", end)
+    running = local_cluster._Running({"worker 0": lambda: lasting, "worker 1": lambda: failing}, (), ())
+    sender = threading.Timer(20, end, (1, signal.SIGKILL))  # otherwise a failure would last for ever
+    sender.start()
+    running.wait()
+    sender.cancel()
+    assert running.failed == "worker 1" and running.code("worker 0") == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
