@@ -67,11 +67,17 @@ class _Part(keras.layers.Layer):
             return block(*tensors, training=training, **options)
         return recomputed(lambda *values: block(*values, training=True, **options), block.generators, *tensors)
 
-    def _experts(self):
-        return ExpertsBlock(self.config, name="experts") if self.config.num_experts else None
+    def _experts(self, blocks):
+        """The experts in the middle of so many blocks, or None."""
+        return ExpertsBlock(self.config, name="experts") if self.config.num_experts and blocks else None
 
     def get_config(self):
         return {**super().get_config(), "config": dict(vars(self.config))}
+
+
+def _middle(blocks):
+    """Behind which of `blocks`, counted from 1, the experts stand; the only one, where there is one."""
+    return max(1, len(blocks) // 2)
 
 
 def _tuples(config):
@@ -108,7 +114,7 @@ class Encoder(_Part):
 
     def build(self, input_shape):
         self.blocks = self._conv_blocks(self.config.encoder_blocks, causal=False)
-        self.experts = self._experts()
+        self.experts = self._experts(len(self.blocks))
         self.norm = LayerNorm(name="norm", dtype=self.dtype_policy) if self.config.output_norm else None
         for layer in filter(None, (*self.blocks, self.experts, self.norm)):
             layer.build(input_shape)
@@ -119,7 +125,7 @@ class Encoder(_Part):
         x = (x + ops.cast(timing_signal(ops.shape(x)[1], x.shape[-1]), x.dtype)) * real
         for i, block in enumerate(self.blocks, start=1):
             x = self._run(block, x, padding_mask=padding_mask, training=training)
-            if self.experts and i == len(self.blocks) // 2:
+            if self.experts and i == _middle(self.blocks):
                 x, routing = self.experts(x, padding_mask, training=training)
         return (self.norm(x) if self.norm else x) * real, routing
 
@@ -172,7 +178,7 @@ class Decoder(_Part):
     def build(self, input_shape):
         self.blocks = self._conv_blocks(self.config.decoder_blocks, causal=True)
         self.attentions = [self._attention(f"attention{i}") for i in range(1, self.config.decoder_blocks + 1)]
-        self.experts = self._experts()
+        self.experts = self._experts(len(self.blocks))
         self.norm = LayerNorm(name="norm", dtype=self.dtype_policy) if self.config.output_norm else None
         for layer in filter(None, (*self.blocks, *self.attentions, self.experts, self.norm)):
             layer.build(input_shape)
@@ -182,7 +188,7 @@ class Decoder(_Part):
         for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True), start=1):
             x = self._run(block, x, training=training)
             x = x + self._run(attention, x, source, source_mask=source_mask, training=training)
-            if self.experts and i == len(self.blocks) // 2:
+            if self.experts and i == _middle(self.blocks):
                 x, routing = self.experts(x, padding_mask, training=training)
         return self.norm(x) if self.norm else x, routing
 
@@ -205,6 +211,6 @@ class Decoder(_Part):
             y, new = attention.step(x, state.attentions[i], moment, memory.attentions[i], bias)
             attentions.append(new)
             x = x + y
-            if self.experts and i + 1 == len(self.blocks) // 2:
+            if self.experts and i + 1 == _middle(self.blocks):
                 x = self.experts.step(x, padding_mask)
         return self.norm(x) if self.norm else x, DecoderState(tuple(blocks), tuple(attentions))

@@ -33,7 +33,7 @@ def experts_block(block, x, routing):
     return reference.layer_norm(x + y.reshape(x.shape), reference.array(block.norm.gamma), reference.array(block.norm.beta))
 
 
-@pytest.mark.parametrize(("blocks", "middle"), [(2, 1), (6, 3)])
+@pytest.mark.parametrize(("blocks", "middle"), [(1, 1), (2, 1), (6, 3)])
 def test_the_encoder_is_timing_and_blocks_with_experts_in_the_middle(blocks, middle):
     encoder, x, (mask,) = built(Encoder, encoder_blocks=blocks), normal(2, 7, D), masks((2, 7))
     states, routing = encoder(x, mask)
@@ -56,7 +56,7 @@ def test_the_mixer_is_residual_attention_and_causal_blocks():
     close(mixer(x, source, mask), h, 1e-3)
 
 
-@pytest.mark.parametrize(("blocks", "middle"), [(2, 1), (4, 2)])
+@pytest.mark.parametrize(("blocks", "middle"), [(1, 1), (2, 1), (4, 2)])
 def test_the_decoder_is_blocks_and_residual_attention_with_experts_in_the_middle(blocks, middle):
     decoder, x, source = built(Decoder, decoder_blocks=blocks), normal(2, 6, D), normal(2, 7, D, seed=1)
     mask, source_mask = masks((2, 6), (2, 7))
@@ -95,6 +95,11 @@ def test_without_experts_there_is_no_routing():
     x, (mask,) = normal(2, 7, D), masks((2, 7))
     assert Encoder(config(num_experts=0))(x, mask)[1] is None
     assert Decoder(config(num_experts=0))(x, mask, x, mask)[1] is None
+
+
+def test_without_blocks_no_experts_are_built():
+    assert not built(Encoder, encoder_blocks=0).variables
+    assert not built(Decoder, decoder_blocks=0).variables
 
 
 PARTS = {
