@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from t2t_multimodel import run
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.problem import DataError, Problem
-from t2t_multimodel.data.records import read_manifest, with_recorded_classes
 from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.experiments.launch_checks import check_strategy, check_warm_start, check_xla, checked_data
 from t2t_multimodel.experiments.scoring import Scorer
 from t2t_multimodel.experiments.start_report import start_report
 from t2t_multimodel.training.asynchronous import AsynchronousTrainer
@@ -66,122 +67,92 @@ def train_run(
     """
     cluster = cluster_of_environment()
     strategy = resolve_strategy(strategy, cluster)
-    _check_overlap(hparams, strategy)
+    check_strategy(hparams, strategy)
     if cluster:
         print_line(f"this is {cluster}")
         if strategy == "parameter_server" and not cluster.is_chief:
             serve(cluster)
             return 0
+    _configure_tensorflow()
+    problems, config = checked_data(problems, set_name, hparams, data_dir)
+    config, source = _beginning(config, output_dir, warm_start)
+    if cluster is None or cluster.is_chief:
+        run.start_run(config, output_dir, data_dir)
+    with _failures_told(cluster):
+        devices, make_trainer = _gather(strategy, cluster, config, seconds, worker_timeout)
+        check_xla(hparams, devices)
+        model = _build_model(config, devices, source)
+        extras = _extras(model, config, output_dir, cluster, profile) if strategy != "parameter_server" else {}
+        trainer = make_trainer(model, problems, hparams, data_dir, output_dir, **extras)
+        steps = trainer.train(seconds=seconds)
+    if trainer.interrupted:
+        raise KeyboardInterrupt if trainer.interrupted == signal.SIGINT else Terminated
+    return steps
+
+
+def _configure_tensorflow() -> None:
     # Grappler's passes took longer than they saved (docs/architecture.md).
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if not tf.config.list_physical_devices("GPU"):  # Costs nothing measurable on a CPU; some operations lack it on a GPU.
         tf.config.experimental.enable_op_determinism()
-    problems, config = _checked(problems, set_name, hparams, data_dir)
-    is_new = not tf.train.latest_checkpoint(str(output_dir))
-    if warm_start:
-        config = dataclasses.replace(config, warm_start=str(warm_start.resolve()))
-        if is_new:
-            _check_warm_start(warm_start, config, output_dir)
-    if cluster is None or cluster.is_chief:
-        run.start_run(config, output_dir, data_dir)
+
+
+def _beginning(config: run.RunConfig, output_dir: Path, warm_start: Path | None) -> tuple[run.RunConfig, Path | None]:
+    """The config with where the run began, and the run whose weights are to be taken now: None where this one goes on."""
+    if warm_start is None:
+        return config, None
+    config = dataclasses.replace(config, warm_start=str(warm_start.resolve()))
+    if tf.train.latest_checkpoint(str(output_dir)):
+        return config, None
+    check_warm_start(warm_start, config, output_dir)
+    return config, warm_start
+
+
+@contextlib.contextmanager
+def _failures_told(cluster: Cluster | None) -> Iterator[None]:
+    """Steps that are no numbers, and workers that are gone, become a DataError."""
     try:
-        if cluster and strategy == "parameter_server":
-            devices, make_trainer = _asynchronous(cluster, worker_timeout)
-        else:
-            if cluster:
-                meet(cluster, {**config.facts(), "train_minutes": seconds / 60}, worker_timeout)
-            devices, make_trainer = _synchronous(strategy, cluster)
-        _check_xla(hparams, devices)
-        with devices.scope():
-            model = run.build_model(config)
-        if warm_start and is_new:
-            take_over(by_path(model.trainable_variables), warm_start, print_line)
-        extras: dict[str, Any] = {}
-        if strategy != "parameter_server":  # whose weights and steps are elsewhere
-            extras["profile"] = profile
-            if cluster is None or cluster.is_chief:
-                for line in start_report(model, config):
-                    print_line(line)
-                vocabulary = Vocabulary.load(output_dir / run.VOCABULARY)
-                extras["samples"] = Scorer(model, vocabulary, hparams, config.problems, data_dir).samples
-        trainer = make_trainer(model, problems, hparams, data_dir, output_dir, **extras)
-        steps = trainer.train(seconds=seconds)
+        yield
     except NotFinite as error:
         raise DataError(f"{error}; a lower learning_rate or clip_norm may help") from error
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
         if cluster is None:
             raise
         raise DataError(f"{lost(error)} is gone; the same command in all tasks goes on from the newest checkpoint") from error
-    if trainer.interrupted:
-        raise KeyboardInterrupt if trainer.interrupted == signal.SIGINT else Terminated
-    return steps
 
 
-def _check_xla(hparams: HParams, devices: tf.distribute.Strategy) -> None:
-    if hparams.training.xla and devices.num_replicas_in_sync > 1:
-        raise DataError("xla=true compiles the steps of one device: give --strategy=one_device, or leave it out")
-    if hparams.training.xla and not tf.config.list_physical_devices("GPU"):
-        print_line("xla=true on a CPU: depthwise convolutions are 40 to 80 times slower than without it")
-
-
-def _checked(problems: Sequence[Problem], set_name: str, hparams: HParams, data_dir: Path) -> tuple[list[Problem], run.RunConfig]:
-    """The problems with their recorded classes, and the run's config, if records, vocabulary and hyperparameters fit together."""
-    manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
-    problems = [with_recorded_classes(problem, data_dir) for problem in problems]
-    vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
-    _check_vocabulary(vocabulary, manifests, hparams, data_dir)
-    specs = tuple(problem.spec() for problem in problems)
-    return problems, run.RunConfig(set_name, hparams, specs, vocabulary.size, vocabulary.sha256, str(data_dir))
-
-
-def _synchronous(name: str, cluster: Cluster | None) -> tuple[tf.distribute.Strategy, Callable[..., Trainer]]:
-    """The strategy in whose scope the model is built, and what makes the trainer that goes with it."""
+def _gather(
+    name: str, cluster: Cluster | None, config: run.RunConfig, seconds: float, worker_timeout: float
+) -> tuple[tf.distribute.Strategy, Callable[..., Trainer]]:
+    """The strategy in whose scope the model is built, once the other tasks are there, and what makes its trainer."""
+    if cluster and name == "parameter_server":
+        servers = ParameterServers(cluster, worker_timeout, config.hparams.model.num_experts)
+        return servers.strategy, functools.partial(AsynchronousTrainer, servers=servers)
+    if cluster:
+        meet(cluster, {**config.facts(), "train_minutes": seconds / 60}, worker_timeout)
     strategy = make_strategy(name)
     if strategy.num_replicas_in_sync > 1:
         print_line(f"training on {described(strategy)}")
     return strategy, functools.partial(Trainer, strategy=strategy, cluster=cluster)
 
 
-def _asynchronous(cluster: Cluster, worker_timeout: float) -> tuple[tf.distribute.Strategy, Callable[..., Trainer]]:
-    """The same for the chief of a cluster with parameter servers."""
-    servers = ParameterServers(cluster, worker_timeout)
-    return servers.strategy, functools.partial(AsynchronousTrainer, servers=servers)
+def _build_model(config: run.RunConfig, devices: tf.distribute.Strategy, source: Path | None) -> Any:
+    """The run's model, with the weights of `source`'s newest checkpoint where one is given."""
+    with devices.scope():
+        model = run.build_model(config)
+    if source:
+        take_over(by_path(model.trainable_variables), source, print_line)
+    return model
 
 
-def _check_overlap(hparams: HParams, strategy: str) -> None:
-    """Raises DataError where hyperparameters are for steps that overlap, and these do not, or the other way round."""
-    c = hparams.training
-    if strategy != "parameter_server":
-        if c.problem_schedule == "worker_per_problem":
-            raise DataError("problem_schedule=worker_per_problem needs --strategy=parameter_server, where steps overlap")
-        return
-    # What takes more than one operation to update a variable would undo another step's update in between.
-    needed = {"problems_per_step": 1, "accumulate_steps": 1, "optimizer": "adam", "ema_decay": 0.0}
-    wrong = [f"{name}={value}, not {getattr(c, name)}" for name, value in needed.items() if getattr(c, name) != value]
-    if hparams.model.precision == "float16":
-        wrong.append("precision=float32 or bfloat16, not float16")
-    if wrong:
-        raise DataError(f"--strategy=parameter_server, whose steps overlap, needs {' and '.join(wrong)}")
-
-
-def _check_warm_start(source: Path, config: run.RunConfig, output_dir: Path) -> None:
-    if source.resolve() == output_dir.resolve():
-        raise DataError(f"{source} is --output_dir itself: without --warm_start the run there goes on; or choose another one")
-    begun = run.RunConfig.load(source)
-    if begun.vocabulary_sha256 != config.vocabulary_sha256:
-        raise DataError(
-            f"{source} was trained with another vocabulary than that in {config.data_dir}; make the records of all problems "
-            f"in its data_dir {begun.data_dir}: mm-datagen keeps the vocabulary that is there"
-        )
-
-
-def _check_vocabulary(vocabulary: Vocabulary, manifests: Sequence[dict[str, Any]], hparams: HParams, data_dir: Path) -> None:
-    for manifest in manifests:
-        if manifest["vocabulary_sha256"] != vocabulary.sha256:
-            name = manifest["problem"]
-            raise DataError(f"the records of {name} in {data_dir} were made with another vocabulary; run mm-datagen again")
-    if vocabulary.size > hparams.data.vocab_size:
-        raise DataError(
-            f"the vocabulary in {data_dir} has {vocabulary.size} pieces, the set has vocab_size={hparams.data.vocab_size}; "
-            f"train with --hparams=vocab_size={vocabulary.size} or make the data with the same set in another --data_dir"
-        )
+def _extras(
+    model: Any, config: run.RunConfig, output_dir: Path, cluster: Cluster | None, profile: tuple[int, int] | None
+) -> dict[str, Any]:
+    """What a Trainer whose weights are in this process takes besides; the chief reports on the model first."""
+    if cluster and not cluster.is_chief:
+        return {"profile": profile}
+    for line in start_report(model, config):
+        print_line(line)
+    vocabulary = Vocabulary.load(output_dir / run.VOCABULARY)
+    samples = Scorer(model, vocabulary, config.hparams, config.problems, Path(config.data_dir)).samples
+    return {"profile": profile, "samples": samples}

@@ -19,8 +19,8 @@ from t2t_multimodel.decoding.decoder import Decoder
 from t2t_multimodel.evaluation.metrics import score
 from t2t_multimodel.features import Label, ProblemSpec, Text
 from t2t_multimodel.run import RunConfig, open_run
-from t2t_multimodel.training.steps import EvaluationSums, Steps
-from t2t_multimodel.training.trainer import measures_of
+from t2t_multimodel.training.measures import EvaluationSums, measures_of
+from t2t_multimodel.training.steps import Steps
 
 
 class Decoded(NamedTuple):

@@ -26,7 +26,7 @@ class Checkpoints:
     Args:
         output_dir: where `ckpt-<step>` lie.
         model: built.
-        slots: the optimizer's variables; None restores weights alone.
+        slots: the optimizer's variables by kind and name; None restores weights alone.
         problems: whose positions and numbers of steps are kept, in training.
         keep: how many checkpoints stay.
         report: takes a line for the user about a damaged checkpoint.
@@ -40,7 +40,7 @@ class Checkpoints:
         self,
         output_dir: Path | str,
         model: Any,
-        slots: dict[str, dict[str, tf.Variable]] | None = None,
+        slots: Mapping[str, Mapping[str, Any]] | None = None,
         problems: Sequence[str] = (),
         keep: int = 3,
         report: Callable[[str], None] = print,
@@ -58,7 +58,7 @@ class Checkpoints:
         if averages:
             parts["averages"] = dict(averages)
         if slots is not None:
-            parts["optimizer"] = slots
+            parts["optimizer"] = {kind: dict(variables) for kind, variables in slots.items()}
         self._required = tf.train.Checkpoint(**parts)
         self._checkpoint = tf.train.Checkpoint(**parts, **self._newer)
         # Files are this process's, wherever the variables lie.
@@ -209,6 +209,9 @@ def _damage(path: str) -> str:
     return ""
 
 
-def by_path(variables: Iterable[Any]) -> dict[str, tf.Variable]:
-    """Keras variables of a model under their paths within it, "." for "/" (the checkpoint's own separator)."""
+def by_path(variables: Iterable[Any]) -> dict[str, Any]:
+    """Keras variables of a model under their paths within it, "." for "/" (the checkpoint's own separator).
+
+    Each is a tf.Variable, or one in parts (training.sharding).
+    """
     return {variable.path.partition("/")[2].replace("/", "."): variable.value for variable in variables}

@@ -16,6 +16,7 @@ import tensorflow as tf
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.training.cluster import Cluster
 from t2t_multimodel.training.rendezvous import absent, host_and_port
+from t2t_multimodel.training.sharding import by_experts
 
 
 class ParameterServers:
@@ -24,6 +25,7 @@ class ParameterServers:
     Args:
         cluster: whose chief this process is.
         seconds: for every task to appear.
+        num_experts: of a mixture; their weights are divided among the parameter servers.
 
     Attributes:
         strategy: in whose scope variables are made, on the parameter servers in turn.
@@ -34,7 +36,7 @@ class ParameterServers:
         DataError: a task did not appear.
     """
 
-    def __init__(self, cluster: Cluster, seconds: float) -> None:
+    def __init__(self, cluster: Cluster, seconds: float, num_experts: int = 0) -> None:
         self._cluster = cluster
         self._lost: set[str] = set()
         self._wait(seconds)
@@ -43,7 +45,8 @@ class ParameterServers:
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             _cluster_spec(cluster), task_type=cluster.job, task_id=cluster.index, rpc_layer="grpc"
         )
-        self.strategy = tf.distribute.ParameterServerStrategy(resolver)
+        partitioner = by_experts(num_experts, len(cluster.jobs["ps"]))
+        self.strategy = tf.distribute.ParameterServerStrategy(resolver, partitioner)
         self.coordinator = tf.distribute.coordinator.ClusterCoordinator(self.strategy)
         self.num_workers = len(cluster.jobs["worker"])
 

@@ -13,7 +13,9 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import batch_signature
 from t2t_multimodel.features import Label, ProblemSpec
 from t2t_multimodel.training.checkpoints import by_path
+from t2t_multimodel.training.measures import EvaluationSums, evaluation_sums
 from t2t_multimodel.training.optimizer import Optimizer
+from t2t_multimodel.training.sharding import in_parts
 
 Batch = dict[str, tf.Tensor]
 Traced = Callable[..., Any]
@@ -35,23 +37,12 @@ class StepResult(NamedTuple):
     expert_load: tf.Tensor
 
 
-class EvaluationSums(NamedTuple):
-    """Sums over a batch: nats, right tokens, right among five, weights, wholly right sequences, sequences."""
-
-    nats: tf.Tensor
-    correct: tf.Tensor
-    correct_top5: tf.Tensor
-    weight: tf.Tensor
-    sequences_correct: tf.Tensor
-    sequences: tf.Tensor
-
-
 class Steps:
     """Makes and keeps the traced functions of a model.
 
     Args:
         model: a built MultiModel, or what offers its `loss_terms`, `logits`, `space_index` and `trace_key`.
-        optimizer: that of `model`'s variables, by path; None to evaluate alone.
+        optimizer: that of `model`'s variables, by path and in parts; None to evaluate alone.
         hparams: of the run.
         strategy: replicas that divide each batch among them; model and optimizer were made in its scope. None is one device.
         call: runs a traced function on arguments elsewhere, where several steps may be under way at a time, and returns what
@@ -180,7 +171,7 @@ class Steps:
 
         `weight`: what the loss is divided by, None is the batch's own. `balance_weight`: a factor on the experts' balance losses.
         """
-        variables = by_path(self._model.trainable_variables)
+        variables = in_parts(by_path(self._model.trainable_variables))
         batch, rows, share = self._part(batch)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             for variable in variables.values():
@@ -246,19 +237,6 @@ class Steps:
             return evaluation_sums(self._model.logits(batch, problem, space), batch["targets"])
 
         return evaluate
-
-
-def evaluation_sums(logits: tf.Tensor, targets: tf.Tensor) -> EvaluationSums:
-    """Sums over logits [B, T, V] against ids [B, T], where id 0 does not count, or [B, classes] against classes [B]."""
-    is_text = targets.shape.rank == 2
-    weights = tf.cast(targets != 0, tf.float32) if is_text else tf.ones_like(targets, tf.float32)
-    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-    right = tf.cast(tf.argmax(logits, -1, tf.int32) == targets, tf.float32)
-    flat, ids = tf.reshape(logits, (-1, logits.shape[-1])), tf.reshape(targets, [-1])
-    top5 = tf.reshape(tf.cast(tf.math.in_top_k(ids, flat, min(5, logits.shape[-1])), tf.float32), tf.shape(targets))
-    whole = tf.reduce_min(tf.maximum(right, 1.0 - weights), axis=-1) if is_text else right
-    nats, right, top5 = (tf.reduce_sum(values * weights) for values in (nats, right, top5))
-    return EvaluationSums(nats, right, top5, tf.reduce_sum(weights), tf.reduce_sum(whole), tf.cast(tf.size(whole), tf.float32))
 
 
 def target_weight(spec: ProblemSpec, batch: Batch) -> tf.Tensor:

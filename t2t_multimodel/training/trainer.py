@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,14 @@ from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.cluster import Cluster
 from t2t_multimodel.training.decisions import Decisions
 from t2t_multimodel.training.distribution import Peers
+from t2t_multimodel.training.measures import EvaluationSums, measures_of
 from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, Progress, formatted, shortened
 from t2t_multimodel.training.optimizer import learning_rate, make_optimizer
 from t2t_multimodel.training.profiling import ProfiledSteps
-from t2t_multimodel.training.steps import EvaluationSums, StepResult, Steps
+from t2t_multimodel.training.running_means import RunningMeans
+from t2t_multimodel.training.sharding import in_parts, joined
+from t2t_multimodel.training.signals import stopping
+from t2t_multimodel.training.steps import StepResult, Steps
 
 SUMMARY_EVERY = 50
 MAX_SKIPPED = 10
@@ -68,11 +72,12 @@ class Trainer:
         self.output_dir = output_dir
         with (strategy or tf.distribute.get_strategy()).scope():
             weights = by_path(model.trainable_variables)
-            self._optimizer = make_optimizer(weights, hparams)
+            self._optimizer = make_optimizer(in_parts(weights), hparams)
             self._averages = MovingAverages(weights, hparams.training.ema_decay, strategy)
         self.steps = Steps(model, self._optimizer, hparams, strategy)
         keep = hparams.training.keep_checkpoints
-        slots, averages = self._optimizer.slots, self._averages.variables
+        slots = {kind: joined(variables) for kind, variables in self._optimizer.slots.items()}
+        averages = self._averages.variables
         self._checkpoints = Checkpoints(
             output_dir, model, slots, list(self.problems), keep, print_line, averages, writes=self._peers.is_chief
         )
@@ -108,7 +113,7 @@ class Trainer:
         if step:
             progress.say(f"going on from step {step}")
         try:
-            with _stop_on_signals(self):
+            with stopping(self.request_stop):
                 step = self._loop(step, total, time.monotonic() + seconds if seconds else float("inf"), writer, progress)
         finally:
             self._profile.close()
@@ -131,7 +136,7 @@ class Trainer:
         schedule = self._decisions.schedule(plan)
         self._keep_best()  # A process that was killed may have saved and not come to it.
         saved, evaluated = step, 0
-        mean = _Means(step)
+        means = RunningMeans(step)
         while self._goes_on(step, total, deadline):
             self._profile.before(step + 1)
             rate, results = self._next(schedule, batches, step)
@@ -144,16 +149,16 @@ class Trainer:
             if self._is_finite(step, saved, results, progress):
                 for name, result in results:
                     progress.update(step, name, float(result.loss), float(result.tokens))
-                    mean.add(name, result)
+                    means.add(name, result)
             if step % SUMMARY_EVERY == 0:
-                mean.flush(step, rate, self._counts, writer)
+                means.flush(step, rate, self._counts, writer)
             if step % config.eval_every == 0:
                 for line in self._decisions.add(step, self.evaluate(step, writer, progress)):
                     progress.say(line)
                 schedule, evaluated = self._decisions.schedule(plan), step
             if step % (config.save_every or config.eval_every) == 0 or self._decisions.is_best(step):
                 saved = self._save(step, batches)
-        mean.flush(step, learning_rate(step, config), self._counts, writer)
+        means.flush(step, learning_rate(step, config), self._counts, writer)
         if saved != step:
             self._save(step, batches)
         self.interrupted = self._stop if step < total and not self._decisions.finished else 0
@@ -266,67 +271,3 @@ class Trainer:
             name: TrainingBatches(problem, self.data_dir, self.hparams, seed + i, positions[name])
             for i, (name, problem) in enumerate(self.problems.items())
         }
-
-
-def measures_of(sums: EvaluationSums) -> dict[str, float]:
-    """Named means of summed measures."""
-    nats = float(sums.nats) / float(sums.weight)
-    return {
-        "loss": nats,
-        "log_perplexity": nats,
-        "neg_log_perplexity": -nats,
-        "accuracy": float(sums.correct) / float(sums.weight),
-        "accuracy_top5": float(sums.correct_top5) / float(sums.weight),
-        "accuracy_per_sequence": float(sums.sequences_correct) / float(sums.sequences),
-        "examples": float(sums.sequences),
-    }
-
-
-class _Means:
-    """Means of the training figures of each problem since the last flush."""
-
-    def __init__(self, step: int) -> None:
-        self._rows: dict[str, list[list[float]]] = {}
-        self._shares: dict[str, list[np.ndarray]] = {}
-        self._since = time.monotonic()
-        self._step = step
-
-    def add(self, problem: str, result: Any) -> None:
-        figures = (result.loss, result.gradient_norm, result.tokens, result.load_cv, result.importance_cv)
-        self._rows.setdefault(problem, []).append([float(figure) for figure in figures])
-        self._shares.setdefault(problem, []).append(np.asarray(result.expert_load))
-
-    def flush(self, step: int, rate: float, counts: Mapping[str, int], writer: MetricsWriter) -> None:
-        seconds = max(time.monotonic() - self._since, 1e-9)
-        tokens = sum(row[2] for rows in self._rows.values() for row in rows)
-        speed = {"target_tokens_per_second": tokens / seconds, "steps_per_second": (step - self._step) / seconds}
-        shares = {problem: np.mean(each, axis=0) for problem, each in self._shares.items()}
-        for problem, rows in self._rows.items():
-            loss, norm, _, load_cv, importance_cv = np.mean(rows, axis=0)
-            metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, "problem_steps": counts[problem], **speed}
-            health = {"expert_load_cv": load_cv, "expert_importance_cv": importance_cv, "expert_dropped_fraction": 0.0}
-            few = shares[problem].ravel() if shares[problem].size <= 64 else []
-            loads = {f"expert_load/{i}": float(share) for i, share in enumerate(few)}
-            writer.write(step, problem, "train", {name: float(value) for name, value in (metrics | health | loads).items()})
-        writer.write_expert_load(step, {problem: values for problem, values in shares.items() if values.size})
-        self._rows, self._shares, self._since, self._step = {}, {}, time.monotonic(), step
-
-
-class _stop_on_signals:
-    """SIGTERM and Ctrl-C end the loop after the running step; a second Ctrl-C interrupts at once."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-
-    def __enter__(self) -> None:
-        self._old = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        for number in self._old:
-            signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: Any) -> None:
-        self._trainer.request_stop(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def __exit__(self, *exc: object) -> None:
-        for number, old in self._old.items():
-            signal.signal(number, old)

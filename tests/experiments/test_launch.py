@@ -18,6 +18,7 @@ from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.vocabulary import train_vocabulary
 from t2t_multimodel.experiments import launch
 from t2t_multimodel.experiments.launch import train_run
+from t2t_multimodel.experiments.launch_checks import check_xla
 from t2t_multimodel.experiments.local_cluster import local_clusters
 from t2t_multimodel.features import Label
 from t2t_multimodel.testing import fake_problem
@@ -174,10 +175,10 @@ def test_a_loss_that_is_no_number_is_told_with_advice(tmp_path, data_dir, monkey
 def test_compiled_steps_are_for_one_device_and_slow_on_a_processor(capsys):
     hparams = HParams().override(xla=True)
     with pytest.raises(DataError, match="xla=true compiles the steps of one device: give --strategy=one_device"):
-        launch._check_xla(hparams, types.SimpleNamespace(num_replicas_in_sync=2))
-    launch._check_xla(hparams, types.SimpleNamespace(num_replicas_in_sync=1))
+        check_xla(hparams, types.SimpleNamespace(num_replicas_in_sync=2))
+    check_xla(hparams, types.SimpleNamespace(num_replicas_in_sync=1))
     assert "depthwise convolutions are 40 to 80 times slower" in capsys.readouterr().err
-    launch._check_xla(HParams(), types.SimpleNamespace(num_replicas_in_sync=2))
+    check_xla(HParams(), types.SimpleNamespace(num_replicas_in_sync=2))
     assert not capsys.readouterr().err
 
 

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from pretended_training import COPY, TOPIC, FakeModel, FakeSteps
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.generation import generate
 from t2t_multimodel.features import Label, ProblemSpec, Text
 from t2t_multimodel.run import RunConfig, build_model
+from t2t_multimodel.training.measures import EvaluationSums, measures_of
+from t2t_multimodel.training.trainer import Trainer
 
 HPARAMS = HParams().override(
     "hidden_size=16,num_heads=2,encoder_blocks=2,mixer_blocks=1,decoder_blocks=2,num_experts=4,moe_k=2,moe_hidden_size=12,"
@@ -56,5 +60,30 @@ def make_batch():
         inputs = ids()
         targets = np.arange(len(lengths), dtype="int32") % 7 if problem == "topic" else ids()
         return {"inputs": tf.constant(inputs), "targets": tf.constant(targets)}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pretended_data(tmp_path_factory):
+    """The records of COPY and TOPIC."""
+    folder = tmp_path_factory.mktemp("data")
+    generate([COPY, TOPIC], folder, folder, 290, num_shards=1, report=lambda line: None)
+    return folder
+
+
+@pytest.fixture
+def make_trainer(hparams, pretended_data, tmp_path):
+    """A trainer whose steps pretend, and its model; `dev(problem, steps)` is the dev loss, instead of that of an evaluation."""
+
+    def make(changes="", losses=None, at=None, dev=None, output_dir=tmp_path):
+        output_dir.mkdir(exist_ok=True)
+        settings = hparams.override("train_steps=12,eval_every=5,eval_steps=0,learning_rate_schedule=constant,warmup_steps=0")
+        model = FakeModel()
+        trainer = Trainer(model, [COPY, TOPIC], settings.override(changes), pretended_data, output_dir)
+        trainer.steps = FakeSteps(model, losses, at)
+        if dev:
+            trainer.measures = lambda name, *args: measures_of(EvaluationSums(dev(name, model.number.numpy()), 1, 1, 1, 1, 1))
+        return trainer, model
 
     return make

@@ -1,4 +1,4 @@
-"""Asynchronous steps: what is under way at a time, what is counted, and a run on processes of which some are killed."""
+"""Asynchronous steps that pretend: what is under way at a time, what is counted and saved, and when a run ends."""
 
 import json
 import os
@@ -9,24 +9,17 @@ import types
 
 import pytest
 import tensorflow as tf
+from pretended_training import FakeModel
 
 from t2t_multimodel.data.generation import generate
 from t2t_multimodel.testing import fake_problem
 from t2t_multimodel.training import asynchronous
 from t2t_multimodel.training.asynchronous import AsynchronousTrainer
-from t2t_multimodel.training.steps import EvaluationSums, StepResult, Steps
+from t2t_multimodel.training.measures import EvaluationSums
+from t2t_multimodel.training.steps import StepResult, Steps
 from t2t_multimodel.training.trainer import NotFinite
 
 PROBLEMS = [fake_problem(name, [{"inputs": "abc"[: i % 3 + 1], "targets": "xyz"} for i in range(12)]) for name in ("a", "b", "c")]
-
-
-class FakeModel:
-    """One number, which counts the steps."""
-
-    def __init__(self):
-        self.number = tf.Variable(0.0)
-        self.trainable_variables = self.variables = [types.SimpleNamespace(path="model/number", value=self.number)]
-        self.non_trainable_variables = []
 
 
 class FakeServers:

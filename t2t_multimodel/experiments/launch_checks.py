@@ -1,0 +1,80 @@
+"""What keeps a run from starting, told in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from t2t_multimodel import run
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.generation import print_line
+from t2t_multimodel.data.problem import DataError, Problem
+from t2t_multimodel.data.records import read_manifest, with_recorded_classes
+from t2t_multimodel.data.vocabulary import Vocabulary
+
+
+def check_strategy(hparams: HParams, strategy: str) -> None:
+    """Raises DataError where hyperparameters are for steps that overlap and `strategy`'s do not, or the other way round."""
+    c = hparams.training
+    if strategy != "parameter_server":
+        if c.problem_schedule == "worker_per_problem":
+            raise DataError("problem_schedule=worker_per_problem needs --strategy=parameter_server, where steps overlap")
+        return
+    # What takes more than one operation to update a variable would undo another step's update in between.
+    needed = {"problems_per_step": 1, "accumulate_steps": 1, "optimizer": "adam", "ema_decay": 0.0, "xla": False}
+    wrong = [f"{name}={value}, not {getattr(c, name)}" for name, value in needed.items() if getattr(c, name) != value]
+    if hparams.model.precision == "float16":
+        wrong.append("precision=float32 or bfloat16, not float16")
+    if wrong:
+        raise DataError(f"--strategy=parameter_server, whose steps overlap, needs {' and '.join(wrong)}")
+
+
+def check_xla(hparams: HParams, devices: tf.distribute.Strategy) -> None:
+    """Raises DataError where steps of several replicas are to be compiled; warns where a CPU compiles."""
+    if hparams.training.xla and devices.num_replicas_in_sync > 1:
+        raise DataError("xla=true compiles the steps of one device: give --strategy=one_device, or leave it out")
+    if hparams.training.xla and not tf.config.list_physical_devices("GPU"):
+        print_line("xla=true on a CPU: depthwise convolutions are 40 to 80 times slower than without it")
+
+
+def checked_data(
+    problems: Sequence[Problem], set_name: str, hparams: HParams, data_dir: Path
+) -> tuple[list[Problem], run.RunConfig]:
+    """The problems with their recorded classes, and the run's config.
+
+    Raises:
+        DataError: records, vocabulary and hyperparameters do not fit together, or one of them is missing.
+    """
+    manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
+    problems = [with_recorded_classes(problem, data_dir) for problem in problems]
+    vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
+    _check_vocabulary(vocabulary, manifests, hparams, data_dir)
+    specs = tuple(problem.spec() for problem in problems)
+    return problems, run.RunConfig(set_name, hparams, specs, vocabulary.size, vocabulary.sha256, str(data_dir))
+
+
+def check_warm_start(source: Path, config: run.RunConfig, output_dir: Path) -> None:
+    """Raises DataError if a run of `config` in `output_dir` cannot begin with the weights of the run `source`."""
+    if source.resolve() == output_dir.resolve():
+        raise DataError(f"{source} is --output_dir itself: without --warm_start the run there goes on; or choose another one")
+    begun = run.RunConfig.load(source)
+    if begun.vocabulary_sha256 != config.vocabulary_sha256:
+        raise DataError(
+            f"{source} was trained with another vocabulary than that in {config.data_dir}; make the records of all problems "
+            f"in its data_dir {begun.data_dir}: mm-datagen keeps the vocabulary that is there"
+        )
+
+
+def _check_vocabulary(vocabulary: Vocabulary, manifests: Sequence[dict[str, Any]], hparams: HParams, data_dir: Path) -> None:
+    for manifest in manifests:
+        if manifest["vocabulary_sha256"] != vocabulary.sha256:
+            name = manifest["problem"]
+            raise DataError(f"the records of {name} in {data_dir} were made with another vocabulary; run mm-datagen again")
+    if vocabulary.size > hparams.data.vocab_size:
+        raise DataError(
+            f"the vocabulary in {data_dir} has {vocabulary.size} pieces, the set has vocab_size={hparams.data.vocab_size}; "
+            f"train with --hparams=vocab_size={vocabulary.size} or make the data with the same set in another --data_dir"
+        )

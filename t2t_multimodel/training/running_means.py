@@ -1,0 +1,50 @@
+"""What is written of training between evaluations: the means of the last steps' figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+
+from t2t_multimodel.training.metrics_writer import MetricsWriter
+from t2t_multimodel.training.steps import StepResult
+
+
+class RunningMeans:
+    """Means of the training figures of each problem since the last flush.
+
+    Args:
+        step: the steps done before.
+    """
+
+    def __init__(self, step: int) -> None:
+        self._rows: dict[str, list[list[float]]] = {}
+        self._shares: dict[str, list[np.ndarray]] = {}
+        self._since = time.monotonic()
+        self._step = step
+
+    def add(self, problem: str, result: StepResult) -> None:
+        """Takes the figures of a step of `problem`."""
+        figures = (result.loss, result.gradient_norm, result.tokens, result.load_cv, result.importance_cv)
+        self._rows.setdefault(problem, []).append([float(figure) for figure in figures])
+        self._shares.setdefault(problem, []).append(np.asarray(result.expert_load))
+
+    def flush(self, step: int, rate: float, counts: Mapping[str, int], writer: MetricsWriter) -> None:
+        """Writes the means after `step` steps, of which each problem had `counts`, and forgets them.
+
+        `rate`: the learning rate of the last step.
+        """
+        seconds = max(time.monotonic() - self._since, 1e-9)
+        tokens = sum(row[2] for rows in self._rows.values() for row in rows)
+        speed = {"target_tokens_per_second": tokens / seconds, "steps_per_second": (step - self._step) / seconds}
+        shares = {problem: np.mean(each, axis=0) for problem, each in self._shares.items()}
+        for problem, rows in self._rows.items():
+            loss, norm, _, load_cv, importance_cv = np.mean(rows, axis=0)
+            metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, "problem_steps": counts[problem], **speed}
+            health = {"expert_load_cv": load_cv, "expert_importance_cv": importance_cv, "expert_dropped_fraction": 0.0}
+            few = shares[problem].ravel() if shares[problem].size <= 64 else []
+            loads = {f"expert_load/{i}": float(share) for i, share in enumerate(few)}
+            writer.write(step, problem, "train", {name: float(value) for name, value in (metrics | health | loads).items()})
+        writer.write_expert_load(step, {problem: values for problem, values in shares.items() if values.size})
+        self._rows, self._shares, self._since, self._step = {}, {}, time.monotonic(), step
