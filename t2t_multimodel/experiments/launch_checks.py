@@ -23,7 +23,8 @@ def check_strategy(hparams: HParams, strategy: str) -> None:
         if c.problem_schedule == "worker_per_problem":
             raise DataError("problem_schedule=worker_per_problem needs --strategy=parameter_server, where steps overlap")
         return
-    # What takes more than one operation to update a variable would undo another step's update in between.
+    # What takes more than one operation to update a variable would undo another step's update in between. A compiled step is
+    # refused by TensorFlow's workers ("KernelAndDeviceOp does not support EagerFunctionParams").
     needed = {"problems_per_step": 1, "accumulate_steps": 1, "optimizer": "adam", "ema_decay": 0.0, "xla": False}
     wrong = [f"{name}={value}, not {getattr(c, name)}" for name, value in needed.items() if getattr(c, name) != value]
     if hparams.model.precision == "float16":
@@ -37,7 +38,7 @@ def check_xla(hparams: HParams, devices: tf.distribute.Strategy) -> None:
     if hparams.training.xla and devices.num_replicas_in_sync > 1:
         raise DataError("xla=true compiles the steps of one device: give --strategy=one_device, or leave it out")
     if hparams.training.xla and not tf.config.list_physical_devices("GPU"):
-        print_line("xla=true on a CPU: depthwise convolutions are 40 to 80 times slower than without it")
+        print_line("xla=true on a CPU: depthwise convolutions are far slower than without it")
 
 
 def checked_data(

@@ -177,7 +177,7 @@ def test_compiled_steps_are_for_one_device_and_slow_on_a_processor(capsys):
     with pytest.raises(DataError, match="xla=true compiles the steps of one device: give --strategy=one_device"):
         check_xla(hparams, types.SimpleNamespace(num_replicas_in_sync=2))
     check_xla(hparams, types.SimpleNamespace(num_replicas_in_sync=1))
-    assert "depthwise convolutions are 40 to 80 times slower" in capsys.readouterr().err
+    assert "depthwise convolutions are far slower" in capsys.readouterr().err
     check_xla(HParams(), types.SimpleNamespace(num_replicas_in_sync=2))
     assert not capsys.readouterr().err
 

@@ -96,6 +96,20 @@ def test_parts_go_on_from_a_checkpoint_of_the_whole_or_begin_with_it(trained):
         assert all(np.array_equal(values(slots[kind])[name], values(part_slots[kind])[name]) for name in EXPERTS)
 
 
+def test_the_number_of_servers_may_change(tmp_path):
+    wanted = np.arange(21.0, dtype="float32").reshape(7, 3)
+
+    def variable(parts, start):
+        pieces = np.array_split(start, parts)
+        return tf.__internal__.distribute.ShardedVariable([tf.Variable(piece) for piece in pieces])
+
+    path = tf.train.Checkpoint(w=variable(3, wanted)).write(str(tmp_path / "ckpt"))
+    for parts in (1, 2, 5):
+        found = variable(parts, 0 * wanted)
+        tf.train.Checkpoint(w=found).read(path).assert_consumed()
+        assert np.array_equal(tf.convert_to_tensor(found), wanted)
+
+
 def test_weights_in_parts_are_read_whole(trained):
     folder, _, (parts, _, _) = trained
     _, found = newest_weights(folder / "parts", lambda line: None)
