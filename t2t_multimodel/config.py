@@ -191,14 +191,17 @@ class HParams:
             **values: the same, as Python values of the right type.
 
         Raises:
-            ValueError: an unknown name (the nearest are named), a value of the wrong type, or one out of its choices.
+            ValueError: an unknown name (the nearest are named), a value of the wrong type or out of its choices or bounds, or
+                values that do not fit together.
         """
         changes: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "training": {}}
         for name, value in [*_pairs(text), *values.items()]:
             part = self._part_of(name)
             kind = get_type_hints(type(getattr(self, part)))[name]
             changes[part][name] = _parse(name, value, kind)
-        return HParams(**{part: dataclasses.replace(getattr(self, part), **new) for part, new in changes.items()})
+        changed = HParams(**{part: dataclasses.replace(getattr(self, part), **new) for part, new in changes.items()})
+        _check(changed.model)
+        return changed
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable form, nested by part."""
@@ -229,14 +232,25 @@ CHOICES = {
     "dev_metric": ("loss", "accuracy", "accuracy_per_sequence"),
     "keep_best": ("all", "mean", "problems", "none"),
 }
+_DROPPED = ("dropout", "attention_dropout", "embedding_dropout")
 LEAST: dict[str, Any] = {
-    "problems_per_step": 1,
-    "accumulate_steps": 1,
+    **dict.fromkeys(("hidden_size", "num_heads", "moe_k", "moe_hidden_size", "audio_min_channels"), 1),
+    **dict.fromkeys(("encoder_blocks", "mixer_blocks", "decoder_blocks", "num_experts", "audio_blocks"), 0),
+    **dict.fromkeys(("batch_tokens", "batch_images", "max_length", "shuffle_buffer", "mel_bins"), 1),
+    **dict.fromkeys(("problems_per_step", "accumulate_steps", "eval_every", "keep_checkpoints"), 1),
+    **dict.fromkeys(("train_steps", "warmup_steps", "decay_steps", "eval_steps", "eval_samples", "save_every"), 0),
+    **dict.fromkeys((*_DROPPED, "learning_rate", "clip_norm", "label_smoothing", "ema_decay", "early_stop_min_delta"), 0.0),
     "early_stop_patience": 0,
-    "early_stop_min_delta": 0.0,
-    "ema_decay": 0.0,
 }
-BELOW: dict[str, Any] = {"ema_decay": 1.0}
+BELOW: dict[str, Any] = dict.fromkeys((*_DROPPED, "label_smoothing", "ema_decay"), 1.0)
+
+
+def _check(model: ModelConfig) -> None:
+    """Raises ValueError where hyperparameters do not fit together."""
+    if model.hidden_size % model.num_heads:
+        raise ValueError(f"num_heads={model.num_heads} must divide hidden_size={model.hidden_size}")
+    if model.num_experts and model.moe_k > model.num_experts:
+        raise ValueError(f"moe_k={model.moe_k} must not be above num_experts={model.num_experts}")
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

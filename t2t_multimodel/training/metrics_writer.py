@@ -98,6 +98,9 @@ class NoMetrics(MetricsWriter):
     def write_expert_load(self, step: int, shares: dict[str, np.ndarray]) -> None:
         pass
 
+    def write_samples(self, step: int, problem: str, samples: Sequence[Any]) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

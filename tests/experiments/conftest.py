@@ -90,7 +90,7 @@ def made_run(tmp_path_factory):
     with problems.temporary(**{problem.name: problem for problem in chosen}):
         generate(chosen, data_dir, tmp_path, 400, num_shards=1, report=lambda line: None)
         vocabulary = Vocabulary.load(data_dir / "vocabulary.model")
-        hparams = HParams().override(num_experts=2, train_steps=1000)
+        hparams = HParams().override(num_experts=2, moe_k=2, train_steps=1000)
         specs = tuple(problem.spec() for problem in chosen)
         RunConfig("some_set", hparams, specs, vocabulary.size, vocabulary.sha256, str(data_dir)).save(output_dir)
         (output_dir / "vocabulary.model").write_bytes((data_dir / "vocabulary.model").read_bytes())
