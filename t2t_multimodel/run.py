@@ -65,7 +65,7 @@ class RunConfig:
 
         How long, how often and where from may differ; what the weights and the order of batches depend on may not.
         """
-        free = {"train_steps", "eval_every", "eval_steps", "save_every", "keep_checkpoints", "keep_best"}
+        free = {"train_steps", "eval_every", "eval_steps", "eval_samples", "save_every", "keep_checkpoints", "keep_best"}
         ours, theirs = self.facts(), other.facts()
         found = [f"{name}: {ours[name]}, now {theirs[name]}" for name in ours if name not in free and ours[name] != theirs[name]]
         known = {spec.name: spec for spec in self.problems}

@@ -83,7 +83,8 @@ def test_starting_writes_config_and_vocabulary_alone(config, data_dir, tmp_path)
 
 def test_a_run_may_go_on_longer(config, data_dir, tmp_path):
     start_run(config, tmp_path, data_dir)
-    longer = changed(config, "train_steps=7,eval_every=3,save_every=2,keep_checkpoints=9,eval_steps=1")
+    evaluated = "eval_every=3,eval_steps=1,eval_samples=0,save_every=2,keep_checkpoints=9,keep_best=none"
+    longer = changed(config, f"train_steps=7,{evaluated}")
     start_run(dataclasses.replace(longer, data_dir="elsewhere"), tmp_path, data_dir)
     assert RunConfig.load(tmp_path).hparams.training.train_steps == 7
 
