@@ -6,8 +6,6 @@ knows, for each position, which row of its sentence that is: a table int32 [T, B
 Letters in shapes: B sentences, W rows a sentence, T positions.
 """
 
-from typing import Any, NamedTuple
-
 from keras import ops
 
 from t2t_multimodel.layers.position import timing_signal
@@ -32,25 +30,22 @@ class Moment:
     Args:
         position: int32 scalar.
         ancestors: int32 [T, B, W].
+        past: of the convolutions, as layers.rings.Rings.at gives it.
     """
 
-    def __init__(self, position, ancestors):
+    def __init__(self, position, ancestors, past):
         self.position = position
         self.ancestors = ancestors
+        self.past = past
         self.width = ancestors.shape[2]
-        self._rings = {}
-        self._hidden = self._timing = None
+        self._hidden = self._timing = self._places = None
 
-    def ring(self, size: int, dilation: int) -> "Ring":
-        """The ring of the last `size` inputs at a distance of `dilation`."""
-        if (size, dilation) not in self._rings:
-            start, newest = self.position % dilation * size, self.position // dilation % size
-            ages = (newest - ops.arange(size, dtype="int32")) % size
-            lines = None
-            if self.width > 1:  # positions before the start are zeros in all rows
-                lines = ops.take(self.ancestors, ops.maximum(self.position - dilation * ages, 0), axis=0)
-            self._rings[size, dilation] = Ring(start, ops.reshape(start + newest, (1, 1)), size - 1 - ages, lines)
-        return self._rings[size, dilation]
+    def places(self, holders):
+        """int32 [holders * W, 2]: where the keys and values of the position go, of each holder's W rows."""
+        if self._places is None:
+            own = ops.arange(holders * self.width, dtype="int32")
+            self._places = ops.stack([own // self.width, self.position * self.width + own % self.width], axis=1)
+        return self._places
 
     def timing(self, depth: int):
         """The timing signal of the position, float32 [1, D]; all layers have one depth."""
@@ -69,29 +64,3 @@ class Moment:
                 read = ops.reshape(read, (-1, 1, self.width, length * self.width))
             self._hidden = 1.0 - ops.cast(read, "float32")
         return self._hidden
-
-
-class Ring(NamedTuple):
-    """Places in a convolution's state.
-
-    Attributes:
-        start: int32 scalar, where the ring of this phase begins.
-        newest: int32 [1, 1], where the step's own input goes.
-        taps: int32 [K], the kernel's tap that reads each place of the ring.
-        lines: int32 [K, B, W], the ancestor that wrote each place, or None with one row a sentence.
-    """
-
-    start: Any
-    newest: Any
-    taps: Any
-    lines: Any
-
-
-def of_ancestors(values, lines):
-    """What the ancestors of each row kept: values [K, R, C], what each row kept itself; lines as a Ring's. Returns [K, R, C]."""
-    if lines is None:
-        return values
-    taps, rows, channels = values.shape[0], ops.shape(values)[1], values.shape[2]
-    own = ops.arange(taps * rows, dtype="int32")
-    places = own - own % lines.shape[2] + ops.reshape(lines, (-1,))  # R is a multiple of W
-    return ops.reshape(ops.take(ops.reshape(values, (-1, channels)), places, axis=0), (taps, rows, channels))

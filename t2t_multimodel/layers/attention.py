@@ -23,17 +23,13 @@ def causal_mask(length):
 
 
 class KeysValues(NamedTuple):
-    """What an attention reads: keys [B, N, P, S], as the product with queries takes them, and values [B, N, S, P]."""
+    """What an attention reads of a source: keys [B, N, P, S], as the product with queries takes them, and values [B, N, S, P].
+
+    What self-attention keeps of earlier positions has the form that `initial_state` gives it.
+    """
 
     keys: Any
     values: Any
-
-
-class AttentionState(NamedTuple):
-    """What an AttentionBlock's next step needs: the convolution steps' states, keys and values of the positions so far."""
-
-    steps: tuple[Any, ...]
-    seen: KeysValues
 
 
 class AttentionMemory(NamedTuple):
@@ -96,10 +92,9 @@ class MultiHeadAttention(keras.layers.Layer):
         return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
 
     def initial_state(self, rows, length, width=1) -> KeysValues:
-        """Room for `length` positions of B = rows / width sentences: keys [B * N, P, T * W] and values [B * N, T * W, P]."""
-        size, batch = self.key_kernel.shape[0] // self.num_heads, rows // width * self.num_heads
-        shapes = (batch, size, length * width), (batch, length * width, size)
-        return KeysValues(*(ops.zeros(shape, dtype=self.compute_dtype) for shape in shapes))
+        """Room for `length` positions of B = rows / width sentences: both [B * N, T * W, P]."""
+        shape = (rows // width * self.num_heads, length * width, self.key_kernel.shape[0] // self.num_heads)
+        return KeysValues(*(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2)))
 
     def memory(self):
         """What every step of self-attention reads: the kernels of query (scaled), key and value side by side, [D, 3 D]."""
@@ -115,9 +110,10 @@ class MultiHeadAttention(keras.layers.Layer):
         size = depth // self.num_heads
         projected = ops.matmul(x, memory)
         query, key, value = (self._rows(projected[:, i * depth : (i + 1) * depth], width) for i in range(3))
-        keys = ops.slice_update(state.keys, (0, 0, moment.position * width), ops.transpose(key, (0, 2, 1)))
-        values = ops.slice_update(state.values, (0, moment.position * width, 0), value)
-        logits = at_least_float32(ops.matmul(query, keys))
+        places = moment.places(ops.shape(key)[0])  # a slice_update is slower: without XLA it starts XLA, and under it, it copies
+        keys = ops.scatter_update(state.keys, places, ops.reshape(key, (-1, size)))
+        values = ops.scatter_update(state.values, places, ops.reshape(value, (-1, size)))
+        logits = at_least_float32(ops.einsum("bwp,bsp->bws", query, keys))
         weights = ops.cast(softmax(logits + self._bias(moment)), x.dtype)
         context = ops.reshape(ops.matmul(weights, values), (-1, self.num_heads, width, size))
         if width > 1:
@@ -201,23 +197,20 @@ class AttentionBlock(keras.layers.Layer):
         steps = tuple(step.memory() for step in self.steps)
         return AttentionMemory(steps, self.self_attention.memory(), self.source_attention.project(source))
 
-    def initial_state(self, rows, length, width=1) -> AttentionState:
-        """The state of `rows` rows, `width` a sentence, before the first of at most `length` positions."""
-        steps = tuple(step.initial_state(rows) for step in self.steps)
-        return AttentionState(steps, self.self_attention.initial_state(rows, length, width))
+    def initial_state(self, rows, length, width=1) -> KeysValues:
+        """Those of self-attention, for `rows` rows, `width` a sentence, before the first of at most `length` positions."""
+        return self.self_attention.initial_state(rows, length, width)
 
-    def step(self, x, state: AttentionState, moment, memory: AttentionMemory, bias):
+    def step(self, x, state: KeysValues, moment, memory: AttentionMemory, bias):
         """One position: x [R, D], R a multiple of the source's B (neighbours share one) -> ([R, D], state)."""
         depth = x.shape[-1]
         y = x + ops.cast(moment.timing(depth), x.dtype)
-        steps = []
-        for layer, old, kernel in zip(self.steps, state.steps, memory.steps, strict=True):
-            y, new = layer.step(y, old, moment, kernel)
-            steps.append(new)
-        y, seen = self.self_attention.step(y, state.seen, moment, memory.kernel)
+        for layer, kernel in zip(self.steps, memory.steps, strict=True):
+            y = layer.step(y, moment, kernel)
+        y, state = self.self_attention.step(y, state, moment, memory.kernel)
         y = ops.reshape(y, (ops.shape(memory.source.keys)[0], -1, depth))
         y = self.source_attention.attend(y, memory.source, bias)
-        return ops.reshape(y, (-1, depth)), AttentionState(tuple(steps), seen)
+        return ops.reshape(y, (-1, depth)), state
 
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads, "dropout": self.dropout}

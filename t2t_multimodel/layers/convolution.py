@@ -9,7 +9,6 @@ all on the left), so that an output position reads the same inputs whatever stan
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.ancestors import of_ancestors
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, centred_kernel, dense
 
@@ -152,33 +151,13 @@ class ConvStep(keras.layers.Layer):
             x = self._depthwise(x)
         return self.norm(dense(x, centred_kernel(ops.convert_to_tensor(self.pointwise))))
 
-    def initial_state(self, rows):
-        """What `step` needs before the first position: zeros [dilation * size, B, C].
-
-        These are the last inputs, as in arXiv 1611.09482, in a ring of `size` for each phase (position modulo dilation): all that
-        a position reads lies in one phase.
-        """
-        size, channels = self.depthwise.shape
-        return ops.zeros((self.dilation * size, rows, channels), dtype=self.compute_dtype)
-
     def memory(self):
         """What every step reads: the pointwise kernel [C, F], centred."""
         return ops.cast(centred_kernel(ops.convert_to_tensor(self.pointwise)), self.compute_dtype)
 
-    def step(self, x, state, moment, memory):
-        """One position of the causal one-dimensional form: x [B, C] -> (y [B, F], state). moment: see layers.ancestors.
-
-        The input is written before anything is read, so that XLA need not copy the state, and the kernel is turned to where the
-        ring begins, instead of the ring.
-        """
-        kernel = ops.cast(self.depthwise, x.dtype)
-        size, channels = kernel.shape
-        x = ops.relu(x) if self.relu else x
-        ring = moment.ring(size, self.dilation)
-        state = ops.scatter_update(state, ring.newest, x[None])
-        past = of_ancestors(ops.slice(state, (ring.start, 0, 0), (size, ops.shape(x)[0], channels)), ring.lines)
-        y = ops.sum(past * ops.take(kernel, ring.taps, axis=0)[:, None], axis=0)
-        return self.norm(ops.matmul(y, memory)), state
+    def step(self, x, moment, memory):
+        """One position of the causal one-dimensional form: x [R, C] -> [R, F]. moment: see layers.ancestors."""
+        return self.norm(ops.matmul(moment.past.convolve(self, ops.relu(x) if self.relu else x), memory))
 
     def _depthwise(self, x):
         kernel = ops.cast(self.depthwise, x.dtype)
@@ -237,21 +216,17 @@ class ConvBlock(keras.layers.Layer):
         """What `call` draws from in training."""
         return [self.drop.noise]
 
-    def initial_state(self, rows):
-        """The steps' states."""
-        return tuple(step.initial_state(rows) for step in self.steps)
-
     def memory(self):
         """What every step reads."""
         return tuple(step.memory() for step in self.steps)
 
-    def step(self, x, state, moment, memory):
-        """One position of a causal block: x [B, D] -> (y [B, D], state)."""
-        hidden1, state1 = self.steps[0].step(x, state[0], moment, memory[0])
-        hidden2, state2 = self.steps[1].step(hidden1, state[1], moment, memory[1])
-        hidden3, state3 = self.steps[2].step(x + hidden2, state[2], moment, memory[2])
-        branch, state4 = self.steps[3].step(hidden3, state[3], moment, memory[3])
-        return x + branch, (state1, state2, state3, state4)
+    def step(self, x, moment, memory):
+        """One position of a causal block: x [R, D] -> [R, D]."""
+        first, second, third, fourth = self.steps
+        hidden1 = first.step(x, moment, memory[0])
+        hidden2 = x + second.step(hidden1, moment, memory[1])
+        hidden3 = third.step(hidden2, moment, memory[2])
+        return x + fourth.step(hidden3, moment, memory[3])
 
     def get_config(self):
         names = ("causal", "dropout", "dropout_on", "gain")

@@ -9,26 +9,12 @@ import keras
 from keras import ops
 
 from t2t_multimodel.config import ModelConfig
-from t2t_multimodel.layers.attention import AttentionBlock, AttentionMemory, AttentionState
-from t2t_multimodel.layers.convolution import ConvBlock
+from t2t_multimodel.layers.attention import AttentionBlock, AttentionMemory, KeysValues
+from t2t_multimodel.layers.convolution import ConvBlock, ConvStep
 from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts
 from t2t_multimodel.layers.normalization import LayerNorm
 from t2t_multimodel.layers.position import timing_signal
 from t2t_multimodel.layers.recompute import recomputed
-
-
-class MixerState(NamedTuple):
-    """What the mixer's next step needs."""
-
-    attention: AttentionState
-    blocks: tuple[Any, ...]
-
-
-class DecoderState(NamedTuple):
-    """What the decoder's next step needs."""
-
-    blocks: tuple[Any, ...]
-    attentions: tuple[AttentionState, ...]
 
 
 class MixerMemory(NamedTuple):
@@ -153,19 +139,22 @@ class Mixer(_Part):
         """What every step reads, for source [B, S, D]."""
         return MixerMemory(self.attention.memory(source), tuple(block.memory() for block in self.blocks))
 
-    def initial_state(self, rows, length, width) -> MixerState:
-        """The state of `rows` rows, `width` a sentence, before the first of at most `length` positions."""
-        blocks = tuple(block.initial_state(rows) for block in self.blocks)
-        return MixerState(self.attention.initial_state(rows, length, width), blocks)
+    @property
+    def conv_steps(self) -> list[ConvStep]:
+        """Its causal convolutions."""
+        return [step for layer in (self.attention, *self.blocks) for step in layer.steps]
 
-    def step(self, x, state: MixerState, moment, memory: MixerMemory, bias):
+    def initial_state(self, rows, length, width) -> KeysValues:
+        """The attention's state for `rows` rows, `width` a sentence, before the first of at most `length` positions."""
+        return self.attention.initial_state(rows, length, width)
+
+    def step(self, x, state: KeysValues, moment, memory: MixerMemory, bias):
         """One position: x [R, D] -> ([R, D], state)."""
-        y, attention = self.attention.step(x, state.attention, moment, memory.attention, bias)
-        x, blocks = x + y, []
-        for block, old, kernels in zip(self.blocks, state.blocks, memory.blocks, strict=True):
-            x, new = block.step(x, old, moment, kernels)
-            blocks.append(new)
-        return x, MixerState(attention, tuple(blocks))
+        y, state = self.attention.step(x, state, moment, memory.attention, bias)
+        x = x + y
+        for block, kernels in zip(self.blocks, memory.blocks, strict=True):
+            x = block.step(x, moment, kernels)
+        return x, state
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -197,20 +186,23 @@ class Decoder(_Part):
         attentions = tuple(attention.memory(source) for attention in self.attentions)
         return DecoderMemory(tuple(block.memory() for block in self.blocks), attentions)
 
-    def initial_state(self, rows, length, width) -> DecoderState:
-        """The state of `rows` rows, `width` a sentence, before the first of at most `length` positions."""
-        blocks = tuple(block.initial_state(rows) for block in self.blocks)
-        return DecoderState(blocks, tuple(attention.initial_state(rows, length, width) for attention in self.attentions))
+    @property
+    def conv_steps(self) -> list[ConvStep]:
+        """Its causal convolutions."""
+        return [step for layer in (*self.blocks, *self.attentions) for step in layer.steps]
 
-    def step(self, x, padding_mask, state: DecoderState, moment, memory: DecoderMemory, bias):
+    def initial_state(self, rows, length, width) -> tuple[KeysValues, ...]:
+        """The attentions' states for `rows` rows, `width` a sentence, before the first of at most `length` positions."""
+        return tuple(attention.initial_state(rows, length, width) for attention in self.attentions)
+
+    def step(self, x, padding_mask, state: tuple[KeysValues, ...], moment, memory: DecoderMemory, bias):
         """One position: x [R, D], padding_mask [R] -> ([R, D], state)."""
-        blocks, attentions = [], []
+        seen = []
         for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True)):
-            x, new = block.step(x, state.blocks[i], moment, memory.blocks[i])
-            blocks.append(new)
-            y, new = attention.step(x, state.attentions[i], moment, memory.attentions[i], bias)
-            attentions.append(new)
+            x = block.step(x, moment, memory.blocks[i])
+            y, new = attention.step(x, state[i], moment, memory.attentions[i], bias)
+            seen.append(new)
             x = x + y
             if self.experts and i + 1 == _middle(self.blocks):
                 x = self.experts.step(x, padding_mask)
-        return self.norm(x) if self.norm else x, DecoderState(tuple(blocks), tuple(attentions))
+        return self.norm(x) if self.norm else x, tuple(seen)

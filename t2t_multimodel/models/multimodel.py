@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,12 +12,13 @@ from keras import ops
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.layers.ancestors import Moment, follow, initial_ancestors
-from t2t_multimodel.layers.attention import attention_bias
+from t2t_multimodel.layers.attention import KeysValues, attention_bias
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss, known_queues
 from t2t_multimodel.layers.replicas import part_of_a_batch
+from t2t_multimodel.layers.rings import Kernels, Ring, Rings
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
-from t2t_multimodel.models.blocks import Decoder, DecoderMemory, DecoderState, Encoder, Mixer, MixerMemory, MixerState
+from t2t_multimodel.models.blocks import Decoder, DecoderMemory, Encoder, Mixer, MixerMemory
 
 EOS = 1  # Ends a sequence; id 0 is padding.
 
@@ -35,18 +37,20 @@ class Memory(NamedTuple):
 
     mixer: MixerMemory
     decoder: DecoderMemory
+    kernels: tuple[Kernels, ...]
     bias: Any
 
 
 class DecodingState(NamedTuple):
     """What the next decoding step needs of R rows, W for each of B sentences.
 
-    What mixer and decoder keep stays in the row that computed it; ancestors int32 [T, B, W] says where each row's past lies (see
-    layers.ancestors).
+    The attentions' keys and values and the convolutions' rings stay in the row that computed them; ancestors int32 [T, B, W] says
+    where each row's past lies (see layers.ancestors).
     """
 
-    mixer: MixerState
-    decoder: DecoderState
+    mixer: KeysValues
+    decoder: tuple[KeysValues, ...]
+    rings: tuple[Ring, ...]
     ancestors: Any
 
 
@@ -176,12 +180,14 @@ class MultiModel(keras.Model):
     def memory(self, encoded: Encoded) -> Memory:
         """What `step` reads of B encoded inputs."""
         bias = attention_bias(encoded.mask[:, None, :])
-        return Memory(self.mixer.memory(encoded.states), self.decoder.memory(encoded.states), bias)
+        parts = self.mixer.memory(encoded.states), self.decoder.memory(encoded.states)
+        return Memory(*parts, self._rings.memory(), bias)
 
     def initial_state(self, sentences, length, width=1) -> DecodingState:
         """The state of `width` outputs for each of `sentences` inputs, before the first of at most `length` tokens."""
-        mixer, decoder = (part.initial_state(sentences * width, length, width) for part in (self.mixer, self.decoder))
-        return DecodingState(mixer, decoder, initial_ancestors(sentences, width, length))
+        rows = sentences * width
+        mixer, decoder = (part.initial_state(rows, length, width) for part in (self.mixer, self.decoder))
+        return DecodingState(mixer, decoder, self._rings.initial_state(rows), initial_ancestors(sentences, width, length))
 
     def follow(self, state: DecodingState, parents, position) -> DecodingState:
         """The state after `position`, when row w of a sentence goes on from its row `parents[:, w]`, int32 [B, W]."""
@@ -204,10 +210,15 @@ class MultiModel(keras.Model):
         first = position == 0
         x = ops.where(first, self._command(problem, space), net.bottom(tokens[:, None]).states[:, 0])
         real = ops.cast(ops.logical_or(first, tokens > EOS), "float32")
-        moment = Moment(position, state.ancestors)
+        past = self._rings.at(position, state.ancestors, state.rings, memory.kernels)
+        moment = Moment(position, state.ancestors, past)
         x, mixer = self.mixer.step(x, state.mixer, moment, memory.mixer, memory.bias)
         x, decoder = self.decoder.step(x, real, state.decoder, moment, memory.decoder, memory.bias)
-        return net.top(x), DecodingState(mixer, decoder, state.ancestors)
+        return net.top(x), DecodingState(mixer, decoder, past.state(), state.ancestors)
+
+    @functools.cached_property
+    def _rings(self):
+        return Rings([*self.mixer.conv_steps, *self.decoder.conv_steps])
 
     def _command(self, problem, space):
         if space is None:
