@@ -26,7 +26,7 @@ from t2t_multimodel.data.workspace import Workspace, remove_leftovers, workspace
 
 _NAMED_ERRORS = 20
 # Of what a killed run leaves; another one is not gone on with.
-_WORKSPACE_VERSION = 2
+_WORKSPACE_VERSION = 3
 
 
 def print_line(line: str) -> None:

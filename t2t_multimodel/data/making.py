@@ -132,8 +132,7 @@ class SplitMaker:
         bounds = shuffling.shard_bounds(len(self._names))
         for number in range(len(state["shards"]), len(self._names)):
             with ShardWriter(self._workspace.folder / self._names[number]) as writer:
-                for records in self._records(bounds[number], bounds[number + 1]):
-                    writer.write(records)
+                writer.write(self._records(bounds[number], bounds[number + 1]))
                 state["shards"].append(writer.finish())
             self._workspace.save(self._split, state)
         if self._recipe.keyed_by_content and not self._is_shuffled:
@@ -147,7 +146,7 @@ class SplitMaker:
     def _is_shuffled(self) -> bool:
         return len(self._buckets) > 1
 
-    def _records(self, low: int, high: int) -> Iterator[list[bytes]]:
+    def _records(self, low: int, high: int) -> Iterator[bytes]:
         if self._is_shuffled:
             return shuffling.by_key(self._buckets, low, high, distinct=self._recipe.keyed_by_content)
         return shuffling.in_order(self._buckets[0])

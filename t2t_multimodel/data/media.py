@@ -85,6 +85,7 @@ def stored_image(content: bytes, name: str, shorter_side: int = 0) -> bytes:
             factor = shorter_side / min(width, height)
             if 0 < factor < 1:
                 return _scaled(image, (max(1, round(width * factor)), max(1, round(height * factor))))
+            image.draft(None, (1, 1))  # A JPEG's bits are all read, but its pixels are computed at an eighth of its size.
             image.load()
             if image.format == "PNG" and _PNG_END not in content:
                 raise DataError(f"{name} is a truncated image: the end of the PNG file is missing")

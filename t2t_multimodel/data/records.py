@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from t2t_multimodel.data import example_message
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.vocabulary import write_beside
-from t2t_multimodel.features import Audio, Feature, Image, Label, Text
+from t2t_multimodel.features import Feature, Label, Text
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -42,12 +42,12 @@ class ShardWriter:
         self._count = 0
         self._writer = tf.io.TFRecordWriter(str(path))
 
-    def write(self, records: Sequence[bytes]) -> None:
+    def write(self, records: Iterable[bytes]) -> None:
         """Adds serialised examples."""
         write = self._writer.write
         for record in records:
             write(record)
-        self._count += len(records)
+            self._count += 1
 
     def finish(self) -> dict[str, Any]:
         """Closes the file and returns its entry in the manifest."""
@@ -189,11 +189,9 @@ def _is_whole(path: Path, shard: dict[str, Any], checksum: bool) -> bool:
 
 
 def _value(feature: Feature, value: Value) -> bytes | list[bytes]:
-    if isinstance(feature, (Image, Audio)):
-        return [value]
-    if isinstance(feature, Label):
-        return example_message.pack([value])
-    return value if isinstance(value, bytes) else example_message.pack(value)
+    if isinstance(feature, Text):
+        return value if isinstance(value, bytes) else example_message.pack(value)
+    return example_message.pack([value]) if isinstance(feature, Label) else [value]
 
 
 def _schema(feature: Feature) -> Any:

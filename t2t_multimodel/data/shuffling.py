@@ -1,21 +1,21 @@
 """A shuffle of any number of records in bounded memory: each has a random key, and its place is the key's rank.
 
 Records are dealt to bucket files by the first bits of their keys, as they come. Shards are ranges of keys; a shard's records are
-the buckets' in turn, each sorted in memory, and one that is too large for that is read several times, a range of keys each time.
+the buckets' in turn, for each of which memory holds the keys and the places of its records, but not the records.
 """
 
 from __future__ import annotations
 
+import mmap
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 _KEY_BITS = 64
 _MIN_BUCKETS, _MAX_BUCKETS = 64, 512
-_SORTED_BYTES = 128 << 20
 _HEAD = struct.Struct("<QQ")
 
 
@@ -43,21 +43,19 @@ def shard_bounds(num_shards: int) -> list[int]:
     return [-(-(number << _KEY_BITS) // num_shards) for number in range(num_shards + 1)]
 
 
-def in_order(path: Path) -> Iterator[list[bytes]]:
-    """All records of a bucket file as they came, in lists that memory holds."""
-    with path.open("rb") as file:
-        for _, records in _blocks(file):
-            yield records
+def in_order(path: Path) -> Iterator[bytes]:
+    """All records of a bucket file as they came."""
+    _, places = _index(path)
+    return _records(path, places)
 
 
 def keys_of(path: Path) -> np.ndarray:
     """The keys of a bucket file, uint64 [n]."""
-    with path.open("rb") as file:
-        return np.concatenate([np.zeros(0, np.uint64), *(keys for keys, _ in _blocks(file))])
+    return _index(path)[0]
 
 
-def by_key(paths: Sequence[Path], low: int, high: int, distinct: bool = False) -> Iterator[list[bytes]]:
-    """The records with keys from `low` to `high` (exclusive) in the order of their keys, in lists that memory holds.
+def by_key(paths: Sequence[Path], low: int, high: int, distinct: bool = False) -> Iterator[bytes]:
+    """The records with keys from `low` to `high` (exclusive) in the order of their keys.
 
     Args:
         paths: the file of every bucket, in order.
@@ -65,28 +63,14 @@ def by_key(paths: Sequence[Path], low: int, high: int, distinct: bool = False) -
         distinct: of the records with the same key only the one that came first.
     """
     width = (1 << _KEY_BITS) // len(paths)
-    for number in range(low // width, (high - 1) // width + 1):
-        passes = max(1, -(-paths[number].stat().st_size // _SORTED_BYTES))
-        for step in range(passes):
-            start, end = (number * width + width * i // passes for i in (step, step + 1))
-            start, end = max(start, low), min(end, high)
-            if start < end:
-                yield _sorted(paths[number], start, end, distinct)
-
-
-def _sorted(path: Path, low: int, high: int, distinct: bool) -> list[bytes]:
-    found: list[bytes] = []
-    found_keys = [np.zeros(0, np.uint64)]
-    with path.open("rb") as file:
-        for keys, records in _blocks(file):
-            wanted = (keys >= np.uint64(low)) & (keys <= np.uint64(high - 1))
-            found_keys.append(keys[wanted])
-            found += records if wanted.all() else [records[i] for i in np.flatnonzero(wanted)]
-    keys = np.concatenate(found_keys)
-    order = np.argsort(keys, kind="stable")
-    if distinct:
-        order = order[np.flatnonzero(np.diff(keys[order], prepend=~keys[order[:1]]))]
-    return [found[i] for i in order.tolist()]
+    for path in paths[low // width : (high - 1) // width + 1]:
+        keys, places = _index(path)
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        wanted = (keys >= np.uint64(low)) & (keys <= np.uint64(high - 1))
+        if distinct:
+            wanted &= np.diff(keys, prepend=~keys[:1]) != 0
+        yield from _records(path, places[:, order[wanted]])
 
 
 def _block(keys: np.ndarray, records: Sequence[bytes]) -> bytes:
@@ -94,11 +78,24 @@ def _block(keys: np.ndarray, records: Sequence[bytes]) -> bytes:
     return b"".join([_HEAD.pack(len(records), int(lengths.sum())), keys.tobytes(), lengths.tobytes(), *records])
 
 
-def _blocks(file: BinaryIO) -> Iterator[tuple[np.ndarray, list[bytes]]]:
-    """The keys and records of each block."""
-    while head := file.read(_HEAD.size):
-        count, size = _HEAD.unpack(head)
-        keys, lengths = np.frombuffer(file.read(16 * count), np.uint64).reshape(2, count)
-        content = file.read(size)
-        ends = np.cumsum(lengths).tolist()
-        yield keys, [content[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+def _index(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The keys of a bucket file, uint64 [n], and where its records begin and end, int64 [2, n]."""
+    all_keys, all_places = [np.zeros(0, np.uint64)], [np.zeros((2, 0), np.int64)]
+    with path.open("rb") as file:
+        while head := file.read(_HEAD.size):
+            count, size = _HEAD.unpack(head)
+            keys, lengths = np.frombuffer(file.read(16 * count), np.uint64).reshape(2, count)
+            ends = file.tell() + np.cumsum(lengths.astype(np.int64))
+            all_keys.append(keys)
+            all_places.append(np.stack([ends - lengths.astype(np.int64), ends]))
+            file.seek(size, os.SEEK_CUR)
+    return np.concatenate(all_keys), np.concatenate(all_places, axis=1)
+
+
+def _records(path: Path, places: np.ndarray) -> Iterator[bytes]:
+    """The records that begin and end at `places`, int64 [2, n]; the file is mapped, since memory may not hold it."""
+    if not places.size:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for start, end in zip(*places.tolist(), strict=True):
+            yield content[start:end]

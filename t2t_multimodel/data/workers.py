@@ -1,4 +1,7 @@
-"""Work on chunks in several processes, in order; a worker that is gone, or whose parent is, ends what it belongs to."""
+"""Work on chunks in several processes, in order; a worker that is gone, or whose parent is, ends what it belongs to.
+
+The caller's process is one of them: it reads the items, and works on one itself whenever the others have enough to do.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 3
+# Items that lie ready for each other process, the one in its hands counted, and results that may wait for earlier ones.
+_AHEAD = 2
+_WAITING = 4
 
 
 class WorkerError(Exception):
@@ -25,15 +30,15 @@ class WorkerError(Exception):
 
 
 class Workers:
-    """`num_workers` processes, or none where one is asked for: the caller's own does the work then.
+    """`num_workers` processes, the caller's own counted.
 
     Args:
         num_workers: processes that work at once.
     """
 
     def __init__(self, num_workers: int) -> None:
-        self._ahead = _AHEAD * num_workers
-        self._pool = _pool(num_workers) if num_workers > 1 else None
+        self._others = num_workers - 1
+        self._pool = _pool(self._others) if self._others else None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """`function` of each item, in the order of the items; a few items are taken ahead, however slow the reader is.
@@ -50,9 +55,14 @@ class Workers:
             return
         waiting: deque[Future[Result]] = deque()
         try:
+            started = self._pool.submit(os.getpid)
             for item in items:
-                waiting.append(self._pool.submit(function, item))
-                if len(waiting) > self._ahead:
+                unfinished = sum(not future.done() for future in waiting)
+                if started.done() and unfinished < _AHEAD * self._others:
+                    waiting.append(self._pool.submit(function, item))
+                else:
+                    waiting.append(_done(function, item))
+                while waiting and (waiting[0].done() or len(waiting) > unfinished + _WAITING):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -71,6 +81,16 @@ class Workers:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(function: Callable[[Item], Result], item: Item) -> Future[Result]:
+    """The result of work that this process does at once; an error is raised in its turn, like that of another process."""
+    future: Future[Result] = Future()
+    try:
+        future.set_result(function(item))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 def _pool(num_workers: int) -> ProcessPoolExecutor:

@@ -71,7 +71,7 @@ def encoded(tmp_path, inputs, targets, examples, **options):
     recipe = Recipe(problem(inputs, targets), "p-train", tmp_path / "v.model", run=str(tmp_path), **options)
     made = encode_chunk(next(chunks(recipe, examples)))
     (tmp_path / "bucket").write_bytes(made.blocks.get(0, b""))
-    found = [record for records in in_order(tmp_path / "bucket") for record in records]
+    found = list(in_order(tmp_path / "bucket"))
     return [tf.train.Example.FromString(record).features.feature for record in found], made.errors, made.left_out, vocabulary
 
 
@@ -134,7 +134,7 @@ def test_encoding_many_chunks_takes_no_more_memory_than_one(tmp_path):
 def test_chunks_end_by_count_and_by_bytes():
     recipe = Recipe(problem(Text(), Text()), "p-train", None)
     small = [{"inputs": "a", "targets": "b"}] * 2500
-    assert [(chunk.first, len(chunk.examples)) for chunk in chunks(recipe, small)] == [(0, 1024), (1024, 1024), (2048, 452)]
-    assert [(chunk.first, len(chunk.examples)) for chunk in chunks(recipe, small, 1024)] == [(1024, 1024), (2048, 452)]
+    assert [(chunk.first, len(chunk.examples)) for chunk in chunks(recipe, small)] == [(0, 2048), (2048, 452)]
+    assert [(chunk.first, len(chunk.examples)) for chunk in chunks(recipe, small, 1024)] == [(1024, 1476)]
     large = [{"inputs": bytes(3 << 20), "targets": "b"}] * 3
     assert [len(chunk.examples) for chunk in chunks(recipe, large)] == [2, 1]

@@ -1,0 +1,46 @@
+"""Work in several processes, of which the caller's is one."""
+
+import os
+import time
+
+import pytest
+
+from t2t_multimodel.data.workers import Workers
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(2) as pair:
+        yield pair
+
+
+def test_both_processes_work(workers):
+    seen, begun = set(), time.monotonic()
+
+    def items():
+        while len(seen) < 2 and time.monotonic() < begun + 60:
+            yield "__import__('time').sleep(0.01) or __import__('os').getpid()"
+
+    for process in workers.map(eval, items()):
+        seen.add(process)
+    assert len(seen) == 2 and os.getpid() in seen
+
+
+def test_results_and_errors_come_in_the_order_of_the_items(workers):
+    results = []
+    with pytest.raises(ValueError, match="'x'"):
+        for number in workers.map(int, [*map(str, range(50)), "x", "51"]):
+            results.append(number)
+    assert results == list(range(50))
+
+
+def test_few_items_are_taken_ahead_of_a_slow_reader(workers):
+    taken = []
+
+    def items():
+        for number in range(100):
+            taken.append(number)
+            yield str(number)
+
+    for done, _ in enumerate(workers.map(int, items())):
+        assert len(taken) <= done + 10
