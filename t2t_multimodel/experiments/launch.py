@@ -74,13 +74,13 @@ def train_run(
             serve(cluster)
             return 0
     _configure_tensorflow()
+    check_xla(hparams, strategy)
     problems, config = checked_data(problems, set_name, hparams, data_dir)
     config, source = _beginning(config, output_dir, warm_start)
     if cluster is None or cluster.is_chief:
         run.start_run(config, output_dir, data_dir)
     with _failures_told(cluster):
         devices, make_trainer = _gather(strategy, cluster, config, seconds, worker_timeout)
-        check_xla(hparams, devices)
         model = _build_model(config, devices, source)
         extras = _extras(model, config, output_dir, cluster, profile) if strategy != "parameter_server" else {}
         trainer = make_trainer(model, problems, hparams, data_dir, output_dir, **extras)

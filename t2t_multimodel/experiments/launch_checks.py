@@ -33,11 +33,14 @@ def check_strategy(hparams: HParams, strategy: str) -> None:
         raise DataError(f"--strategy=parameter_server, whose steps overlap, needs {' and '.join(wrong)}")
 
 
-def check_xla(hparams: HParams, devices: tf.distribute.Strategy) -> None:
-    """Raises DataError where steps of several replicas are to be compiled; warns where a CPU compiles."""
-    if hparams.training.xla and devices.num_replicas_in_sync > 1:
+def check_xla(hparams: HParams, strategy: str) -> None:
+    """Raises DataError where `strategy` would compile the steps of several devices; warns where a CPU compiles."""
+    if not hparams.training.xla:
+        return
+    gpus = tf.config.list_physical_devices("GPU")
+    if strategy in ("mirrored", "multi_worker", "tpu") or (strategy == "auto" and len(gpus) > 1):
         raise DataError("xla=true compiles the steps of one device: give --strategy=one_device, or leave it out")
-    if hparams.training.xla and not tf.config.list_physical_devices("GPU"):
+    if not gpus:
         print_line("xla=true on a CPU: depthwise convolutions are far slower than without it")
 
 

@@ -5,11 +5,11 @@ import json
 import math
 import re
 import shutil
-import types
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from t2t_multimodel import run
 from t2t_multimodel.config import HParams
@@ -172,14 +172,22 @@ def test_a_loss_that_is_no_number_is_told_with_advice(tmp_path, data_dir, monkey
     refused("of t_copy is not finite at step 3; .* untouched; a lower learning_rate", [COPY], HPARAMS, data_dir, tmp_path / "run")
 
 
-def test_compiled_steps_are_for_one_device_and_slow_on_a_processor(capsys):
-    hparams = HParams().override(xla=True)
+def test_compiled_steps_of_several_devices_are_refused_before_anything_is_written(tmp_path, data_dir):
     with pytest.raises(DataError, match="xla=true compiles the steps of one device: give --strategy=one_device"):
-        check_xla(hparams, types.SimpleNamespace(num_replicas_in_sync=2))
-    check_xla(hparams, types.SimpleNamespace(num_replicas_in_sync=1))
+        train_run([COPY], "tiny", HPARAMS.override(xla=True), data_dir, tmp_path / "run", strategy="mirrored")
+    assert not (tmp_path / "run").exists()
+
+
+def test_compiled_steps_are_slow_on_a_processor(capsys, monkeypatch):
+    check_xla(HParams().override(xla=True), "auto")
     assert "depthwise convolutions are far slower" in capsys.readouterr().err
-    check_xla(HParams(), types.SimpleNamespace(num_replicas_in_sync=2))
+    check_xla(HParams(), "mirrored")
     assert not capsys.readouterr().err
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0", "GPU:1"])
+    check_xla(HParams().override(xla=True), "one_device")
+    assert not capsys.readouterr().err
+    with pytest.raises(DataError, match="the steps of one device"):
+        check_xla(HParams().override(xla=True), "auto")
 
 
 def test_a_worker_that_never_appears_is_named_and_one_that_is_not_the_chief_leaves_nothing(tmp_path, data_dir, monkeypatch):
