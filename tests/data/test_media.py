@@ -116,3 +116,28 @@ def test_a_large_picture_that_is_cut_is_an_error_even_if_it_is_scaled():
     Image.linear_gradient("L").save(buffer, "JPEG")
     with pytest.raises(DataError, match="^x is a damaged or truncated image"):
         media.stored_image(buffer.getvalue()[:-200], "x", 20)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_damage_is_found_in_a_jpeg_as_by_decoding_it_at_its_full_size(progressive):
+    buffer, rng = io.BytesIO(), np.random.default_rng(1)
+    Image.linear_gradient("L").convert("RGB").save(buffer, "JPEG", progressive=progressive)
+    whole, outcomes = buffer.getvalue(), set()
+    for _ in range(100):
+        content = bytearray(whole[: rng.integers(20, 2 * len(whole))])
+        content[rng.integers(len(content))] = rng.integers(256)
+        outcomes.add((is_read(lambda c=bytes(content): load(c)), is_read(lambda c=bytes(content): media.check_image(c, "x"))))
+    assert outcomes == {(True, True), (False, False)}
+
+
+def load(content):
+    with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
+        image.load()
+
+
+def is_read(read):
+    try:
+        read()
+    except Exception:  # Pillow's decoders raise nearly anything on damaged bytes.
+        return False
+    return True
