@@ -18,6 +18,7 @@ from t2t_multimodel.training.cluster import Cluster
 from t2t_multimodel.training.distribution import lost, make_strategy, resolve_strategy
 
 CHANGES = ["", "problems_per_step=2,accumulate_steps=2"]
+SECONDS = 2700 if os.environ.get("MULTIMODEL_REPLICAS") else 900
 
 
 @pytest.fixture(scope="module", params=CHANGES if os.environ.get("MULTIMODEL_REPLICAS") else CHANGES[:1])
@@ -35,7 +36,7 @@ def trained(request, root, tmp_path_factory):
             processes.append(stack.enter_context(process))
             stack.callback(process.kill)
         for process in processes:
-            _, said = process.communicate(timeout=900)
+            _, said = process.communicate(timeout=SECONDS)
             assert process.returncode == 0, said
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
