@@ -32,7 +32,7 @@ class Recipe:
     """How the raw examples of one split become records; picklable.
 
     Attributes:
-        problem: a forward problem; what it generates with is not used.
+        problem: a forward problem; none of its functions is used.
         source: what the examples are part of, for messages: "translate-train".
         vocabulary: the file.
         buckets: how many the records are dealt to; 1 keeps their order.
@@ -61,6 +61,11 @@ class Chunk(NamedTuple):
     first: int
     examples: list[Example]
 
+    @property
+    def name(self) -> str:
+        """Different from that of every other chunk of the same records."""
+        return f"{self.recipe.source}-{self.first:012d}"
+
 
 class Encoded(NamedTuple):
     """What became of a chunk: blocks of records by bucket, messages of damaged examples, and what each rule left out."""
@@ -73,7 +78,9 @@ class Encoded(NamedTuple):
 
 def chunks(recipe: Recipe, examples: Iterable[Example], first: int = 0) -> Iterator[Chunk]:
     """The examples from number `first` on, in chunks of bounded size."""
-    recipe = dataclasses.replace(recipe, problem=dataclasses.replace(recipe.problem, generate=_nothing))
+    # Functions of a user's own module could not be imported where chunks are worked on.
+    problem = dataclasses.replace(recipe.problem, generate=_nothing, check=_no_check, find_classes=None)
+    recipe = dataclasses.replace(recipe, problem=problem)
     chunk: list[Example] = []
     size = 0
     for example in itertools.islice(examples, first, None):
@@ -163,6 +170,10 @@ def _packed_text(vocabulary: Path, run: str) -> PackedText:
 
 def _nothing(split: str, tmp_dir: Path) -> Iterable[Example]:
     return ()
+
+
+def _no_check(tmp_dir: Path) -> None:
+    pass
 
 
 def check_example(problem: Problem, example: Example, name: str, image_size: int = 0) -> tuple[Any, Any, list[str]]:
