@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from t2t_multimodel.cli import common
 from t2t_multimodel.cli.common import positive
 from t2t_multimodel.cli.quiet import quiet_tensorflow
 from t2t_multimodel.data.cleaning import RULES, rules_of
+from t2t_multimodel.data.workers import Workers
 
 
 def build_parser() -> common.Parser:
@@ -25,6 +27,10 @@ def build_parser() -> common.Parser:
     choices = ("fail", "skip")
     parser.add_argument("--on_error", choices=choices, default="fail", help="stop at a damaged example, or go on without it")
     parser.add_argument("--num_workers", type=positive, default=1, metavar="N", help="processes that check and encode examples")
+    runner = "work in an Apache Beam pipeline instead: DirectRunner, FlinkRunner, SparkRunner, DataflowRunner or another"
+    parser.add_argument("--runner", metavar="NAME", help=runner)
+    options = "the pipeline's options, as Beam documents them: '--flink_master=host:8081 --parallelism=16'"
+    parser.add_argument("--runner_options", type=words, default=[], metavar="OPTIONS", help=options)
     parser.add_argument("--clean", type=rules, default="none", metavar="RULE,...", help=f"leave out of train: {rules_help()}")
     parser.add_argument("--image_size", type=size, default=0, metavar="N", help="scale images down to a shorter side of N; 0: no")
     parser.add_argument("--verify", action="store_true", help="compare checksums of records that exist, and remake damaged ones")
@@ -47,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
     chosen = common.selected_problems(args)
     hparams = common.selected_hparams(args)
     common.require(args, "data_dir")
+    workers = runner_workers(args)
     quiet_tensorflow()
     from t2t_multimodel.data.generation import generate
 
@@ -62,8 +69,27 @@ def run(args: argparse.Namespace) -> None:
         num_workers=args.num_workers,
         rules=args.clean,
         image_size=args.image_size,
+        workers=workers,
     )
     print(table(manifests))
+
+
+def runner_workers(args: argparse.Namespace) -> Workers | None:
+    """The workers of --runner; None without it."""
+    if not args.runner:
+        if args.runner_options:
+            raise common.UserError("--runner_options are for --runner, which is not given")
+        return None
+    if args.num_workers > 1:
+        raise common.UserError(
+            "--num_workers is for processes of this machine; how many --runner has, its own options say, for example "
+            "--runner_options='--direct_num_workers=4 --direct_running_mode=multi_processing'"
+        )
+    if "://" in args.data_dir:
+        raise common.UserError(f"--data_dir={args.data_dir} must be a folder, on a file system that all workers have mounted")
+    from t2t_multimodel.data.beam_workers import BeamWorkers
+
+    return BeamWorkers(args.runner, args.runner_options)
 
 
 def inspected(args: argparse.Namespace) -> str:
@@ -84,6 +110,14 @@ def inspected(args: argparse.Namespace) -> str:
 def size(text: str) -> int:
     """An argparse type: an integer of 0 or more."""
     return 0 if text == "0" else positive(text)
+
+
+def words(text: str) -> list[str]:
+    """An argparse type: words as a shell reads them."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 def rules(text: str) -> frozenset[str]:

@@ -46,6 +46,7 @@ def generate(
     rules: frozenset[str] = frozenset(),
     image_size: int = 0,
     report: Report = print_line,
+    workers: Workers | None = None,
 ) -> dict[str, records.Manifest]:
     """Writes vocabulary and records of `problems` to `data_dir`; what is there and complete is left alone.
 
@@ -64,6 +65,7 @@ def generate(
         rules: of `cleaning.RULES`, those by which examples are left out of train splits.
         image_size: pixels of the shorter side of a stored image, at most; 0 stores images as they are.
         report: takes lines for the user.
+        workers: what checks and encodes examples instead of `num_workers` processes; its machines must share `data_dir`.
 
     Returns:
         The manifest of each problem's records, by records name.
@@ -71,8 +73,9 @@ def generate(
     Raises:
         DataError: raw data is missing or damaged, records exist that were made with another vocabulary, or another process is
             making the same ones.
-        WorkerError: a worker process was killed.
+        WorkerError: a worker process was killed, or a pipeline failed.
     """
+    data_dir = data_dir.absolute() if workers else data_dir  # Their processes have another current directory.
     forward = {problem.records_name: problem.forward() for problem in problems}
     _check_raw_data([p for name, p in forward.items() if not records.manifest_path(data_dir, name).exists()], tmp_dir)
     forward = {name: _with_classes(problem, data_dir, tmp_dir) for name, problem in forward.items()}
@@ -83,7 +86,7 @@ def generate(
     manifests = {name: _complete(problem, data_dir, vocabulary, verify, options, report) for name, problem in forward.items()}
     missing = [problem for name, problem in forward.items() if manifests[name] is None]
     failed: dict[str, DataError] = {}
-    with Workers(num_workers if missing else 1) as workers:
+    with workers or Workers(num_workers if missing else 1) as workers:
         for name, problem in forward.items():
             if problem not in missing:
                 report(f"{name}: complete already")

@@ -7,12 +7,13 @@ examples those hold. Then shards are written, one after the other; evaluation sp
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from tqdm import tqdm
 
@@ -29,6 +30,39 @@ _SECONDS_BETWEEN_NOTES = 10.0
 def skipped_name(source: str) -> str:
     """The file that names the skipped examples of a split, a line each; `source` is the recipe's."""
     return f"{source}-skipped.txt"
+
+
+class Shard(NamedTuple):
+    """What a shard is made of.
+
+    Attributes:
+        path: the file to be written.
+        buckets: the files of all buckets. A single one has all records in their order, and is one shard.
+        low, high: the range of keys, `high` exclusive.
+        distinct: of the records with the same key only the first one.
+    """
+
+    path: Path
+    buckets: tuple[Path, ...]
+    low: int
+    high: int
+    distinct: bool
+
+    @property
+    def name(self) -> str:
+        """Different from that of every other shard."""
+        return self.path.name
+
+
+def write_shard(shard: Shard) -> dict[str, Any]:
+    """Writes a shard and returns its entry in the manifest."""
+    if len(shard.buckets) > 1:
+        records = shuffling.by_key(shard.buckets, shard.low, shard.high, shard.distinct)
+    else:
+        records = shuffling.in_order(shard.buckets[0])
+    with ShardWriter(shard.path) as writer:
+        writer.write(records)
+        return writer.finish()
 
 
 class SplitMaker:
@@ -80,7 +114,7 @@ class SplitMaker:
             dropped = state["skipped"] + sum(state["left_out"].values())
             raise DataError(f"{self._recipe.source} has no examples" + (f": all {dropped} were skipped" if dropped else ""))
         if not state["done"]:
-            self._write_shards()
+            self._write_shards(workers)
         count = sum(shard["examples"] for shard in state["shards"])
         left_out = Counter(state["left_out"]) + Counter(duplicates=state["made"] - count)
         entry = {"examples": count, "shards": state["shards"], "skipped": state["skipped"], "left_out": dict(left_out)}
@@ -98,7 +132,8 @@ class SplitMaker:
                 file.seek(size)
             bar = stack.enter_context(self._bar())
             noted = time.monotonic()
-            for encoded in workers.map(encode_chunk, chunks(self._recipe, examples, state["consumed"])):
+            raw = chunks(self._recipe, examples, state["consumed"])
+            for encoded in workers.map(encode_chunk, raw, self._workspace.spool):
                 self._add(encoded, files)
                 bar.update(encoded.consumed)
                 if time.monotonic() - noted > _SECONDS_BETWEEN_NOTES:
@@ -127,26 +162,20 @@ class SplitMaker:
         self._state |= {"sizes": [file.tell() for file in files], "dealt": dealt}
         self._workspace.save(self._split, self._state)
 
-    def _write_shards(self) -> None:
-        state = self._state
-        bounds = shuffling.shard_bounds(len(self._names))
-        for number in range(len(state["shards"]), len(self._names)):
-            with ShardWriter(self._workspace.folder / self._names[number]) as writer:
-                writer.write(self._records(bounds[number], bounds[number + 1]))
-                state["shards"].append(writer.finish())
+    def _write_shards(self, workers: Workers) -> None:
+        state, spool, buckets = self._state, self._workspace.spool, tuple(self._buckets)
+        ranges = itertools.pairwise(shuffling.shard_bounds(len(self._names)))
+        distinct = self._recipe.keyed_by_content
+        shards = [Shard(spool / name, buckets, *keys, distinct) for name, keys in zip(self._names, ranges, strict=True)]
+        left = shards[len(state["shards"]) :]
+        apart = workers.write_shards and len(left) > 1
+        for entry in workers.map(write_shard, left, spool) if apart else map(write_shard, left):
+            self._workspace.keep(entry["file"])
+            state["shards"].append(entry)
             self._workspace.save(self._split, state)
-        if self._recipe.keyed_by_content and not self._is_shuffled:
+        if distinct and len(buckets) == 1:
             shuffling.keys_of(self._buckets[0]).tofile(self.fingerprints)
         state["done"] = True
         self._workspace.save(self._split, state)
         for path in self._buckets:
             path.unlink()
-
-    @property
-    def _is_shuffled(self) -> bool:
-        return len(self._buckets) > 1
-
-    def _records(self, low: int, high: int) -> Iterator[bytes]:
-        if self._is_shuffled:
-            return shuffling.by_key(self._buckets, low, high, distinct=self._recipe.keyed_by_content)
-        return shuffling.in_order(self._buckets[0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,7 @@ Value = Any  # text: list of ids, or what `example_message.pack` makes of it; im
 
 
 class ShardWriter:
-    """Writes one shard, `with ShardWriter(path) as writer`; a file whose writing ended with an error is removed.
+    """Writes one shard, `with ShardWriter(path) as writer`; what is not finished, or ended with an error, is not there.
 
     Args:
         path: in an existing folder where no reader looks, but with the shard's final name.
@@ -40,7 +41,9 @@ class ShardWriter:
 
         self._path = path
         self._count = 0
-        self._writer = tf.io.TFRecordWriter(str(path))
+        # Machines may write the same shard at once, and processes of two of them may have the same number.
+        self._temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        self._writer = tf.io.TFRecordWriter(str(self._temporary))
 
     def write(self, records: Iterable[bytes]) -> None:
         """Adds serialised examples."""
@@ -52,8 +55,9 @@ class ShardWriter:
     def finish(self) -> dict[str, Any]:
         """Closes the file and returns its entry in the manifest."""
         self._writer.close()
-        size = self._path.stat().st_size
-        return {"file": self._path.name, "examples": self._count, "bytes": size, "sha256": file_sha256(self._path)}
+        size, sha256 = self._temporary.stat().st_size, file_sha256(self._temporary)
+        self._temporary.replace(self._path)
+        return {"file": self._path.name, "examples": self._count, "bytes": size, "sha256": sha256}
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -61,8 +65,7 @@ class ShardWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with contextlib.suppress(Exception):  # On a full disk closing fails once more; the first error is the one to show.
             self._writer.close()
-        if error:
-            self._path.unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
 
 
 def shard_names(records_name: str, split: str, num_shards: int) -> list[str]:

@@ -14,10 +14,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-Item = TypeVar("Item")
+
+class Named(Protocol):
+    """An item of work."""
+
+    @property
+    def name(self) -> str:
+        """Different from that of every other item, and the same each time; a file may have it."""
+
+
+Item = TypeVar("Item", bound=Named)
 Result = TypeVar("Result")
 
 # Items that lie ready for each other process, the one in its hands counted, and results that may wait for earlier ones.
@@ -26,7 +36,7 @@ _WAITING = 4
 
 
 class WorkerError(Exception):
-    """A worker process ended before its work was done; the message says what can be done."""
+    """Workers cannot be had, or ended before their work was done; the message says what can be done."""
 
 
 class Workers:
@@ -34,18 +44,24 @@ class Workers:
 
     Args:
         num_workers: processes that work at once.
+
+    Attributes:
+        write_shards: whether shards are to be written by workers too. Each process would import TensorFlow for that, for seconds.
     """
+
+    write_shards = False
 
     def __init__(self, num_workers: int) -> None:
         self._others = num_workers - 1
         self._pool = _pool(self._others) if self._others else None
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], spool: Path) -> Iterator[Result]:
         """`function` of each item, in the order of the items; a few items are taken ahead, however slow the reader is.
 
         Args:
             function: of a module's top level, as are items and results picklable.
             items: read in this process.
+            spool: a folder for workers that need one to hand over items and results; processes do not.
 
         Raises:
             WorkerError: a process was killed.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -52,6 +53,17 @@ class Workspace:
         """Writes how far a split is; a run that follows a kill finds either this or what was there before."""
         write_beside(self.folder / f"{split}.state", json.dumps(state).encode())
 
+    @property
+    def spool(self) -> Path:
+        """The folder of files that other processes make; another plan has another one, since they may outlive this process."""
+        return self.folder / f"spool-{hashlib.sha256(json.dumps(self._plan, sort_keys=True).encode()).hexdigest()[:16]}"
+
+    def keep(self, name: str) -> None:
+        """Moves a finished file from the spool to the workspace; one that an earlier try has moved is there already."""
+        made = self.spool / name
+        if made.exists():
+            made.replace(self.folder / name)
+
     def publish(self, files: list[str]) -> None:
         """Moves the finished files to the data_dir; those that an earlier try has moved are there already."""
         for name in files:
@@ -75,14 +87,18 @@ class Workspace:
             ) from None
         if _read(self.folder / "plan.json") != self._plan:
             for path in self.folder.iterdir():
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
             write_beside(self.folder / "plan.json", json.dumps(self._plan).encode())
         remove_leftovers(self.folder)
+        self.spool.mkdir(exist_ok=True)
+        for path in self.spool.glob(".*"):  # Half-written.
+            path.unlink(missing_ok=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         failed = isinstance(error, Exception) and not isinstance(error, WorkerError)
-        if failed or (error and not any(self.folder.glob("*.state"))):
+        begun = any(self.folder.glob("*.state")) or any(self.spool.glob("*"))
+        if failed or (error and not begun):
             self.remove()
         os.close(self._lock)
 

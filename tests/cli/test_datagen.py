@@ -42,6 +42,12 @@ MISTAKES = [
     (["--problems=tiny_deen", "--hparams_set=tiny_sett"], "unknown hparams set 'tiny_sett'; did you mean tiny_set"),
     (["--problems=tiny_deen", "--data_dir="], "--data_dir must be given"),
     ([], "--problems must be given"),
+    (["--problems=tiny_deen", "--runner=DirectRunner", "--num_workers=2"], "--num_workers is for processes of this machine"),
+    (
+        ["--problems=tiny_deen", "--runner_options=--direct_num_workers=2"],
+        "--runner_options are for --runner",
+    ),
+    (["--problems=tiny_deen", "--runner=DirectRunner", "--data_dir=gs://a/b"], "--data_dir=gs://a/b must be a folder"),
     (["--problems=tiny_deen", "--vocab_size=100"], "a vocabulary of 100 pieces is too small"),
 ]
 
@@ -62,6 +68,7 @@ WRONG_FLAGS = [
     ("--clean=duplicate", "unknown rule 'duplicate'; did you mean duplicates"),
     ("--num_shards=0", "above 0, got '0'"),
     ("--problem=x", "did you mean --problems"),
+    ("--runner_options='", "No closing quotation"),
 ]
 
 

@@ -14,27 +14,27 @@ def workers():
         yield pair
 
 
-def test_both_processes_work(workers):
+def test_both_processes_work(workers, tmp_path):
     seen, begun = set(), time.monotonic()
 
     def items():
         while len(seen) < 2 and time.monotonic() < begun + 60:
             yield "__import__('time').sleep(0.01) or __import__('os').getpid()"
 
-    for process in workers.map(eval, items()):
+    for process in workers.map(eval, items(), tmp_path):
         seen.add(process)
     assert len(seen) == 2 and os.getpid() in seen
 
 
-def test_results_and_errors_come_in_the_order_of_the_items(workers):
+def test_results_and_errors_come_in_the_order_of_the_items(workers, tmp_path):
     results = []
     with pytest.raises(ValueError, match="'x'"):
-        for number in workers.map(int, [*map(str, range(50)), "x", "51"]):
+        for number in workers.map(int, [*map(str, range(50)), "x", "51"], tmp_path):
             results.append(number)
     assert results == list(range(50))
 
 
-def test_few_items_are_taken_ahead_of_a_slow_reader(workers):
+def test_few_items_are_taken_ahead_of_a_slow_reader(workers, tmp_path):
     taken = []
 
     def items():
@@ -42,5 +42,5 @@ def test_few_items_are_taken_ahead_of_a_slow_reader(workers):
             taken.append(number)
             yield str(number)
 
-    for done, _ in enumerate(workers.map(int, items())):
+    for done, _ in enumerate(workers.map(int, items(), tmp_path)):
         assert len(taken) <= done + 10
