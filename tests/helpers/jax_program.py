@@ -1,6 +1,7 @@
 """Run by test_jax_backend.py with KERAS_BACKEND=jax: jax_program.py WEIGHTS LOGITS PROBLEM...
 
-Reads the weights, writes each problem's logits, and fails unless the compiled gradient of the first problem's loss is finite.
+Reads the weights, writes each problem's logits and, as "steps", those of the first problem token by token, and fails unless the
+compiled gradient of its loss is finite.
 """
 
 import sys
@@ -22,6 +23,20 @@ def compiled(model, function):
     return run
 
 
+def step_by_step(model, name, batch):
+    """The logits of a batch with targets [B, T], from `step`, in one loop."""
+    targets = batch["targets"]
+    memory = model.memory(model.encode(batch["inputs"], batch.get("inputs_length"), name))
+    before = jax.numpy.pad(targets, [[0, 0], [1, 0]])
+
+    def body(state, position):
+        logits, state = model.step(before[:, position], position, state, memory, name)
+        return state, logits
+
+    positions = jax.numpy.arange(targets.shape[1], dtype="int32")
+    return jax.lax.scan(body, model.initial_state(*targets.shape), positions)[1].swapaxes(0, 1)
+
+
 def main(weights, output, *names):
     assert keras.backend.backend() == "jax"
     jax.config.update("jax_disable_most_optimizations", True)  # compiles in a third of the time
@@ -38,6 +53,8 @@ def main(weights, output, *names):
     for name in names:
         forward = jax.jit(compiled(model, lambda batch, name=name: model(batch, problem=name)))
         logits[name] = np.asarray(forward(values, fixed, tiny.batch(name)))
+    steps = jax.jit(compiled(model, lambda batch: step_by_step(model, names[0], batch)))
+    logits["steps"] = np.asarray(steps(values, fixed, tiny.batch(names[0])))
     np.savez(output, **logits)
     gradients = jax.jit(jax.grad(compiled(model, loss)))(values, fixed, tiny.batch(names[0]))
     assert all(np.isfinite(gradient).all() for gradient in gradients), "a gradient is not finite"

@@ -32,3 +32,4 @@ def test_jax_gives_tensorflows_logits_and_a_finite_compiled_gradient(tmp_path, r
     found = np.load(tmp_path / "logits.npz")
     for name in NAMES:
         close(found[name], model(tiny.batch(name), problem=name), 1e-4)
+    close(found["steps"], found[NAMES[0]], 1e-4)
