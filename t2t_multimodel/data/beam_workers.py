@@ -49,8 +49,6 @@ class BeamWorkers(Workers):
         UnknownNameError: there is no such runner.
     """
 
-    write_shards = True
-
     def __init__(self, runner: str, options: Sequence[str] = ()) -> None:
         super().__init__(num_workers=1)
         self._name = runner

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from t2t_multimodel.data import cleaning, media, shuffling
-from t2t_multimodel.data.example_message import packed_length
+from t2t_multimodel.data.example_message import packed_length, release_memory
 from t2t_multimodel.data.packed_text import PackedText
 from t2t_multimodel.data.problem import DataError, Example, Problem
 from t2t_multimodel.data.records import serialise_example
@@ -125,6 +125,7 @@ def encode_chunk(chunk: Chunk) -> Encoded:
         prints = [_fingerprint(chunk.examples[place]) if recipe.evaluation else 0 for place in kept]
         wanted = _unbroken(recipe, inputs, targets, prints, left_out)
     records = [serialise_example(problem, inputs[i], targets[i], columns[2][i]) for i in wanted]
+    release_memory()
     keys = _keys(chunk)[[kept[i] for i in wanted]]
     return Encoded(len(chunk.examples), shuffling.deal(keys, records, recipe.buckets), errors, dict(left_out))
 

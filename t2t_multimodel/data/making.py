@@ -168,8 +168,7 @@ class SplitMaker:
         distinct = self._recipe.keyed_by_content
         shards = [Shard(spool / name, buckets, *keys, distinct) for name, keys in zip(self._names, ranges, strict=True)]
         left = shards[len(state["shards"]) :]
-        apart = workers.write_shards and len(left) > 1
-        for entry in workers.map(write_shard, left, spool) if apart else map(write_shard, left):
+        for entry in workers.map(write_shard, left, spool) if len(left) > 1 else map(write_shard, left):
             self._workspace.keep(entry["file"])
             state["shards"].append(entry)
             self._workspace.save(self._split, state)

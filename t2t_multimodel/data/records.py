@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import struct
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+import google_crc32c
 
 from t2t_multimodel.data import example_message
 from t2t_multimodel.data.problem import DataError, Problem
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 # Around a record in its file: its length, and the checksums of length and content.
-_FRAME_BYTES = 16
+_LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+_FRAME_BYTES = _LENGTH.size + 2 * _CHECKSUM.size
+_WRITTEN_AT_ONCE = 1 << 20
 Manifest = dict[str, Any]
 Value = Any  # text: list of ids, or what `example_message.pack` makes of it; image and audio: bytes; label: int
 
@@ -32,40 +37,60 @@ Value = Any  # text: list of ids, or what `example_message.pack` makes of it; im
 class ShardWriter:
     """Writes one shard, `with ShardWriter(path) as writer`; what is not finished, or ended with an error, is not there.
 
+    The bytes are those of TensorFlow's writer, without its import, which would cost each process seconds.
+
     Args:
         path: in an existing folder where no reader looks, but with the shard's final name.
     """
 
     def __init__(self, path: Path) -> None:
-        import tensorflow as tf
-
         self._path = path
         self._count = 0
+        self._hash = hashlib.sha256()
         # Machines may write the same shard at once, and processes of two of them may have the same number.
         self._temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        self._writer = tf.io.TFRecordWriter(str(self._temporary))
+        self._file = self._temporary.open("wb", buffering=0)
 
     def write(self, records: Iterable[bytes]) -> None:
         """Adds serialised examples."""
-        write = self._writer.write
+        parts: list[bytes] = []
+        size = 0
         for record in records:
-            write(record)
+            length = _LENGTH.pack(len(record))
+            parts += (length, _checksum(length), record, _checksum(record))
             self._count += 1
+            size += len(record)
+            if size > _WRITTEN_AT_ONCE:
+                self._append(b"".join(parts))
+                parts, size = [], 0
+        self._append(b"".join(parts))
+
+    def _append(self, content: bytes) -> None:
+        self._hash.update(content)
+        left = memoryview(content)
+        while left:
+            left = left[self._file.write(left) :]
 
     def finish(self) -> dict[str, Any]:
         """Closes the file and returns its entry in the manifest."""
-        self._writer.close()
-        size, sha256 = self._temporary.stat().st_size, file_sha256(self._temporary)
+        self._file.close()
+        size = self._temporary.stat().st_size
         self._temporary.replace(self._path)
-        return {"file": self._path.name, "examples": self._count, "bytes": size, "sha256": sha256}
+        return {"file": self._path.name, "examples": self._count, "bytes": size, "sha256": self._hash.hexdigest()}
 
     def __enter__(self) -> ShardWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with contextlib.suppress(Exception):  # On a full disk closing fails once more; the first error is the one to show.
-            self._writer.close()
+        with contextlib.suppress(OSError):  # On a full disk closing may fail once more; the first error is the one to show.
+            self._file.close()
         self._temporary.unlink(missing_ok=True)
+
+
+def _checksum(content: bytes) -> bytes:
+    """Masked as TFRecord files have it: a checksum of what holds checksums would tell less."""
+    value = google_crc32c.value(content)
+    return _CHECKSUM.pack(((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def shard_names(records_name: str, split: str, num_shards: int) -> list[str]:

@@ -44,12 +44,7 @@ class Workers:
 
     Args:
         num_workers: processes that work at once.
-
-    Attributes:
-        write_shards: whether shards are to be written by workers too. Each process would import TensorFlow for that, for seconds.
     """
-
-    write_shards = False
 
     def __init__(self, num_workers: int) -> None:
         self._others = num_workers - 1

@@ -33,6 +33,21 @@ def test_shards_come_back_with_counts_and_checksums(tmp_path):
     assert not records.damaged_shards(tmp_path, manifest, checksums=True)
 
 
+def test_shards_have_the_bytes_of_tensorflows_writer(tmp_path):
+    random = np.random.default_rng(0)
+    content = [random.bytes(int(size)) for size in (0, 1, 7, 300_000, 900_000, 5, 2_000_000, 3)]
+    with records.ShardWriter(tmp_path / "x.tfrecord") as writer:
+        writer.write(content[:3])
+        writer.write(content[3:])
+        entry = writer.finish()
+    with tf.io.TFRecordWriter(str(tmp_path / "y.tfrecord")) as expected:
+        for record in content:
+            expected.write(record)
+    assert (tmp_path / "x.tfrecord").read_bytes() == (tmp_path / "y.tfrecord").read_bytes()
+    assert entry["sha256"] == records.file_sha256(tmp_path / "y.tfrecord")
+    assert entry["bytes"] == (tmp_path / "y.tfrecord").stat().st_size
+
+
 def test_an_error_while_writing_leaves_no_half_file(tmp_path):
     with pytest.raises(RuntimeError), records.ShardWriter(tmp_path / "x.tfrecord") as writer:
         writer.write([b"other"])
