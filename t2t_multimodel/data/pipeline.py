@@ -164,7 +164,7 @@ def _batches(records, problem, hparams, training=None):
     size, limit, bounds, batch_sizes = _buckets(spec, hparams)
     if training and size:
         examples = examples.filter(lambda example: size(example) <= limit)
-    if training and isinstance(spec.targets, Text):
+    if training and isinstance(spec.targets, Text) and size is not _longer_side:
         examples = examples.filter(lambda example: tf.shape(example["targets"])[0] <= hparams.data.max_length)
     if not size:
         return examples.padded_batch(hparams.data.batch_images)
