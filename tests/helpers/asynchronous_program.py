@@ -20,7 +20,7 @@ PROBLEMS = {
 def tiny():
     """All that differs from step to step is on: noise, dropout."""
     return HParams().override(
-        "hidden_size=8,num_heads=2,encoder_blocks=1,mixer_blocks=1,decoder_blocks=1,num_experts=2,moe_k=1,moe_hidden_size=8,"
+        "hidden_size=8,num_heads=2,encoder_blocks=1,mixer_blocks=1,decoder_blocks=1,num_experts=4,moe_k=2,moe_hidden_size=8,"
         "categorical_sizes=8:8,dropout=0.1,output_norm=true,batch_tokens=48,vocab_size=290,learning_rate=0.01,warmup_steps=4,"
         "eval_steps=1,learning_rate_schedule=constant"
     )

@@ -41,11 +41,15 @@ def trained(request, root, tmp_path_factory):
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
 
-def furthest(first, second, prefix):
-    """The largest difference of two values, relative to the largest number of that tensor."""
+def furthest(first, second, prefix, size):
+    """The largest difference of two tensors, relative to the first one's `size`."""
     names = [name for name in first if name.startswith(prefix)]
     assert len(names) > 100 and first.keys() == second.keys()
-    return max(np.abs(first[name] - second[name]).max() / max(np.abs(first[name]).max(), 1e-6) for name in names)
+    return max(size(first[name] - second[name]) / max(size(first[name]), 1e-6) for name in names)
+
+
+def largest(tensor):
+    return np.abs(tensor).max()
 
 
 DEVICES = {"mirrored-0": "2 replicas: CPU:0, CPU:1", "multi_worker-0": "2 replicas, here: CPU:0"}
@@ -56,8 +60,9 @@ def test_two_replicas_train_as_one_device_does(name, trained):
     one, two = trained["one_device-0"], trained[name]
     assert two["devices"] == DEVICES[name]
     assert one["norms"].min() > 0.6  # it is clipped at 0.3, in every step
-    assert furthest(one, two, "m/") < 1e-5
-    assert furthest(one, two, "w/") < 1e-5
+    assert furthest(one, two, "m/", largest) < 1e-5
+    # Adam divides by a gradient's own size: a number whose gradient cancels to nothing moves as far, with few right digits.
+    assert furthest(one, two, "w/", np.linalg.norm) < 1e-5
     assert len(two["losses"]) == 50
     assert np.abs(two["losses"] / one["losses"] - 1).max() < 1e-3
 
