@@ -11,7 +11,7 @@ from pathlib import Path
 
 from t2t_multimodel.cli import common
 from t2t_multimodel.cli.common import at_least_0, positive
-from t2t_multimodel.config import HParams
+from t2t_multimodel.config import HParams, get_hparams
 from t2t_multimodel.data.problem import Problem
 from t2t_multimodel.training.distribution import STRATEGIES
 from t2t_multimodel.training.rendezvous import WORKER_TIMEOUT
@@ -62,6 +62,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
         return _evaluate(args)
     hparams = _hparams(args)
     chosen = common.selected_problems(args)
+    hparams = _with_fitting_weights(args.hparams_set, hparams, chosen)
     _check_schedule(chosen, hparams)
     if args.local_workers:
         return _local_cluster(args, argv)
@@ -123,6 +124,15 @@ def _hparams(args: argparse.Namespace) -> HParams:
         if getattr(args, name) is not None:
             hparams = hparams.override(**{name: getattr(args, name)})
     return hparams
+
+
+def _with_fitting_weights(set_name: str, hparams: HParams, problems: Sequence[Problem]) -> HParams:
+    """Without those of a set's own problem_weights that are for problems which are not trained; a user's own are checked."""
+    weights = hparams.training.problem_weights
+    if weights != get_hparams(set_name).training.problem_weights:
+        return hparams
+    fitting = [item for item in weights.split() if any(item.partition(":")[0] in problem.name for problem in problems)]
+    return hparams.override(problem_weights=" ".join(fitting))
 
 
 def _check_schedule(problems: Sequence[Problem], hparams: HParams) -> None:

@@ -86,15 +86,13 @@ def generate(
     manifests = {name: _complete(problem, data_dir, vocabulary, verify, options, report) for name, problem in forward.items()}
     missing = [problem for name, problem in forward.items() if manifests[name] is None]
     failed: dict[str, DataError] = {}
+    plan = {"num_shards": num_shards, "on_error": on_error, "tmp_dir": str(tmp_dir.resolve()), **options}
     with workers or Workers(num_workers if missing else 1) as workers:
         for name, problem in forward.items():
             if problem not in missing:
                 report(f"{name}: complete already")
-                if workspace_folder(data_dir, name).exists():
-                    with Workspace(data_dir, name, {}) as workspace:
-                        _tidy(workspace, name)
+                _finish(data_dir, name)
                 continue
-            plan = {"num_shards": num_shards, "on_error": on_error, "tmp_dir": str(tmp_dir.resolve()), **options}
             try:
                 manifests[name] = _write_records(problem, data_dir, tmp_dir, vocabulary, plan, workers, report)
             except DataError as error:
@@ -106,6 +104,13 @@ def generate(
         reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
         raise DataError(f"{len(failed)} of {len(forward)} problems could not be made, the others are complete: {reasons}")
     return {name: manifest for name, manifest in manifests.items() if manifest is not None}
+
+
+def _finish(data_dir: Path, name: str) -> None:
+    """Tidies up after a run that was killed when its records were complete."""
+    if workspace_folder(data_dir, name).exists():
+        with Workspace(data_dir, name, {}) as workspace:
+            _tidy(workspace, name)
 
 
 def _check_raw_data(problems: Sequence[Problem], tmp_dir: Path) -> None:

@@ -97,6 +97,13 @@ def test_a_mistake_is_one_line_and_code_2_and_nothing_is_written(flags, message,
     assert not (tmp_path / "run").exists()
 
 
+def test_weights_of_a_set_for_problems_that_are_not_trained_are_left_out(command, tmp_path):
+    with hparams_sets.temporary(weighted_set=lambda: tiny().override("problem_weights=copy:2 mini_class:3")):
+        assert command("--hparams_set=weighted_set", "--train_steps=1", "--hparams=eval_steps=1") == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert "copy:2" in json.dumps(config) and "mini_class" not in json.dumps(config)
+
+
 def test_what_steps_that_overlap_cannot_do_is_one_line(command, monkeypatch, capsys):
     jobs = {"chief": ["here:1"], "worker": ["here:2"], "ps": ["here:3"]}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": {"type": "chief", "index": 0}}))
