@@ -54,6 +54,17 @@ class DecodingState(NamedTuple):
     ancestors: Any
 
 
+class OneOf(NamedTuple):
+    """In place of a problem's name: one of several, whose targets have one modality and whose inputs differ.
+
+    A batch then has "sources" in place of "inputs" and "inputs_length": for each of `problems` a dict with its own. That at
+    `chosen`, an int32 scalar, is read; the others may be empty.
+    """
+
+    problems: tuple[str, ...]
+    chosen: Any
+
+
 class LossTerms(NamedTuple):
     """Parts of a batch's loss, so that whoever trains can divide by the weight of all replicas.
 
@@ -154,10 +165,24 @@ class MultiModel(keras.Model):
 
     def encode(self, inputs, inputs_length=None, problem=None, training=False) -> Encoded:
         """Reads `inputs` (as in a batch) by the problem's input modality and the encoder."""
-        embedded = self._net(self._spec(problem).inputs).bottom(inputs, inputs_length, training=training)
+        return self._encode({"inputs": inputs, "inputs_length": inputs_length}, problem, training)
+
+    def _encode(self, batch, problem, training):
+        embedded = self._bottom(batch, problem, training)
         states = self.embedding_drop(embedded.states, training=training)
         states, routing = self.encoder(states, embedded.mask, training=training)
         return Encoded(states, embedded.mask, embedded.shape, routing)
+
+    def _bottom(self, batch, problem, training):
+        if not isinstance(problem, OneOf):
+            net = self._net(self._spec(problem).inputs)
+            return net.bottom(batch["inputs"], batch.get("inputs_length"), training=training)
+
+        def branch(name, source):
+            return lambda: self._bottom(source, name, training)[:2]
+
+        branches = [branch(*source) for source in zip(problem.problems, batch["sources"], strict=True)]
+        return Embedded(*ops.switch(problem.chosen, branches))
 
     def decode(self, encoded: Encoded, targets, problem=None, training=False, space=None):
         """Logits float32 [B, T, V]; those at position t read targets [B, T] before t, behind the command token.
@@ -236,6 +261,22 @@ class MultiModel(keras.Model):
         size = f"{spec.inputs.height}x{spec.inputs.width}" if isinstance(spec.inputs, Image) else ""
         return (*(modality_key(feature, self.config)[1] for feature in (spec.inputs, spec.targets)), size)
 
+    def alike(self, problem) -> tuple[str, ...]:
+        """The problems, one a trace key, that can be those of a OneOf with `problem`: all whose targets have its targets' net.
+
+        Where targets are labels `problem` is alone, since their net may read the shape of the image.
+        """
+        if not self._decodes(problem):
+            return (problem,)
+        _, net, _ = self.trace_key(problem)
+        keys = {self.trace_key(name): name for name in reversed(self.specs)}
+        return tuple(sorted(name for key, name in keys.items() if key[1] == net))
+
+    def input_variables(self, problem):
+        """Trainable variables that serve for reading the problem's input alone."""
+        net, top = (self._net(feature) for feature in (self._spec(problem).inputs, self._spec(problem).targets))
+        return [] if net is top else net.trainable_variables
+
     def _decodes(self, problem):
         return not isinstance(self._spec(problem).targets, Label)
 
@@ -245,7 +286,7 @@ class MultiModel(keras.Model):
         return self._net(self._spec(problem).targets).top(encoded.states, embedded, training=training)
 
     def loss_terms(self, batch, problem, training=True, label_smoothing=0.0, space=None, rows=None, static=False) -> LossTerms:
-        """The loss of a batch of one problem, in parts.
+        """The loss of a batch of one problem (or of OneOf several), in parts.
 
         `space`: another target space's place, a tensor (see `trace_key`). `rows`: (first, count, total) of a batch that is a
         replica's part of a larger one; noise and dropout are then those of the whole. `static`: no
@@ -269,13 +310,15 @@ class MultiModel(keras.Model):
         return self._logits(batch, problem, False, space)[0]
 
     def _logits(self, batch, problem, training, space):
-        encoded = self.encode(batch["inputs"], batch.get("inputs_length"), problem, training=training)
+        encoded = self._encode(batch, problem, training)
         if not self._decodes(problem):
             return self.classify(encoded, problem, training=training), encoded, None
         logits, routing = self._decode(encoded, batch["targets"], problem, training, space)
         return logits, encoded, routing
 
     def _spec(self, problem):
+        if isinstance(problem, OneOf):
+            problem = problem.problems[0]  # for what they have in common
         if problem not in self.specs:
             raise ValueError(f"this model knows the problems {', '.join(self.specs)}; got {problem!r}")
         return self.specs[problem]

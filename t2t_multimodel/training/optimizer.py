@@ -90,7 +90,7 @@ class Optimizer(abc.ABC):
         gradients: Sequence[tf.Tensor],
         rate: tf.Tensor,
         step: tf.Tensor,
-        used: Sequence[tf.Tensor] | None = None,
+        used: Sequence[tf.Tensor | None] | None = None,
     ) -> tf.Tensor:
         """Clips the gradients together and updates the variables `names`; if one is not finite, none is changed.
 
@@ -99,7 +99,7 @@ class Optimizer(abc.ABC):
             gradients: dense, of the whole global batch, of the scaled loss.
             rate: float32 scalar.
             step: float32 scalar, counted from 1.
-            used: float32 scalars, one a name: 1, or 0 where variable and slots are to stay as they are; None is all 1.
+            used: float32 scalars, one a name: 1, or 0 where variable and slots are to stay as they are. None is 1.
 
         Returns:
             The global norm before clipping, without the loss scale, float32 scalar.

@@ -1,4 +1,4 @@
-"""The traced functions of training and evaluation: one serves all problems that differ in their command token alone."""
+"""The traced functions of training and evaluation: one serves all problems whose targets have one modality."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import keras
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.data.pipeline import batch_signature
 from t2t_multimodel.features import Label, ProblemSpec
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.measures import EvaluationSums, evaluation_sums
 from t2t_multimodel.training.optimizer import Optimizer
 from t2t_multimodel.training.sharding import in_parts
+from t2t_multimodel.training.sources import Batch, Sources
 
-Batch = dict[str, tf.Tensor]
 Traced = Callable[..., Any]
 _SCALAR = tf.TensorSpec([], tf.float32)
 _DRAWS = 1000  # more than a step takes of any one state of noise
@@ -41,7 +40,7 @@ class Steps:
     """Makes and keeps the traced functions of a model.
 
     Args:
-        model: a built MultiModel, or what offers its `loss_terms`, `logits`, `space_index` and `trace_key`.
+        model: a built MultiModel.
         optimizer: that of `model`'s variables, by path and in parts; None to evaluate alone.
         hparams: of the run.
         strategy: replicas that divide each batch among them; model and optimizer were made in its scope. None is one device.
@@ -51,8 +50,11 @@ class Steps:
     With several replicas the gradient is that of the whole batch, summed, and clipped once (Keras's optimizers clip each
     replica's); losses are divided by the whole batch's weight, and the experts' balance is that of the whole batch.
 
-    Where hparams ask for several problems or batches in a step there are, beside `train`'s fused functions, one function a trace
-    key that adds a batch's gradient to accumulators and one that applies their sum, so that no mixture is traced anew.
+    Where hparams ask for several problems or batches in a step there are, beside `train`'s fused functions, others that add a
+    batch's gradient to accumulators and one that applies their sum, so that no mixture is traced anew.
+
+    A function serves several kinds of input (see Sources), but not where steps run elsewhere, on workers that may have a problem
+    each, or under XLA, which would compile all kinds anew for each length of one.
     """
 
     def __init__(
@@ -72,8 +74,9 @@ class Steps:
         self._seeds = _seeds(model) if call else []
         self._compiled = hparams.training.xla
         self._static = self._compiled or isinstance(self._strategy, tf.distribute.TPUStrategy)
+        self._sources = Sources(model, hparams, joined=not (call or self._static))
         self._traced: dict[tuple[str, ...], Traced] = {}
-        self._used: dict[tuple[str, ...], set[str]] = {}  # by trace key, the variables that have a gradient
+        self._used: dict[tuple[str, ...], set[str]] = {}  # by the sources' key, the variables that have a gradient
         c = hparams.training
         self._accumulators = self._make_accumulators() if optimizer and c.problems_per_step * c.accumulate_steps > 1 else {}
         self._apply = self._make_apply()
@@ -82,7 +85,7 @@ class Steps:
         """One step on a batch of `problem` at learning rate `rate`; `step` counts from 1."""
         function = self._function("train", problem, self._make_train)
         scalars = [tf.constant(value, tf.float32) for value in (rate, step, self._model.specs[problem].loss_weight)]
-        return self._call(function, (batch, tf.constant(self._model.space_index(problem)), *scalars))
+        return self._call(function, (*self._sources.arguments(problem, batch), *scalars))
 
     def train_jointly(self, drawn: Sequence[tuple[str, Sequence[Batch]]], rate: float, step: int) -> list[StepResult]:
         """One step on several batches; each of `drawn` is a problem and its batches.
@@ -100,11 +103,11 @@ class Steps:
         used: set[str] = set()
         for problem, batches in drawn:
             add = self._function("add", problem, self._make_add)
-            spec, space = self._model.specs[problem], tf.constant(self._model.space_index(problem))
+            spec = self._model.specs[problem]
             weights = tf.add_n([target_weight(spec, batch) for batch in batches])
             shares = [tf.constant(share / len(drawn), tf.float32) for share in (spec.loss_weight, 1 / len(batches))]
-            parts = [add(batch, space, weights, *shares) for batch in batches]
-            used |= self._used[self._model.trace_key(problem)]
+            parts = [add(*self._sources.arguments(problem, batch), weights, *shares) for batch in batches]
+            used |= self._sources.read(problem, self._used[self._sources.key(problem)])
             results.append(_joined(parts))
         mask = tf.constant([float(name in used) for name in self._accumulators])
         norm = self._apply(mask, tf.constant(rate, tf.float32), tf.constant(step, tf.float32))
@@ -112,34 +115,34 @@ class Steps:
 
     def evaluate(self, problem: str, batch: Batch) -> EvaluationSums:
         """Sums of the teacher-forced measures over a batch of `problem`."""
-        batch = {name: batch[name] for name in batch_signature(self._model.specs[problem], self._hparams)}
         function = self._function("evaluate", problem, self._make_evaluate)
-        return self._call(function, (batch, tf.constant(self._model.space_index(problem))))
+        return self._call(function, self._sources.arguments(problem, batch))
 
     def _function(self, kind: str, problem: str, make: Callable[[str], Traced]) -> Traced:
-        key = (kind, *self._model.trace_key(problem))
+        key = (kind, *self._sources.key(problem))
         if key not in self._traced:
             self._traced[key] = make(problem)
         return self._traced[key]
 
     def _make_train(self, problem: str) -> Callable[..., StepResult]:
-        def replica_step(batch, space, rate, number, loss_weight):
+        def replica_step(batch, places, rate, number, loss_weight):
             with self._noise(number):
-                gradients, result = self._differentiate(problem, batch, space, loss_weight)
-            norm = self._optimizer.apply(list(gradients), self._sum(list(gradients.values())), rate, number)
+                gradients, result = self._differentiate(problem, batch, places, loss_weight)
+            used = self._sources.used(problem, gradients, places)
+            norm = self._optimizer.apply(list(gradients), self._sum(list(gradients.values())), rate, number, used)
             return result._replace(gradient_norm=norm)
 
-        return self._replicated(replica_step, [*self._batch_specs(problem), *[_SCALAR] * 3])
+        return self._replicated(replica_step, [*self._sources.signature(problem), *[_SCALAR] * 3])
 
     def _make_add(self, problem: str) -> Callable[..., StepResult]:
-        def replica_add(batch, space, weight, loss_weight, balance_weight):
-            gradients, result = self._differentiate(problem, batch, space, loss_weight, weight, balance_weight)
-            self._used[self._model.trace_key(problem)] = set(gradients)
+        def replica_add(batch, places, weight, loss_weight, balance_weight):
+            gradients, result = self._differentiate(problem, batch, places, loss_weight, weight, balance_weight)
+            self._used[self._sources.key(problem)] = set(gradients)
             for name, gradient in gradients.items():
                 self._accumulators[name].assign_add(gradient)
             return result
 
-        return self._replicated(replica_add, [*self._batch_specs(problem), *[_SCALAR] * 3])
+        return self._replicated(replica_add, [*self._sources.signature(problem), *[_SCALAR] * 3])
 
     def _make_apply(self) -> Callable[..., tf.Tensor]:
         def replica_apply(used, rate, number):
@@ -165,7 +168,7 @@ class Steps:
             }
 
     def _differentiate(
-        self, problem: str, batch: Batch, space: Any, loss_weight: Any, weight: Any = None, balance_weight: Any = 1.0
+        self, problem: str, batch: Batch, places: Any, loss_weight: Any, weight: Any = None, balance_weight: Any = 1.0
     ) -> tuple[dict[str, tf.Tensor], StepResult]:
         """A replica's part of the gradient, by the variables' paths, and the result but for the norm.
 
@@ -177,7 +180,8 @@ class Steps:
             for variable in variables.values():
                 tape.watch(variable)
             smoothing = self._hparams.training.label_smoothing
-            terms = self._model.loss_terms(batch, problem, True, smoothing, space, rows, static=self._static)
+            source = self._sources.problem(problem, places[1])
+            terms = self._model.loss_terms(batch, source, True, smoothing, places[0], rows, static=self._static)
             tokens = self._sum(terms.weight * share)
             loss = terms.total * share / tf.maximum(tokens if weight is None else weight, 1.0)
             routings = [
@@ -199,10 +203,6 @@ class Steps:
 
         return run
 
-    def _batch_specs(self, problem: str) -> list[Any]:
-        """Signature of a batch and its target space."""
-        return [batch_signature(self._model.specs[problem], self._hparams), tf.TensorSpec([], tf.int32)]
-
     def _noise(self, number: tf.Tensor) -> contextlib.AbstractContextManager[Any]:
         """What is traced within draws the noise of step `number`, where steps may overlap; else where the last step left off."""
         if not self._seeds:
@@ -223,7 +223,7 @@ class Steps:
         share = tf.cast(end > first, tf.float32)
         first = tf.minimum(first, total - 1)
         count = tf.maximum(end - first, 1)
-        return {name: value[first : first + count] for name, value in batch.items()}, (first, count, total), share
+        return tf.nest.map_structure(lambda value: value[first : first + count], batch), (first, count, total), share
 
     def _sum(self, values: Any) -> Any:
         """Summed over the replicas."""
@@ -232,9 +232,10 @@ class Steps:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _make_evaluate(self, problem: str) -> Callable[..., EvaluationSums]:
-        @tf.function(input_signature=self._batch_specs(problem), autograph=False)
-        def evaluate(batch, space):
-            return evaluation_sums(self._model.logits(batch, problem, space), batch["targets"])
+        @tf.function(input_signature=self._sources.signature(problem), autograph=False)
+        def evaluate(batch, places):
+            source = self._sources.problem(problem, places[1])
+            return evaluation_sums(self._model.logits(batch, source, places[0]), batch["targets"])
 
         return evaluate
 

@@ -23,6 +23,7 @@ class FakeModel:
         self.number = tf.Variable(0.0)
         self.trainable_variables = self.variables = [types.SimpleNamespace(path="model/number", value=self.number)]
         self.non_trainable_variables = []
+        self.specs = {}
 
 
 class FakeSteps:

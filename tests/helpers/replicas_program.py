@@ -12,7 +12,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from t2t_multimodel.config import HParams  # noqa: E402
-from t2t_multimodel.features import Label, ProblemSpec, Text  # noqa: E402
+from t2t_multimodel.features import Image, Label, ProblemSpec, Text  # noqa: E402
 from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
 from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
 from t2t_multimodel.training.cluster import cluster_of_environment  # noqa: E402
@@ -24,10 +24,11 @@ VOCAB = 23
 # Noise of the experts and dropout are on; the gradient is clipped to a small part of its norm.
 HPARAMS = HParams().override(
     "hidden_size=16,num_heads=2,encoder_blocks=2,mixer_blocks=1,decoder_blocks=1,num_experts=4,moe_k=2,moe_hidden_size=12,"
-    "moe_loss_weight=0.1,categorical_sizes=10:12,dropout=0.1,attention_dropout=0.1,output_norm=true,clip_norm=0.3"
+    "moe_loss_weight=0.1,categorical_sizes=10:12,image_channels=4:4:4,dropout=0.1,attention_dropout=0.1,output_norm=true,clip_norm=0.3"
 )
 SPECS = (
     ProblemSpec("german", Text(), Text(), "to_german"),
+    ProblemSpec("caption", Image(16, 12), Text(), "to_german"),
     ProblemSpec("topic", Text(), Label(tuple("abcdefg"), "topics"), "to_topic"),
 )
 
@@ -41,8 +42,9 @@ def batch(name: str, step: int) -> dict[str, tf.Tensor]:
         for row in side:
             length = random.integers(2, 10)
             row[:length] = [*random.integers(3, VOCAB, length - 1), 1]
+    inputs = random.normal(size=(rows, 16, 12, 3)).astype("float32") if name == "caption" else ids[0]
     targets = random.integers(0, 7, rows).astype("int32") if name == "topic" else ids[1]
-    return {"inputs": tf.constant(ids[0]), "targets": tf.constant(targets)}
+    return {"inputs": tf.constant(inputs), "targets": tf.constant(targets)}
 
 
 def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dic
     joint, count = hparams.training.problems_per_step > 1, hparams.training.accumulate_steps
     losses, norms, found = [], [], {}
     for step in range(1, steps + 1):
-        name = SPECS[step % 5 == 0].name
+        name = {0: "topic", 3: "caption"}.get(step % 5, "german")
         if joint:
             drawn = [(spec.name, [batch(spec.name, step + 100 * i) for i in range(count)]) for spec in SPECS]
             result = trained.train_jointly(drawn, 0.003, step)[0]

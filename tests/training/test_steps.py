@@ -105,8 +105,9 @@ def test_problems_with_one_trace_use_their_own_command_token(steps, model, make_
 
 
 def test_a_step_trains_its_own_command_token_alone(steps, model, make_batch):
+    steps.train("german", make_batch("german", 6, 3), 0.01, 1)  # Its moments would move the token on.
     tokens = {space: command.embedding.numpy() for space, command in model.commands.items()}
-    steps.train("french", make_batch("french", 6, 3), 0.01, 1)
+    steps.train("french", make_batch("french", 6, 3), 0.01, 2)
     moved = {space: np.abs(command.embedding.numpy() - tokens[space]).max() for space, command in model.commands.items()}
     assert moved["to_french"] > 1e-4
     assert moved["to_german"] == 0
