@@ -1,6 +1,7 @@
 """Work on chunks in several processes, in order; a worker that is gone, or whose parent is, ends what it belongs to.
 
-The caller's process is one of them: it reads the items, and works on one itself whenever the others have enough to do.
+The caller's process reads the items and takes the results. It works on items itself only until the first process has started:
+later it would keep the others waiting, for the interpreter's lock and for what it has to read and to take.
 """
 
 from __future__ import annotations
@@ -30,9 +31,7 @@ class Named(Protocol):
 Item = TypeVar("Item", bound=Named)
 Result = TypeVar("Result")
 
-# Items that lie ready for each other process, the one in its hands counted, and results that may wait for earlier ones.
-_AHEAD = 2
-_WAITING = 4
+_AHEAD = 3  # items for each process that it has, that lie ready for it, or whose results wait for earlier ones
 
 
 class WorkerError(Exception):
@@ -40,15 +39,15 @@ class WorkerError(Exception):
 
 
 class Workers:
-    """`num_workers` processes, the caller's own counted.
+    """`num_workers` processes beside the caller's; 1 is the caller's own.
 
     Args:
         num_workers: processes that work at once.
     """
 
     def __init__(self, num_workers: int) -> None:
-        self._others = num_workers - 1
-        self._pool = _pool(self._others) if self._others else None
+        self._waiting = _AHEAD * num_workers
+        self._pool = _pool(num_workers) if num_workers > 1 else None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item], spool: Path) -> Iterator[Result]:
         """`function` of each item, in the order of the items; a few items are taken ahead, however slow the reader is.
@@ -68,12 +67,8 @@ class Workers:
         try:
             started = self._pool.submit(os.getpid)
             for item in items:
-                unfinished = sum(not future.done() for future in waiting)
-                if started.done() and unfinished < _AHEAD * self._others:
-                    waiting.append(self._pool.submit(function, item))
-                else:
-                    waiting.append(_done(function, item))
-                while waiting and (waiting[0].done() or len(waiting) > unfinished + _WAITING):
+                waiting.append(self._pool.submit(function, item) if started.done() else _done(function, item))
+                while waiting and (waiting[0].done() or len(waiting) > self._waiting):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

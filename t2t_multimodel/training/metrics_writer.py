@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,12 +29,22 @@ class MetricsWriter:
     """
 
     def __init__(self, output_dir: Path | str, step: int = 0) -> None:
-        paths = [Path(output_dir) / name for name in ("metrics.jsonl", "samples.jsonl")]
-        for path in filter(Path.exists, paths):
-            _keep_lines(path, step)
-        self._file, self._samples = (path.open("a", encoding="utf-8") for path in paths)
+        self._paths = [Path(output_dir) / name for name in ("metrics.jsonl", "samples.jsonl")]
+        self._open(lambda row: row["step"] <= step)
         self._events = tf.summary.create_file_writer(str(Path(output_dir) / "events"))
         self._start = time.monotonic()
+
+    def _open(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Both files for appending, of whose lines the wanted ones are left."""
+        for path in filter(Path.exists, self._paths):
+            _keep_lines(path, wanted)
+        self._file, self._samples = (path.open("a", encoding="utf-8") for path in self._paths)
+
+    def forget_evaluation(self, step: int) -> None:
+        """Takes out the lines of an evaluation on dev after `step` steps; it is done again."""
+        self._file.close()
+        self._samples.close()
+        self._open(lambda row: row["step"] != step or row.get("split", "dev") != "dev")
 
     def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
         """Records `metrics` of `problem` on `split` after `step` steps."""
@@ -87,6 +97,9 @@ class NoMetrics(MetricsWriter):
     """What a worker that is not the chief writes: nothing."""
 
     def __init__(self) -> None:
+        pass
+
+    def forget_evaluation(self, step: int) -> None:
         pass
 
     def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
@@ -163,12 +176,12 @@ def _cell(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
 
 
-def _keep_lines(path: Path, step: int) -> None:
-    """Rewrites the file without its lines of later steps, and without one that was cut."""
+def _keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Rewrites the file with its wanted lines alone, and without one that was cut."""
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         with contextlib.suppress(ValueError):
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
+            if line.endswith("\n") and wanted(json.loads(line)):
                 kept.append(line)
     write_beside(path, "".join(kept).encode())
 

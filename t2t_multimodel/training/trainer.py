@@ -135,7 +135,7 @@ class Trainer:
         plan, batches = self._schedule(), self._batches()
         schedule = self._decisions.schedule(plan)
         self._keep_best()  # A process that was killed may have saved and not come to it.
-        saved, evaluated = step, 0
+        first, saved, evaluated = step, step, 0
         means = RunningMeans(step)
         while self._goes_on(step, total, deadline):
             self._profile.before(step + 1)
@@ -165,6 +165,8 @@ class Trainer:
         if self._stopped:
             progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
         elif step != evaluated:
+            if step == first:  # A finished run was started again, or one that was killed while it evaluated.
+                writer.forget_evaluation(step)
             self.evaluate(step, writer, progress)
         self._peers.total([0])  # nobody leaves while the chief is still writing
         return step

@@ -109,12 +109,15 @@ def test_a_step_of_several_problems_takes_a_batch_for_each_and_goes_on_where_it_
     ]
 
 
-def test_a_finished_run_is_not_trained_further(make_trainer, tmp_path):
+def test_a_finished_run_is_evaluated_again_but_not_trained_further(make_trainer, tmp_path):
     make_trainer("train_steps=3")[0].train()
+    rows = [(row["step"], row["problem"], row["split"]) for row in written(tmp_path)]
     again, _ = make_trainer("train_steps=3")
     assert again.train() == 3
-    assert not again.steps.trained
+    assert not again.steps.trained and again.steps.evaluated
     assert saved(tmp_path) == [3]
+    assert [(row["step"], row["problem"], row["split"]) for row in written(tmp_path)] == rows
+    assert rows[-2:] == [(3, "copy", "dev"), (3, "topic", "dev")]
 
 
 def test_checkpoints_may_come_more_often_than_evaluations(make_trainer, tmp_path):
