@@ -19,6 +19,7 @@ from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, T
 
 TEXT_BOUNDS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 SEGMENT_EXAMPLES = 8192
+_PARSED_AT_ONCE = 256
 _PRIME = 1_000_003  # keeps the seeds of problems, segments and passes apart
 SECOND_BOUNDS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0, 30.0)
 
@@ -146,49 +147,67 @@ def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, voca
 def _batches(records, problem, hparams, training=None):
     """Batches of all `records`; in training it is (seed, segment), which decide the augmentation with a record's place."""
     spec = problem.spec()
-    forward = problem.forward()
-    references = not training and isinstance(spec.targets, Text) and not problem.reversed
+    if isinstance(spec.inputs, Text):
+        return _text_batches(records, problem, hparams, bool(training))
 
     def parse(place, record):
         seed = tf.cast(tf.stack([training[0] * _PRIME + training[1], place]), tf.int32) if training else None
-        raw = parse_example(record, forward.inputs, forward.targets, with_references=references)
-        if problem.reversed:
-            raw["inputs"], raw["targets"] = raw["targets"], raw["inputs"]
-        example = {"targets": _value(raw["targets"], spec.targets, hparams, seed)}
-        example["inputs"] = _value(raw["inputs"], spec.inputs, hparams, seed)
-        if isinstance(spec.inputs, Audio):
-            example["inputs_length"] = tf.shape(example["inputs"])[0]
-        return {**example, "references": raw["references"]} if references else example
+        example = _parsed(record, problem, hparams, bool(training), seed)
+        return {**example, "inputs_length": tf.shape(example["inputs"])[0]} if isinstance(spec.inputs, Audio) else example
 
     examples = records.enumerate().map(parse, num_parallel_calls=1, deterministic=True)
-    size, limit, bounds, batch_sizes = _buckets(spec, hparams)
-    if training and size:
-        examples = examples.filter(lambda example: size(example) <= limit)
-    if training and isinstance(spec.targets, Text) and size is not _longer_side:
+    if training and isinstance(spec.targets, Text):
         examples = examples.filter(lambda example: tf.shape(example["targets"])[0] <= hparams.data.max_length)
-    if not size:
+    if isinstance(spec.inputs, Image):
         return examples.padded_batch(hparams.data.batch_images)
-    return examples.bucket_by_sequence_length(size, [bound + 1 for bound in bounds], [*batch_sizes, batch_sizes[-1]])
+    limit, bounds, batch_sizes = _sound_buckets(spec.inputs, hparams)
+    if training:
+        examples = examples.filter(lambda example: example["inputs_length"] <= limit)
+    return examples.bucket_by_sequence_length(
+        lambda example: example["inputs_length"], [bound + 1 for bound in bounds], [*batch_sizes, batch_sizes[-1]]
+    )
 
 
-def _buckets(spec, hparams):
-    """(size of an example or None, largest size, upper bounds of the buckets, batch size of each)."""
+def _text_batches(records, problem, hparams, training):
+    """The same of a problem that reads text. To call functions for each example took most of the time of so little data: records
+    are parsed in blocks for their lengths, and once more when they are a batch."""
     config = hparams.data
-    if isinstance(spec.inputs, Audio):
-        rate = spec.inputs.sample_rate if hparams.model.audio_input == "waveform" else 1000.0 / config.hop_ms
-        seconds = [bound for bound in SECOND_BOUNDS if bound < config.max_seconds] + [config.max_seconds]
-        sizes = [max(1, int(config.batch_seconds / bound)) for bound in seconds]
-        return lambda e: e["inputs_length"], int(config.max_seconds * rate) + 1, [int(b * rate) for b in seconds], sizes
-    if isinstance(spec.inputs, Text):
-        bounds = [bound for bound in TEXT_BOUNDS if bound < config.max_length] + [config.max_length]
-        sizes = [max(1, config.batch_tokens // (2 * bound)) for bound in bounds]
-        return _longer_side, config.max_length, bounds, sizes
-    return None, 0, [], []
+    bounds = [bound for bound in TEXT_BOUNDS if bound < config.max_length] + [config.max_length]
+    sizes = tf.constant([max(1, config.batch_tokens // (2 * bound)) for bound in [*bounds, bounds[-1]]], tf.int64)
+
+    def with_buckets(block):
+        example = _parsed(block, problem, hparams, training)
+        texts = [example[side] for side in ("inputs", "targets") if example[side].shape.rank == 2]
+        lengths = tf.reduce_max(tf.stack([tf.math.count_nonzero(text, axis=1) for text in texts]), axis=0)
+        buckets = tf.searchsorted(tf.constant(bounds, tf.int64), lengths, out_type=tf.int64)
+        kept = buckets < len(bounds) if training else tf.ones_like(buckets, tf.bool)
+        return tf.boolean_mask(block, kept), tf.boolean_mask(buckets, kept)
+
+    def batch(bucket, window):
+        return window.batch(sizes[bucket]).map(lambda block, _: _parsed(block, problem, hparams, training))
+
+    sorted_out = records.batch(_PARSED_AT_ONCE).map(with_buckets).unbatch()
+    return sorted_out.group_by_window(lambda record, bucket: bucket, batch, window_size_func=lambda bucket: sizes[bucket])
 
 
-def _longer_side(example):
-    target = tf.shape(example["targets"])[0] if example["targets"].shape.rank else 1
-    return tf.maximum(tf.shape(example["inputs"])[0], target)
+def _parsed(record, problem, hparams, training, seed=None):
+    """What a batch holds of a record, or of a block of records of text."""
+    spec, forward = problem.spec(), problem.forward()
+    references = not training and isinstance(spec.targets, Text) and not problem.reversed
+    raw = parse_example(record, forward.inputs, forward.targets, with_references=references)
+    if problem.reversed:
+        raw["inputs"], raw["targets"] = raw["targets"], raw["inputs"]
+    example = {side: _value(raw[side], getattr(spec, side), hparams, seed) for side in ("targets", "inputs")}
+    return {**example, "references": raw["references"]} if references else example
+
+
+def _sound_buckets(feature, hparams):
+    """(largest size, upper bounds of the buckets, batch size of each), sizes in samples or frames."""
+    config = hparams.data
+    rate = feature.sample_rate if hparams.model.audio_input == "waveform" else 1000.0 / config.hop_ms
+    seconds = [bound for bound in SECOND_BOUNDS if bound < config.max_seconds] + [config.max_seconds]
+    sizes = [max(1, int(config.batch_seconds / bound)) for bound in seconds]
+    return int(config.max_seconds * rate) + 1, [int(bound * rate) for bound in seconds], sizes
 
 
 def _value(raw, feature, hparams, seed):

@@ -16,8 +16,10 @@ LOWEST_MEL_HZ = 40.0
 
 
 def text_ids(ids: tf.Tensor) -> tf.Tensor:
-    """int64 [length] -> int32 [length + 1], ended by the end-of-sequence id."""
-    return tf.concat([tf.cast(ids, tf.int32), [EOS]], axis=0)
+    """int64 [..., length], padded with 0 -> int32 [..., length + 1], each ended by the end-of-sequence id."""
+    lengths = tf.math.count_nonzero(ids, axis=-1, keepdims=True, dtype=tf.int32)
+    ends = tf.cast(tf.range(tf.shape(ids)[-1] + 1) == lengths, tf.int32) * EOS
+    return tf.pad(tf.cast(ids, tf.int32), [[0, 0]] * (ids.shape.rank - 1) + [[0, 1]]) + ends
 
 
 def image_pixels(content: tf.Tensor, feature: Image, seed: tf.Tensor | None = None) -> tf.Tensor:
