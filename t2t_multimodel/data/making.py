@@ -128,8 +128,9 @@ class SplitMaker:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(path.open("ab")) for path in self._files]
             for file, size in zip(files, state["sizes"], strict=True):
-                file.truncate(size)
-                file.seek(size)
+                if file.tell() != size:  # Ext4 writes a file to the disk when it is closed, if it was cut to nothing before.
+                    file.truncate(size)
+                    file.seek(size)
             bar = stack.enter_context(self._bar())
             noted = time.monotonic()
             raw = chunks(self._recipe, examples, state["consumed"])

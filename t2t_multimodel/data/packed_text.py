@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 from t2t_multimodel.data.example_message import pack
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -21,7 +22,10 @@ class PackedText:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._words: dict[str, bytes] = {}
-        self._symbols = {symbol: pack([i]) for symbol, i in vocabulary.symbols.items()}
+
+    @cached_property
+    def _symbols(self) -> dict[str, bytes]:
+        return {symbol: pack([i]) for symbol, i in self._vocabulary.symbols.items()}
 
     def encode(self, feature: Text, texts: Sequence[str]) -> list[bytes]:
         """The packed ids of each text, without an end-of-sequence id."""
