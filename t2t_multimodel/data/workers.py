@@ -48,6 +48,7 @@ class Workers:
     def __init__(self, num_workers: int) -> None:
         self._waiting = _AHEAD * num_workers
         self._pool = _pool(num_workers) if num_workers > 1 else None
+        self._started: Future[int] = self._pool.submit(os.getpid) if self._pool else Future()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item], spool: Path) -> Iterator[Result]:
         """`function` of each item, in the order of the items; a few items are taken ahead, however slow the reader is.
@@ -65,9 +66,8 @@ class Workers:
             return
         waiting: deque[Future[Result]] = deque()
         try:
-            started = self._pool.submit(os.getpid)
             for item in items:
-                waiting.append(self._pool.submit(function, item) if started.done() else _done(function, item))
+                waiting.append(self._pool.submit(function, item) if self._started.done() else _done(function, item))
                 while waiting and (waiting[0].done() or len(waiting) > self._waiting):
                     yield waiting.popleft().result()
             while waiting:

@@ -58,7 +58,7 @@ class OneOf(NamedTuple):
     """In place of a problem's name: one of several, whose targets have one modality and whose inputs differ.
 
     A batch then has "sources" in place of "inputs" and "inputs_length": for each of `problems` a dict with its own. That at
-    `chosen`, an int32 scalar, is read; the others may be empty.
+    `chosen`, an int32 scalar, is read; the others may be empty (but for JAX, which wants all branches to give one shape).
     """
 
     problems: tuple[str, ...]
