@@ -17,8 +17,10 @@ from t2t_multimodel.experiments.local_cluster import local_clusters
 from t2t_multimodel.training.cluster import Cluster
 from t2t_multimodel.training.distribution import lost, make_strategy, resolve_strategy
 
-CHANGES = ["", "problems_per_step=2,accumulate_steps=2"]
-SECONDS = 2700 if os.environ.get("MULTIMODEL_REPLICAS") else 900
+# Steps of several problems by Adafactor: Adam divides by each number's own gradient, and one that cancels to nothing moved a new
+# router, whose weights are all as small, by 2e-5 of its norm, and after twenty such steps the losses by more than 1e-3.
+CHANGES = ["", "problems_per_step=2,accumulate_steps=2,optimizer=adafactor"]
+SECONDS = 900
 
 
 @pytest.fixture(scope="module", params=CHANGES if os.environ.get("MULTIMODEL_REPLICAS") else CHANGES[:1])
@@ -44,7 +46,7 @@ def trained(request, root, tmp_path_factory):
 def furthest(first, second, prefix, size):
     """The largest difference of two tensors, relative to the first one's `size`."""
     names = [name for name in first if name.startswith(prefix)]
-    assert len(names) > 100 and first.keys() == second.keys()
+    assert len(names) > 90 and first.keys() == second.keys()
     return max(size(first[name] - second[name]) / max(size(first[name]), 1e-6) for name in names)
 
 
