@@ -7,7 +7,7 @@ They say what the data is. How a model reads a feature is the modality's busines
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,3 +110,14 @@ class ProblemSpec:
             values[name] = _FEATURES[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in feature.items()})
         values["metrics"] = tuple(values["metrics"])
         return cls(**values)
+
+
+class OneOf(NamedTuple):
+    """In place of a problem's name: one of several, whose targets have one modality and whose inputs differ.
+
+    A batch then has "sources" in place of "inputs" and "inputs_length": for each of `problems` a dict with its own. That at
+    `chosen`, an int32 scalar tensor, is read; the others may be empty (but for JAX, which wants all branches to give one shape).
+    """
+
+    problems: tuple[str, ...]
+    chosen: Any

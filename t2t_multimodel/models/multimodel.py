@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.config import ModelConfig
-from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.features import Audio, Image, Label, OneOf, ProblemSpec, Text
 from t2t_multimodel.layers.ancestors import Moment, follow, initial_ancestors
 from t2t_multimodel.layers.attention import KeysValues, attention_bias
 from t2t_multimodel.layers.dropout import Dropout
@@ -52,17 +52,6 @@ class DecodingState(NamedTuple):
     decoder: tuple[KeysValues, ...]
     rings: tuple[Ring, ...]
     ancestors: Any
-
-
-class OneOf(NamedTuple):
-    """In place of a problem's name: one of several, whose targets have one modality and whose inputs differ.
-
-    A batch then has "sources" in place of "inputs" and "inputs_length": for each of `problems` a dict with its own. That at
-    `chosen`, an int32 scalar, is read; the others may be empty (but for JAX, which wants all branches to give one shape).
-    """
-
-    problems: tuple[str, ...]
-    chosen: Any
 
 
 class LossTerms(NamedTuple):

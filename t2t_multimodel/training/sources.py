@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import batch_signature
-from t2t_multimodel.models.multimodel import OneOf
+from t2t_multimodel.features import OneOf
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.sharding import in_parts
 

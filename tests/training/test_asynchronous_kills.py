@@ -112,11 +112,11 @@ def test_a_run_outlives_its_workers_and_its_chief(root, tmp_path):
     problems = asynchronous_program.PROBLEMS
     generate(list(problems.values()), data_dir, data_dir, 290, num_shards=1, report=lambda line: None)
     program = root / "tests" / "helpers" / "asynchronous_program.py"
-    settings = "train_steps=48,save_every=8,eval_every=16,keep_checkpoints=9"
+    settings = "train_steps=192,save_every=24,eval_every=48,keep_checkpoints=9"
     command = [sys.executable, str(program), *flags(data_dir, folder, ",".join(problems), "tiny_set", settings)]
     # Two parameter servers: a variable and its moments have to lie on the same one.
-    killed_run(Processes(command, {"chief": 1, "worker": 2, "ps": 2}, root, folder), 8, 48)
-    check_run(folder, 48, problems, "dev")
+    killed_run(Processes(command, {"chief": 1, "worker": 2, "ps": 2}, root, folder), 24, 192)
+    check_run(folder, 192, problems, "dev")
 
 
 @pytest.mark.skipif(not WORKERS, reason="takes long; MULTIMODEL_CLUSTER=8 runs it")
