@@ -52,10 +52,8 @@ class TrainingBatches:
 
         def batches(segment: tf.Tensor) -> tf.data.Dataset:
             made = _batches(segment_records(segment), problem, hparams, (seed, segment))
-            empty = tf.nest.map_structure(
-                lambda spec: tf.zeros([size or 0 for size in spec.shape], spec.dtype), made.element_spec
-            )
-            return made.concatenate(tf.data.Dataset.from_tensors(empty)).map(lambda batch: (segment, batch))
+            empty = tf.data.Dataset.from_tensors(empty_batch(made.element_spec))
+            return made.concatenate(empty).map(lambda batch: (segment, batch))
 
         segments = tf.data.Dataset.range(position[0], tf.int64.max)
         numbered = segments.flat_map(batches).skip(position[1]).with_options(_options()).prefetch(4)
@@ -122,6 +120,11 @@ def batch_signature(spec: ProblemSpec, hparams: HParams) -> dict[str, tf.TensorS
         shapes["inputs_length"] = tf.TensorSpec([None], tf.int32)
     shapes["targets"] = tf.TensorSpec([None] if isinstance(spec.targets, Label) else [None, None], tf.int32)
     return shapes
+
+
+def empty_batch(signature: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
+    """A batch of no examples: what `signature` leaves open is 0."""
+    return tf.nest.map_structure(lambda spec: tf.zeros([size or 0 for size in spec.shape], spec.dtype), signature)
 
 
 def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, vocabulary: Vocabulary) -> dict[str, np.ndarray]:

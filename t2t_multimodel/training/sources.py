@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.data.pipeline import batch_signature
+from t2t_multimodel.data.pipeline import batch_signature, empty_batch
 from t2t_multimodel.features import OneOf
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.sharding import in_parts
@@ -39,8 +39,10 @@ class Sources:
         self._model = model
         self._all = {name: model.alike(name) if joined else (name,) for name in model.specs}
         self._signatures = {name: batch_signature(spec, hparams) for name, spec in model.specs.items()}
-        self._nothing = {name: tf.nest.map_structure(_empty, _inputs(self._signatures[name])) for name in model.specs}
-        self._readers = {name: self._find_readers(sources) for name, sources in self._all.items()}
+        self._nothing = {name: empty_batch(_inputs(signature)) for name, signature in self._signatures.items()}
+        self._places = {name: self._find_places(name) for name in model.specs}
+        readers = {sources: self._find_readers(sources) for sources in set(self._all.values())}
+        self._readers = {name: readers[sources] for name, sources in self._all.items()}
 
     def key(self, problem: str) -> tuple[str, ...]:
         """The same for all problems that the function of `problem` serves."""
@@ -54,7 +56,7 @@ class Sources:
 
     def arguments(self, problem: str, batch: Batch) -> tuple[Batch, tf.Tensor]:
         """A batch as the function takes it, and int32 [2]: the places of the problem's target space and of its source."""
-        sources, places = self._all[problem], self._places(problem)
+        sources, places = self._all[problem], self._places[problem]
         batch = {name: batch[name] for name in self._signatures[problem]}
         if len(sources) > 1:
             own = places[1]
@@ -68,7 +70,7 @@ class Sources:
 
     def read(self, problem: str, names: Iterable[str]) -> set[str]:
         """Of the variables `names`, which have a gradient in the function of `problem`, those that `problem` itself reads."""
-        places, readers = self._places(problem), self._readers[problem]
+        places, readers = self._places[problem], self._readers[problem]
         return {name for name in names if name not in readers or places[readers[name].axis] in readers[name].places}
 
     def used(self, problem: str, names: Iterable[str], places: tf.Tensor) -> list[tf.Tensor | None]:
@@ -77,7 +79,8 @@ class Sources:
         flags = {r: tf.cast(tf.reduce_any(places[r.axis] == r.places), tf.float32) for r in set(readers.values())}
         return [flags[readers[name]] if name in readers else None for name in names]
 
-    def _places(self, problem: str) -> tuple[int, int]:
+    def _find_places(self, problem: str) -> tuple[int, int]:
+        """Of a problem's target space among the model's, and of its source among its function's."""
         keys = [self._model.trace_key(name) for name in self._all[problem]]
         return self._model.space_index(problem), keys.index(self._model.trace_key(problem)) if len(keys) > 1 else 0
 
@@ -93,10 +96,6 @@ class Sources:
             for place, command in enumerate(commands):
                 found |= dict.fromkeys(by_path(command.trainable_variables), _Readers(0, (place,)))
         return found
-
-
-def _empty(spec: tf.TensorSpec) -> tf.Tensor:
-    return tf.zeros([size or 0 for size in spec.shape], spec.dtype)
 
 
 def _inputs(batch: Batch) -> Batch:
