@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from t2t_multimodel.features import Feature, Label, ProblemSpec
 from t2t_multimodel.registry import Registry, UnknownNameError, unknown
@@ -13,6 +14,10 @@ from t2t_multimodel.registry import Registry, UnknownNameError, unknown
 # {"inputs": ..., "targets": ...}; for several right answers "references": [str, ...]; for messages "origin": which file it is.
 # See the features for the raw types.
 Example = dict[str, Any]
+# A name is written behind --problems, where dashes and commas separate names, and is part of the names of files.
+NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+NAME_RULE = "a name is made of letters, digits and _ and begins with a letter, as my_problem"
+T = TypeVar("T")
 Generate = Callable[[str, Path], Iterable[Example]]
 Check = Callable[[Path], None]
 FindClasses = Callable[[Path], tuple[str, ...]]
@@ -100,8 +105,21 @@ class DataError(Exception):
     """
 
 
-problems: Registry[Problem] = Registry("problem")
-groups: Registry[tuple[str, ...]] = Registry("group of problems")
+class NamedRegistry(Registry[T]):
+    """A Registry whose names can be written behind --problems; a Problem is registered under its own name."""
+
+    def register(self, name: str, value: T) -> T:
+        """Adds `value` under `name` and returns it; raises ValueError for a name that is taken or cannot be written."""
+        names = [name, value.name, value.records_name] if isinstance(value, Problem) else [name]
+        if wrong := next((each for each in names if not NAME.fullmatch(each)), None):
+            raise ValueError(f"{self.kind} {wrong!r}: {NAME_RULE}")
+        if isinstance(value, Problem) and value.name != name:
+            raise ValueError(f"{self.kind} {name!r}: the Problem's own name is {value.name!r}; register it under that name")
+        return super().register(name, value)
+
+
+problems: Registry[Problem] = NamedRegistry("problem")
+groups: Registry[tuple[str, ...]] = NamedRegistry("group of problems")
 
 
 def resolve(names: str | Sequence[str]) -> list[Problem]:

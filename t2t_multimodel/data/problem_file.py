@@ -11,8 +11,8 @@ from typing import Any
 
 from t2t_multimodel.data import own_data
 from t2t_multimodel.data.own_data import Description
-from t2t_multimodel.data.problem import DataError, Problem, problems
-from t2t_multimodel.data.problem_keys import COMMON, KINDS, NAME, REVERSE, SIDES, SPLITS, Kind, check_table
+from t2t_multimodel.data.problem import NAME, NAME_RULE, DataError, Problem, problems
+from t2t_multimodel.data.problem_keys import COMMON, KINDS, REVERSE, SIDES, SPLITS, Kind, check_table
 from t2t_multimodel.features import Feature, Label
 from t2t_multimodel.registry import nearest, unknown
 
@@ -57,7 +57,7 @@ def _problems(path: Path, name: str, values: Any) -> list[Problem]:
     """The problem of one table, and its reverse if it has one."""
     place = f"{path}, problems.{name}"
     if not NAME.fullmatch(name):
-        raise DataError(f"{place}: a name is made of letters, digits and _, as my_problem")
+        raise DataError(f"{place}: {NAME_RULE}")
     if not isinstance(values, dict):
         raise DataError(f"{place}: must be a table that begins with [problems.{name}]")
     kind = KINDS[_kind(place, values)]

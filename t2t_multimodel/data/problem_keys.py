@@ -7,14 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data.problem import NAME, DataError
 from t2t_multimodel.features import Audio, Feature, Image, Label, Text
 from t2t_multimodel.registry import unknown
 
 METRICS = ("bleu", "wer", "cider", "parse_f1")
 SPLITS = ("train", "dev", "test")
 SIDES = ("inputs", "targets")
-NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _AUGMENT = ("crop", "flip")
 
 

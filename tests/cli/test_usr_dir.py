@@ -4,6 +4,7 @@ import pytest
 
 from t2t_multimodel.cli.common import UserError, load_registries
 from t2t_multimodel.config import hparams_sets
+from t2t_multimodel.data.problem import problems
 
 SET = "from t2t_multimodel.config import HParams, hparams_sets\nhparams_sets.register({name!r}, HParams)\n"
 
@@ -67,6 +68,38 @@ def test_error_names_file_and_line(code, expected, tmp_path):
     file = tmp_path / "faulty.py"
     file.write_text(code)
     assert message(file).endswith(f"{file}, {expected}")
+
+
+PROBLEM = """
+from t2t_multimodel.data.problem import Problem, problems
+from t2t_multimodel.features import Text
+problem = Problem({own!r}, Text(), Text(), "to_german", list, records={records!r})
+problems.register({name!r}, problem)
+"""
+RULE = "a name is made of letters, digits and _ and begins with a letter, as my_problem"
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "records", "expected"),
+    [
+        ("my-ende", "my-ende", "", f"problem 'my-ende': {RULE}"),
+        ("wmt/ende", "wmt/ende", "", f"problem 'wmt/ende': {RULE}"),
+        ("2d", "2d", "", f"problem '2d': {RULE}"),
+        ("ende", "ende", "../ende", f"problem '../ende': {RULE}"),
+        ("my_a", "my_b", "", "problem 'my_a': the Problem's own name is 'my_b'; register it under that name"),
+    ],
+)
+def test_names_that_commands_could_not_write_are_refused(name, own, records, expected, tmp_path):
+    file = tmp_path / "named.py"
+    file.write_text(PROBLEM.format(name=name, own=own, records=records))
+    assert message(file).endswith(f"{file}, line 5: ValueError: {expected}")
+    assert name not in problems
+
+
+def test_name_of_a_group_is_checked_too(tmp_path):
+    file = tmp_path / "grouped.py"
+    file.write_text("from t2t_multimodel.data.problem import groups\ngroups.register('my-8', ('mini_ende',))\n")
+    assert message(file).endswith(f"{file}, line 2: ValueError: group of problems 'my-8': {RULE}")
 
 
 def test_error_in_a_module_of_a_folder_names_that_module(tmp_path):
