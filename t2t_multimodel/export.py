@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.json_lines import newest_by_step, read_json_lines
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.vocabulary import EOS_ID, PAD_ID, Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
@@ -258,13 +259,14 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
 
 def _figures(output_dir: Path, names: set[str]) -> list[str]:
     """The last measures of each problem and split in metrics.jsonl, training aside."""
-    path, last = output_dir / "metrics.jsonl", {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        row = json.loads(line)
+    path = output_dir / "metrics.jsonl"
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in read_json_lines(path) if path.exists() else []:
         if row["problem"] in names and row["split"] != "train":
-            last[row["problem"], row["split"]] = row
+            rows.setdefault((row["problem"], row["split"]), []).append(row)
     told = []
-    for (problem, split), row in sorted(last.items()):
+    for (problem, split), measured in sorted(rows.items()):
+        row = newest_by_step(measured)[-1]
         values = (f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float) and k != "time")
         told.append(f"* {problem}, {split}, step {row['step']:,}: {', '.join(values)}")
     return told

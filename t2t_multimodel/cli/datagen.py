@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> None:
     """Makes what `args` ask for and prints a table of what is there; or inspects it."""
     if args.inspect:
-        print(inspected(args))
+        inspect(args)
         return
     chosen = common.selected_problems(args)
     hparams = common.selected_hparams(args)
@@ -92,8 +92,8 @@ def runner_workers(args: argparse.Namespace) -> Workers | None:
     return BeamWorkers(args.runner, args.runner_options)
 
 
-def inspected(args: argparse.Namespace) -> str:
-    """What the records of --problems, or all in --data_dir, hold; a page with more of it is written there."""
+def inspect(args: argparse.Namespace) -> None:
+    """Prints what the records of --problems, or all in --data_dir, hold; a page with more of it is written there."""
     common.require(args, "data_dir")
     chosen = common.selected_problems(args) if args.problems else []
     quiet_tensorflow()
@@ -104,7 +104,7 @@ def inspected(args: argparse.Namespace) -> str:
     names = list(dict.fromkeys(problem.records_name for problem in chosen)) or recorded_names(data_dir)
     if not names:
         raise common.UserError(f"--data_dir={data_dir} has no records to inspect; mm-datagen --problems=... makes some")
-    return show(data_dir, names)
+    show(data_dir, names, lambda text: print(text, flush=True))
 
 
 def size(text: str) -> int:

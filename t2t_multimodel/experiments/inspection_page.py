@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from t2t_multimodel.data.inspection import Inspected, Measured, Record, inspect
 from t2t_multimodel.data.media import stored_image
+from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, write_beside
 from t2t_multimodel.decoding.decoder import bracketed
 from t2t_multimodel.experiments.report_page import Block, Card, Cards, Heading, Paragraph, Picture, Table, to_html, to_text
@@ -30,17 +31,25 @@ EXPLAINED = (
 )
 
 
-def show(data_dir: Path, names: Sequence[str]) -> str:
-    """Writes `inspect.html` into `data_dir` and returns the text for the terminal; raises what `inspect` does."""
+def show(data_dir: Path, names: Sequence[str], report: Callable[[str], None]) -> None:
+    """Reports what the records `names` hold and then writes `inspect.html` into `data_dir`.
+
+    Raises:
+        DataError: what `inspect` raises, or the page could not be written, as where `data_dir` may only be read.
+    """
     vocabulary = Vocabulary.load(data_dir / FILE_NAME)
     found = list(inspect(data_dir, names))
     blocks: list[Block] = [Paragraph(EXPLAINED), _statistics(found)]
     for one in found:
         blocks += [Heading(f"{one.name}, {one.split}"), *_class_blocks(one), _examples(one, vocabulary)]
-    write_beside(data_dir / PAGE, to_html(f"Records of {data_dir.name}", blocks).encode())
     lines = [to_text(_statistics(found)), *map(_class_line, found)]
     lines += [line for one in found for line in _example_lines(one, vocabulary)]
-    return "\n".join([*filter(None, lines), f"pictures, sound and more examples: {data_dir / PAGE}"])
+    report("\n".join(filter(None, lines)))
+    try:
+        write_beside(data_dir / PAGE, to_html(f"Records of {data_dir.name}", blocks).encode())
+    except OSError as error:
+        raise DataError(f"the page {data_dir / PAGE} could not be written: {error.strerror}; the tables are complete") from None
+    report(f"pictures, sound and more examples: {data_dir / PAGE}")
 
 
 def histogram(sizes: np.ndarray) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from t2t_multimodel.data.json_lines import newest_by_step, read_json_lines
 from t2t_multimodel.data.problem import DataError, Problem, problems
 from t2t_multimodel.experiments.scoring import Decoded
 from t2t_multimodel.run import RunConfig
@@ -64,14 +64,11 @@ def training_seconds(rows: list[Row]) -> float:
 
 def _by_step(rows: list[Row], problem: str, split: str) -> list[Row]:
     """The newest row of each step, in order."""
-    found = {row["step"]: row for row in rows if row["problem"] == problem and row["split"] == split}
-    return [found[step] for step in sorted(found)]
+    return newest_by_step(row for row in rows if row["problem"] == problem and row["split"] == split)
 
 
 def _json_lines(path: Path) -> list[Row]:
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return read_json_lines(path)
     except FileNotFoundError:
         raise DataError(f"there is no {path}; run mm-trainer --schedule=evaluate first") from None
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}") from None

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.json_lines import json_line, json_lines
 from t2t_multimodel.data.pipeline import evaluation_batches
 from t2t_multimodel.data.problem import DataError, Problem, problems
 from t2t_multimodel.data.records import read_manifest, with_recorded_classes
-from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.data.vocabulary import Vocabulary, write_beside
 from t2t_multimodel.decoding.decoder import Decoder
 from t2t_multimodel.evaluation.metrics import score
 from t2t_multimodel.features import Label, ProblemSpec, Text
 from t2t_multimodel.run import RunConfig, open_run
 from t2t_multimodel.training.measures import EvaluationSums, measures_of
+from t2t_multimodel.training.metrics_writer import EVALUATE, formatted
 from t2t_multimodel.training.steps import Steps
 
 
@@ -79,29 +80,43 @@ class Scorer:
 
 
 def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, split: str, limit: int = 0) -> None:
-    """Scores the newest checkpoint: a line a problem, the same in metrics.jsonl, and `decoded-<problem>-<split>.jsonl`.
+    """Scores the newest checkpoint: a line per problem, the same in metrics.jsonl, and `decoded-<problem>-<split>.jsonl`.
+
+    A problem's line is printed before anything is written, so that a run in a folder that may only be read can be scored.
 
     Args:
         names: problems of the run; None means all of them that have the split.
         limit: batches of each; 0 means all.
 
     Raises:
-        DataError: no run, no checkpoint, no records or ones of another vocabulary, or a problem that is not the run's.
+        DataError: no run, no checkpoint, no records or ones of another vocabulary, a problem that is not the run's, or, after
+            all have been scored, a file that could not be written.
     """
     chosen = _chosen(RunConfig.load(output_dir), names, split, data_dir)
     config, vocabulary, model, step = open_run(output_dir)
     for problem in chosen:
         _check_fits(problem, config, data_dir)
     scorer = Scorer(model, vocabulary, config.hparams, config.problems, data_dir)
+    unwritten: dict[str, str] = {}
     for problem in chosen:
         start = time.monotonic()
         metrics, decoded = scorer.score(problem, split, limit)
-        row = {"step": step, "problem": problem.name, "split": split, "time": round(time.monotonic() - start, 2), **metrics}
-        with (output_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        lines = [json.dumps(example._asdict(), ensure_ascii=False) for example in decoded]
-        (output_dir / f"decoded-{problem.name}-{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        print(f"{problem.name} {split} step {step}: " + "  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+        print(f"{problem.name} {split} step {step}: {formatted(metrics)}", flush=True)
+        row = {"step": step, "problem": problem.name, "split": split, "time": round(time.monotonic() - start, 2), **EVALUATE}
+        try:
+            _write_scores(output_dir, row | metrics, decoded)
+        except OSError as error:
+            unwritten[problem.name] = f"{error.filename}: {error.strerror}"
+    if unwritten:
+        reason = next(iter(unwritten.values()))
+        raise DataError(f"the scores of {', '.join(unwritten)} were printed but not written to {output_dir}: {reason}")
+
+
+def _write_scores(output_dir: Path, row: Mapping[str, Any], decoded: Sequence[Decoded]) -> None:
+    with (output_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json_line(row))
+    content = json_lines(example._asdict() for example in decoded)
+    write_beside(output_dir / f"decoded-{row['problem']}-{row['split']}.jsonl", content)
 
 
 def _chosen(config: RunConfig, names: Sequence[str] | None, split: str, data_dir: Path) -> list[Problem]:

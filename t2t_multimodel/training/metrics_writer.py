@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,41 +17,47 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as tensorboard_hparams
 from tqdm import tqdm
 
+from t2t_multimodel.data.json_lines import complete_lines, json_line
 from t2t_multimodel.data.vocabulary import write_beside
+from t2t_multimodel.training.measures import EvaluationSums, measures_of
 
 SECONDS_BETWEEN_LINES = 60.0
+# Marks the rows that --schedule=evaluate adds to metrics.jsonl.
+EVALUATE = {"schedule": "evaluate"}
+_OF_TRAINER = {"step", "problem", "split", "time"} | measures_of(EvaluationSums(*[1.0] * 6)).keys()
 
 
 class MetricsWriter:
     """Appends one JSON object a line to `output_dir/metrics.jsonl` and writes the same figures as TensorBoard scalars.
 
     Decoded examples go to `output_dir/samples.jsonl` and TensorBoard. Lines of steps behind `step`, which a killed run wrote
-    after its last checkpoint, are taken out of both files: those steps come again.
+    after its last checkpoint, are taken out of both files: those steps come again. The rows of --schedule=evaluate stay unless
+    the run begins anew.
     """
 
     def __init__(self, output_dir: Path | str, step: int = 0) -> None:
         self._paths = [Path(output_dir) / name for name in ("metrics.jsonl", "samples.jsonl")]
-        self._open(lambda row: row["step"] <= step)
+        self._open(lambda row: row["step"] <= step or (step > 0 and _is_of_evaluate(row)))
         self._events = tf.summary.create_file_writer(str(Path(output_dir) / "events"))
         self._start = time.monotonic()
 
     def _open(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
         """Both files for appending, of whose lines the wanted ones are left."""
         for path in filter(Path.exists, self._paths):
-            _keep_lines(path, wanted)
+            _keep_rows(path, wanted)
         self._file, self._samples = (path.open("a", encoding="utf-8") for path in self._paths)
 
     def forget_evaluation(self, step: int) -> None:
-        """Takes out the lines of an evaluation on dev after `step` steps; it is done again."""
+        """Takes out the trainer's rows of an evaluation on dev after `step` steps; it is done again."""
         self._file.close()
         self._samples.close()
-        self._open(lambda row: row["step"] != step or row.get("split", "dev") != "dev")
+        self._open(lambda row: row["step"] != step or row.get("split", "dev") != "dev" or _is_of_evaluate(row))
 
     def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
         """Records `metrics` of `problem` on `split` after `step` steps."""
         seconds = round(time.monotonic() - self._start, 2)
         row = {"step": step, "problem": problem, "split": split, "time": seconds, **metrics}
-        self._file.write(json.dumps(row) + "\n")
+        self._file.write(json_line(row))
         self._file.flush()
         with self._events.as_default(step):
             for name, value in metrics.items():
@@ -79,12 +86,14 @@ class MetricsWriter:
         """Decoded examples of `problem`: anything with `inputs`, `references` and `output`."""
         for sample in samples:
             row = {"step": step, "problem": problem, **sample._asdict()}
-            self._samples.write(json.dumps(row, ensure_ascii=False) + "\n")
+            self._samples.write(json_line(row))
         self._samples.flush()
         with self._events.as_default(step):
-            cells = [[sample.inputs, " / ".join(sample.references), sample.output] for sample in samples]
-            table = [["input", "wanted", "output"], ["---"] * 3, *cells]
-            tf.summary.text(f"{problem}/samples", "\n".join("|".join(_cell(text) for text in row) for row in table))
+            rows = ["input|wanted|output", "---|---|---"]
+            for sample in samples:
+                wanted = " / ".join(map(_verbatim, sample.references))
+                rows.append(f"{_verbatim(sample.inputs)}|{wanted}|{_verbatim(sample.output)}")
+            tf.summary.text(f"{problem}/samples", "\n".join(rows))
 
     def close(self) -> None:
         """Flushes and closes all."""
@@ -171,24 +180,37 @@ def _heat(rows: np.ndarray, size: int = 8) -> np.ndarray:
     return np.kron(scaled, np.ones((size, size)))[None, :, :, None].astype(np.float32)
 
 
-def _cell(text: str) -> str:
-    """text in a cell of a Markdown table."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+def _verbatim(text: str) -> str:
+    """Returns Markdown that is shown as `text`: every sign that may have a meaning in Markdown or HTML is a character reference.
+
+    Blanks beyond the first of several do not break and do not collapse.
+    """
+    plain = re.sub("(?<= ) |^ ", "\u00a0", text.encode(errors="replace").decode())
+    return re.sub(r"[^\w ]|_", lambda found: f"&#{ord(found.group())};", plain)
 
 
-def _keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Rewrites the file with its wanted lines alone, and without one that was cut."""
+def _is_of_evaluate(row: Mapping[str, Any]) -> bool:
+    """Whether --schedule=evaluate wrote a row; earlier versions did not mark theirs, which have scores of decoded outputs."""
+    return row.get("schedule") == "evaluate" or (row.get("split", "train") != "train" and not row.keys() <= _OF_TRAINER)
+
+
+def _keep_rows(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Rewrites the file without the rows that are not wanted, and without a last line that was cut off.
+
+    A line that holds no row of ours is kept: somebody else wrote it.
+    """
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        with contextlib.suppress(ValueError):
-            if line.endswith("\n") and wanted(json.loads(line)):
-                kept.append(line)
-    write_beside(path, "".join(kept).encode())
+    for line in complete_lines(path.read_bytes()):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            if not wanted(json.loads(line)):
+                continue
+        kept.append(line)
+    write_beside(path, b"".join(kept))
 
 
-def formatted(metrics: dict[str, Any]) -> str:
-    """Figures in one line, in the order given."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+def formatted(metrics: Mapping[str, Any]) -> str:
+    """Returns figures in one line, in the order given, each once: log_perplexity is the loss under tensor2tensor's name."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if not name.endswith("log_perplexity"))
 
 
 def shortened(text: str, most: int = 60) -> str:

@@ -11,6 +11,8 @@ import soundfile
 from PIL import Image
 
 from t2t_multimodel.cli import datagen
+from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.experiments import inspection_page
 from t2t_multimodel.experiments.inspection_page import histogram, show
 
 
@@ -18,8 +20,20 @@ from t2t_multimodel.experiments.inspection_page import histogram, show
 def shown(tmp_path_factory):
     """What is printed, and the page."""
     folder = inspected.make(tmp_path_factory.mktemp("data"))
-    text = show(folder, ["texts", "trees", "pictures", "sounds"])
-    return text, (folder / "inspect.html").read_text(encoding="utf-8")
+    texts = []
+    show(folder, ["texts", "trees", "pictures", "sounds"], texts.append)
+    return "\n".join(texts), (folder / "inspect.html").read_text(encoding="utf-8")
+
+
+def test_tables_come_before_the_page_is_written(tmp_path, monkeypatch):
+    def refuse(path, content):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    folder, texts = inspected.make(tmp_path), []
+    monkeypatch.setattr(inspection_page, "write_beside", refuse)
+    with pytest.raises(DataError, match="inspect.html could not be written: Permission denied; the tables are complete"):
+        show(folder, ["texts"], texts.append)
+    assert cells("\n".join(texts), "texts", "dev", "5", "5", "inputs (text)")
 
 
 def contents(page, kind):

@@ -10,6 +10,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.generation import generate
 from t2t_multimodel.data.problem import DataError, problems
 from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
+from t2t_multimodel.experiments import scoring
 from t2t_multimodel.experiments.scoring import Scorer, score_run
 from t2t_multimodel.features import Label
 from t2t_multimodel.run import RunConfig, build_model, start_run
@@ -82,6 +83,17 @@ def test_a_run_is_scored_and_its_examples_written(output_dir, data_dir, capsys):
     assert all(example["references"] == [example["inputs"][0]] and example["output"] in "uvw" for example in topics)
     right = np.mean([example["output"] == example["references"][0] for example in topics])
     assert rows["t_topic"]["accuracy"] == pytest.approx(right)
+
+
+def test_scores_are_printed_where_nothing_may_be_written(output_dir, data_dir, tmp_path, monkeypatch, capsys):
+    def refuse(path, content):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(scoring, "write_beside", refuse)
+    with pytest.raises(DataError, match="the scores of t_copy, t_topic were printed but not written to .*: Permission denied$"):
+        score_run(output_dir, data_dir, ["t_copy", "t_topic"], "dev")
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.partition(" step")[0] for line in shown] == ["t_copy dev", "t_topic dev"]
 
 
 class Says:

@@ -1,7 +1,9 @@
 """The file of figures, and progress on a terminal and in a file."""
 
+import html
 import io
 import json
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +76,23 @@ def test_samples_are_lines_of_their_own_and_a_table(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
     assert rows == [{"step": at, "problem": "copy", "inputs": "a|b", "references": ["x", "y"], "output": "ä"} for at in (1, 3)]
     table = events(tmp_path)[3, "copy/samples"].tensor.string_val[0].decode().split("\n")
-    assert table == ["input|wanted|output", "---|---|---", "a\\|b|x / y|ä"]
+    assert table == ["input|wanted|output", "---|---|---", "a&#124;b|x / y|ä"]
+
+
+BLOCKS = ["<div>a</div>", "</table>", "# a", "1. a", "- a", "a|b", "  a  b"]
+SHOWN = [*BLOCKS, "**b** _c_ `d`", "[a](http://b.c) <http://d.e>", "&amp; &lt;", "a\\b", "中 é ¿"]
+
+
+@pytest.mark.filterwarnings("ignore:html5lib's sanitizer is deprecated")
+def test_tensorboard_shows_samples_as_they_are(tmp_path):
+    from tensorboard.plugin_util import markdown_to_safe_html
+
+    writer = MetricsWriter(tmp_path)
+    writer.write_samples(1, "copy", [Example(text, [text], text) for text in SHOWN])
+    writer.close()
+    page = markdown_to_safe_html(events(tmp_path)[1, "copy/samples"].tensor.string_val[0])
+    cells = [html.unescape(cell).replace("\u00a0", " ") for cell in re.findall("<td>(.*?)</td>", page, re.DOTALL)]
+    assert cells == [text for text in SHOWN for _ in range(3)]
 
 
 def test_hyperparameters_are_kept_with_their_types(tmp_path):
@@ -100,6 +118,45 @@ def test_lines_behind_the_step_a_run_goes_on_from_are_taken_out(tmp_path):
         file.write('{"step": 1, "cut')
     MetricsWriter(tmp_path, 2).close()
     assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [1, 2]
+
+
+def test_rows_survive_any_text_in_them(tmp_path):
+    texts = ["a\u2028b\u2029c\x85d\x0b\x0c\x1c", "\ud800", "Stra\u00dfe"]
+    writer = MetricsWriter(tmp_path)
+    writer.write_samples(1, "copy", [Example(text, [text], text) for text in texts])
+    writer.close()
+    with (tmp_path / "samples.jsonl").open("ab") as file:
+        earlier = {"step": 1, "problem": "copy", "inputs": "a\u2028b", "references": [""], "output": ""}
+        file.write(json.dumps(earlier, ensure_ascii=False).encode() + b"\n")
+        file.write('{"step": 1, "inputs": "\u00df'.encode()[:-1])  # a kill cut a letter in two
+    MetricsWriter(tmp_path, 1).close()
+    rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_bytes().splitlines()]
+    assert [row["inputs"] for row in rows] == [*texts, "a\u2028b"]
+
+
+SCORED = {"step": 2, "problem": "copy", "split": "dev", "time": 1.0, "loss": 1.0}
+
+
+@pytest.mark.parametrize("row", [{**SCORED, "schedule": "evaluate"}, {**SCORED, "bleu": 30.0}], ids=["marked", "earlier"])
+def test_scores_of_evaluate_survive_the_next_training(row, tmp_path):
+    writer = MetricsWriter(tmp_path)
+    writer.write(2, "copy", "dev", {"loss": 1.5})
+    writer.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    writer = MetricsWriter(tmp_path, 2)
+    writer.forget_evaluation(2)
+    writer.close()
+    MetricsWriter(tmp_path, 1).close()  # the checkpoint of step 2 is gone: it comes again
+    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [row]
+    MetricsWriter(tmp_path, 0).close()  # another run begins
+    assert (tmp_path / "metrics.jsonl").read_text() == ""
+
+
+def test_what_others_wrote_between_the_rows_is_kept(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('# a note\n[1]\n{"wer": 3}\n{"step": 9}\n')
+    MetricsWriter(tmp_path, 1).close()
+    assert (tmp_path / "metrics.jsonl").read_text() == '# a note\n[1]\n{"wer": 3}\n'
 
 
 def test_a_terminal_has_a_live_line_with_losses_speed_and_time_left():
@@ -144,4 +201,5 @@ def test_a_file_has_a_plain_line_a_minute(clock):
 
 
 def test_figures_are_shown_in_order():
-    assert formatted({"loss": 1.23456, "accuracy": 0.5}) == "loss 1.235  accuracy 0.5"
+    measures = {"loss": 1.23456, "log_perplexity": 1.23456, "neg_log_perplexity": -1.23456, "accuracy": 0.5}
+    assert formatted(measures) == "loss 1.235  accuracy 0.5"

@@ -1,0 +1,67 @@
+"""Files of one JSON object per line, whatever text is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel.data.problem import DataError
+
+# What str.splitlines and some readers of JSON lines take for the end of a line, besides a line feed, and JSON leaves as it is.
+_LINE_ENDS = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """Returns `row` as one line of JSON with its line feed; every program that reads lines finds one line.
+
+    Letters are kept as they are, so that people can read them; half a surrogate pair, which UTF-8 cannot hold, is escaped.
+    """
+    text = json.dumps(row, ensure_ascii=False)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = json.dumps(row)
+    return text.translate(_LINE_ENDS) + "\n"
+
+
+def complete_lines(content: bytes) -> list[bytes]:
+    """Returns the lines of a file, each with its line feed, without a last one that was cut off."""
+    return [line + b"\n" for line in content.split(b"\n")[:-1]]
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Returns the objects of a file's complete lines.
+
+    Raises:
+        DataError: a line holds no JSON object; the message names it.
+        FileNotFoundError: there is no file.
+    """
+    rows = []
+    for number, line in enumerate(complete_lines(path.read_bytes()), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}, line {number} is damaged: {error}") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number} is damaged: expected a JSON object")
+        rows.append(row)
+    return rows
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Returns `rows` as the content of a file, a line per row."""
+    return "".join(map(json_line, rows)).encode()
+
+
+def newest_by_step(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns one row per step, in order, of a problem's and split's rows of metrics.jsonl.
+
+    Of several rows of a step the later one's figures count, and those of --schedule=evaluate before the trainer's own.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: "schedule" in row):
+        found[row["step"]] = found.get(row["step"], {}) | row
+    return [found[step] for step in sorted(found)]
