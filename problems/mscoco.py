@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from t2t_multimodel.data import archives, captions, corpora, prepared
+from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.problem import DataError, Example, Problem, problems
 from t2t_multimodel.features import Image, Text
 
@@ -159,7 +160,7 @@ def _entries(content: Any, key: str, origin: str, read: Callable[[Any], T]) -> t
 def _tidy(caption: Any) -> str:
     if not isinstance(caption, str):
         raise TypeError(f"a caption must be a text, not {type(caption).__name__}")
-    return " ".join(caption.split())
+    return normalize_spaces(caption)
 
 
 IMAGE_MSCOCO = Problem(

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from t2t_multimodel.data import corpora, prepared
-from t2t_multimodel.data.bitext import Bitext, missing, pairs, tidy
+from t2t_multimodel.data.bitext import Bitext, missing, pairs
+from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.problem import Example, Problem, problems
 from t2t_multimodel.features import Text
 
@@ -49,7 +50,7 @@ def check(language: str, tmp_dir: Path) -> None:
 def _prepared(folder: Path, language: str, split: str) -> Iterator[Example]:
     name = {"dev": "validation"}.get(split, split)
     for number, row in enumerate(prepared.read(folder, [name])):
-        english, foreign = tidy(row["en"]), tidy(row[language])
+        english, foreign = normalize_spaces(row["en"]), normalize_spaces(row[language])
         if english and foreign:
             yield {"inputs": english, "targets": foreign, "origin": f"{name}, example {number} in {folder}"}
 

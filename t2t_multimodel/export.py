@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.graph_tokenizer import GraphTokenizer
 from t2t_multimodel.data.json_lines import newest_by_step, read_json_lines
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.vocabulary import EOS_ID, PAD_ID, Vocabulary
@@ -53,11 +54,9 @@ class ServedModel(tf.Module):
         well_formed_trees: bool = False,
     ) -> None:
         super().__init__()
-        import tensorflow_text
-
         self._model, self._hparams, self._strategy = model, hparams, strategy
         self._weights = [variable.value for variable in model.variables]
-        self._tokenizer = tensorflow_text.SentencepieceTokenizer(model=vocabulary)
+        self._tokenizer = GraphTokenizer(vocabulary)
         self._vocabulary = Vocabulary(vocabulary)
         self._trees = WellFormedTrees(self._vocabulary.symbols, self._vocabulary.size) if well_formed_trees else None
         self.serve = {spec.name: self._function(spec) for spec in specs}
@@ -77,9 +76,8 @@ class ServedModel(tf.Module):
         """What the model reads, as data.pipeline.prepare_inputs makes it."""
         feature, data = spec.inputs, self._hparams.data
         if isinstance(feature, Text):
-            if is_tree(spec.targets):
-                inputs = _single_spaces(inputs)
-            ids = self._tokenizer.tokenize(tf.strings.strip(inputs))[:, : data.max_length - 1]
+            texts = self._tokenizer.normalize(inputs, feature.normalization)
+            ids = self._tokenizer.tokenize(texts)[:, : data.max_length - 1]
             ended = tf.concat([tf.cast(ids, tf.int32), tf.fill([tf.shape(inputs)[0], 1], EOS_ID)], axis=1)
             return {"inputs": ended.to_tensor(PAD_ID)}
         if isinstance(feature, Image):
@@ -104,7 +102,7 @@ class ServedModel(tf.Module):
 
     def _generate(self, spec: ProblemSpec, batch: dict[str, tf.Tensor], encoded: Any) -> dict[str, tf.Tensor]:
         limits = output_limits(spec, batch, self._hparams)
-        words = tf.strings.split(self._text(batch["inputs"])) if is_tree(spec.targets) else None
+        words = tf.strings.split(self._tokenizer.detokenize(batch["inputs"])) if is_tree(spec.targets) else None
         constraint = None
         if words is not None and self._trees:
             counts = tf.cast(words.row_lengths(), tf.int32)
@@ -121,12 +119,8 @@ class ServedModel(tf.Module):
         )
         if words is not None:
             return {"outputs": self._bracketed(ids, words), "scores": scores}
-        texts = self._text(tf.reshape(ids, (-1, tf.shape(ids)[2])))
+        texts = self._tokenizer.detokenize(tf.reshape(ids, (-1, tf.shape(ids)[2])))
         return {"outputs": tf.reshape(texts, tf.shape(scores)), "scores": scores}
-
-    def _text(self, ids: tf.Tensor) -> tf.Tensor:
-        """The text of each row of ids [R, T]."""
-        return self._tokenizer.detokenize(tf.ragged.boolean_mask(ids, ids > EOS_ID))
 
     def _bracketed(self, ids: tf.Tensor, words: tf.RaggedTensor) -> tf.Tensor:
         """ids [B, n, T] of linearised trees, and the words [B, ...], as bracketed trees [B, n].
@@ -270,7 +264,3 @@ def _figures(output_dir: Path, names: set[str]) -> list[str]:
         values = (f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float) and k != "time")
         told.append(f"* {problem}, {split}, step {row['step']:,}: {', '.join(values)}")
     return told
-
-
-def _single_spaces(texts: tf.Tensor) -> tf.Tensor:
-    return tf.strings.strip(tf.strings.regex_replace(texts, r"\s+", " "))

@@ -9,6 +9,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
+NORMALIZATIONS = ("nfc", "spaces", "none")
+# Of records and runs whose files do not name one.
+UNNAMED_NORMALIZATION = "spaces"
+
 
 @dataclasses.dataclass(frozen=True)
 class Text:
@@ -16,10 +20,20 @@ class Text:
 
     Raw: str. In a record: int64 token ids, without the end-of-sequence id. In a batch: int32 [batch, length], each row ended by
     id 1 and padded with 0.
+
+    Attributes:
+        format: "plain" or "tree".
+        normalization: what plain text is brought to in records and before it is decoded, "nfc", "spaces" or "none" (see
+            data.normalization). Features that differ in it alone are equal: a run goes on with records that are made again.
     """
 
     kind: ClassVar[str] = "text"
     format: str = "plain"
+    normalization: str = dataclasses.field(default="nfc", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.normalization not in NORMALIZATIONS:
+            raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {self.normalization!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +121,8 @@ class ProblemSpec:
         for name in ("inputs", "targets"):
             feature = dict(values[name])
             kind = feature.pop("kind")
+            if kind == Text.kind:
+                feature.setdefault("normalization", UNNAMED_NORMALIZATION)
             values[name] = _FEATURES[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in feature.items()})
         values["metrics"] = tuple(values["metrics"])
         return cls(**values)

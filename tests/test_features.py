@@ -21,6 +21,19 @@ def test_spec_survives_json(feature: Feature):
     assert ProblemSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
+def test_text_of_a_spec_without_normalization_has_its_blanks_alone_normalized():
+    values = ProblemSpec("name", Text(), Text("tree", normalization="none"), "to_english").to_dict()
+    assert ProblemSpec.from_dict(values).targets.normalization == "none"
+    del values["inputs"]["normalization"]
+    assert ProblemSpec.from_dict(values).inputs.normalization == "spaces"
+
+
+def test_features_that_differ_in_normalization_alone_are_equal():
+    assert Text(normalization="spaces") == Text() != Text("tree")
+    with pytest.raises(ValueError, match="must be one of nfc, spaces, none, got 'nfd'"):
+        Text(normalization="nfd")
+
+
 def test_kinds_differ_and_are_no_fields():
     assert len({feature.kind for feature in FEATURES}) == 4
     with pytest.raises(TypeError):

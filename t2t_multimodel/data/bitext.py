@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from t2t_multimodel.data import archives, corpora
+from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.problem import DataError, Example
 
 _SEGMENT = re.compile(r'<seg id="\d+">(.*?)</seg>', re.DOTALL)
-_CONTROL = dict.fromkeys((*range(32), 127), " ")
 
 
 class Bitext(NamedTuple):
@@ -74,11 +74,6 @@ def aligned(members: Sequence[archives.Member]) -> Iterator[Example]:
         yield _example(sides, members, number)
 
 
-def tidy(text: str) -> str:
-    """`text` with single blanks, also in place of control characters."""
-    return " ".join(text.translate(_CONTROL).split())
-
-
 def _place(folder: Path, bitext: Bitext, name: str) -> tuple[Path, str] | None:
     """The folder or archive that has a file, and the file's name in it; None if it is missing."""
     for unpacked in (name, name.removesuffix(".gz")):
@@ -91,7 +86,7 @@ def _place(folder: Path, bitext: Bitext, name: str) -> tuple[Path, str] | None:
 def _example(sides: Sequence[bytes], members: Sequence[archives.Member], number: int) -> Example:
     origins = [f"line {number} of {member.origin}" for member in members]
     try:
-        texts = [tidy(archives.decoded(side, origin)) for side, origin in zip(sides, origins, strict=True)]
+        texts = [normalize_spaces(archives.decoded(side, origin)) for side, origin in zip(sides, origins, strict=True)]
     except DataError as error:
         return {"error": error}
     return {"inputs": texts[0], "targets": texts[1], "origin": origins[0]}

@@ -16,6 +16,7 @@ import numpy as np
 
 from t2t_multimodel.data import cleaning, media, shuffling
 from t2t_multimodel.data.example_message import packed_length, release_memory
+from t2t_multimodel.data.normalization import is_normalized, normalize, normalize_spaces
 from t2t_multimodel.data.packed_text import PackedText
 from t2t_multimodel.data.problem import DataError, Example, Problem
 from t2t_multimodel.data.records import serialise_example
@@ -194,17 +195,18 @@ def check_example(problem: Problem, example: Example, name: str, image_size: int
         raise DataError(f"{name} has no {' and no '.join(missing)}, only {', '.join(example) or 'nothing'}")
     inputs = _check(problem.inputs, example["inputs"], f"{name}, inputs", image_size)
     targets = _check(problem.targets, example["targets"], f"{name}, targets", image_size)
-    references = [check_text(text, f"{name}, references") for text in example.get("references", ())]
+    written = problem.targets.normalization if isinstance(problem.targets, Text) else "none"
+    references = [check_text(text, f"{name}, references", written) for text in example.get("references", ())]
     return inputs, targets, references
 
 
-def check_text(text: Any, name: str) -> str:
-    """`text` itself; raises DataError if it is empty, no text, or holds control characters (a tab is allowed)."""
+def check_text(text: Any, name: str, normalization: str = "none") -> str:
+    """`text`, normalized; raises DataError if it is empty, no text, or holds control characters (a tab is allowed)."""
     if not isinstance(text, str):
         raise DataError(f"{name}: a text must be a str, got {type(text).__name__}")
     if _is_plain(text):
         return text
-    if not text.strip():
+    if not normalize_spaces(text):
         raise DataError(f"{name}: the text is empty")
     control = _CONTROL.search(text)
     if control:
@@ -213,12 +215,12 @@ def check_text(text: Any, name: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise DataError(f"{name}: the text is not valid Unicode: {error.reason}") from None
-    return text
+    return normalize(text, normalization)
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text is as most are, so that nothing in it has to be looked for."""
-    return text.isprintable() and text.strip() != ""
+    """Whether a text is as most are, so that nothing in it has to be looked for or changed."""
+    return text != "" and is_normalized(text)
 
 
 def _is_plain_pair(example: Example) -> bool:
@@ -237,7 +239,7 @@ def label_index(feature: Label, value: Any, name: str) -> int:
 
 def _check(feature: Feature, value: Any, name: str, image_size: int) -> Any:
     if isinstance(feature, Text):
-        return check_text(value, name)
+        return check_text(value, name, feature.normalization)
     if isinstance(feature, Label):
         return label_index(feature, value, name)
     if not isinstance(value, bytes):

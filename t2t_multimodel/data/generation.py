@@ -134,7 +134,7 @@ def _with_classes(problem: Problem, data_dir: Path, tmp_dir: Path) -> Problem:
     except DataError:
         if not records.manifest_path(data_dir, problem.records_name).exists():
             raise
-        return records.with_recorded_classes(problem, data_dir)
+        return records.as_recorded(problem, data_dir)
 
 
 def _complete(
@@ -152,7 +152,9 @@ def _complete(
             f"back, use another --data_dir, or remove {records.manifest_path(data_dir, name)} to have the records made again"
         )
     wanted = _description(problem)
-    changed = [key for key in ("inputs", "targets") if _layout(manifest[key]) != _layout(wanted[key])]
+    sides = ("inputs", "targets")
+    changed = [key for key in sides if _layout(manifest[key]) != _layout(wanted[key])]
+    changed += [f"normalization of {key}" for key in sides if _normalized_otherwise(manifest[key], wanted[key])]
     if manifest.get("described", "") != problem.described:
         changed.append("description")
     if [*manifest["splits"], *manifest.get("empty_splits", ())] != list(problem.splits):
@@ -184,6 +186,11 @@ def _description(problem: Problem) -> dict[str, Any]:
 def _layout(feature: dict[str, Any]) -> dict[str, Any]:
     """The part of a feature that its records depend on."""
     return {key: feature.get(key) for key in ("kind", "format", "sample_rate", "classes")}
+
+
+def _normalized_otherwise(recorded: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether records name another normalization; those that name none are left as they are."""
+    return "normalization" in recorded and recorded["normalization"] != wanted.get("normalization")
 
 
 def _write_records(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from t2t_multimodel.data import archives, bitext, captions, corpora, listing, treebank
+from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.problem import DataError, Example
 from t2t_multimodel.registry import nearest
 
@@ -149,7 +150,7 @@ def _pairs(path: Path) -> Iterator[Item]:
         if row.error:
             yield _error(row.error)
         else:
-            inputs, targets = map(bitext.tidy, row.values)
+            inputs, targets = map(normalize_spaces, row.values)
             yield _as_item({"inputs": inputs, "targets": targets, "origin": row.origin})
 
 
@@ -175,7 +176,7 @@ def _captioned(path: Path) -> Iterator[Item]:
         if row.error:
             yield _error(row.error)
         else:
-            listed.setdefault(row.values[0], []).extend(map(bitext.tidy, row.values[1:]))
+            listed.setdefault(row.values[0], []).extend(map(normalize_spaces, row.values[1:]))
     for name, texts in listed.items():
         yield functools.partial(captions.examples, functools.partial(_member, path.parent / name), texts)
 
@@ -185,7 +186,7 @@ def _recordings(path: Path) -> Iterator[Item]:
         if row.error:
             yield _error(row.error)
         else:
-            yield functools.partial(_media, path.parent / row.values[0], bitext.tidy(row.values[1]))
+            yield functools.partial(_media, path.parent / row.values[0], normalize_spaces(row.values[1]))
 
 
 def _media(path: Path, targets: str, split: str) -> Iterator[Example]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
 from t2t_multimodel.data.media import check_image, decode_audio
+from t2t_multimodel.data.normalization import normalize
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.records import parse_example, read_manifest, shard_paths
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -133,7 +134,8 @@ def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, voca
     Text and sound longer than max_length or max_seconds are cut. Raises DataError for a damaged file.
     """
     if isinstance(feature, Text):
-        ids = [vocabulary.encode_feature(feature, raw)[: hparams.data.max_length - 1] for raw in raws]
+        texts = [normalize(raw, feature.normalization) for raw in raws]
+        ids = [vocabulary.encode_feature(feature, text)[: hparams.data.max_length - 1] for text in texts]
         return {"inputs": _pad([preprocess.text_ids(tf.constant(row, tf.int64)).numpy() for row in ids])}
     if isinstance(feature, Image):
         for raw in raws:

@@ -7,6 +7,7 @@ problem reads the records of the forward one, so features here are always those 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import struct
@@ -21,7 +22,7 @@ import google_crc32c
 from t2t_multimodel.data import example_message
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.vocabulary import write_beside
-from t2t_multimodel.features import Feature, Label, Text
+from t2t_multimodel.features import UNNAMED_NORMALIZATION, Feature, Label, Text
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -103,11 +104,21 @@ def manifest_path(data_dir: Path, records_name: str) -> Path:
     return Path(data_dir) / f"{records_name}.json"
 
 
-def with_recorded_classes(problem: Problem, data_dir: Path) -> Problem:
-    """`problem`, with the classes of its records if it says of none itself; DataError if there are no records."""
-    if not problem.find_classes:
-        return problem
-    return problem.with_classes(read_manifest(data_dir, problem.records_name)["targets"]["classes"])
+def as_recorded(problem: Problem, data_dir: Path) -> Problem:
+    """`problem` with the normalization of its records' text, and with their classes if it names none itself.
+
+    Raises:
+        DataError: there are no records.
+    """
+    manifest = read_manifest(data_dir, problem.records_name)
+    sides = ("targets", "inputs") if problem.reversed else ("inputs", "targets")
+    features: dict[str, Any] = {
+        side: dataclasses.replace(feature, normalization=manifest[recorded].get("normalization", UNNAMED_NORMALIZATION))
+        for side, recorded in zip(("inputs", "targets"), sides, strict=True)
+        if isinstance(feature := getattr(problem, side), Text)
+    }
+    problem = dataclasses.replace(problem, **features)
+    return problem.with_classes(manifest["targets"]["classes"]) if problem.find_classes else problem
 
 
 def write_manifest(data_dir: Path, records_name: str, manifest: Manifest) -> None:

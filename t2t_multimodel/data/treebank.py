@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from t2t_multimodel.data import archives, trees
+from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.problem import DataError, Example
 
 
@@ -20,10 +21,19 @@ def examples(member: archives.Member) -> Iterator[Example]:
         try:
             with archives.blaming("the tree"):
                 words, linearised = trees.linearise(trees.clean(trees.read_tree(archives.decoded(content, "the tree"))))
+                words = list(map(_without_blanks, words))
         except DataError as error:
             yield {"error": DataError(f"line {number} of {member.origin}: {error}")}
             continue
         yield {"inputs": " ".join(words), "targets": linearised, "origin": f"line {number} of {member.origin}"}
+
+
+def _without_blanks(word: str) -> str:
+    """A word that stays one when the sentence is normalized; ValueError if nothing is left of it."""
+    left = normalize_spaces(word).replace(" ", "")
+    if not left:
+        raise ValueError(f"the word {word!r} consists of blanks")
+    return left
 
 
 def _split(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -23,9 +23,9 @@ FILE_NAME = "vocabulary.model"
 
 # A SentencePiece space is written U+2581, so no piece of text holds a blank: a control symbol with one cannot be met in text.
 _SYMBOL_PREFIX = "tree "
-_SPACE_MARK = "\u2581"
-_NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
-_NOT_TRAINED_ON = {ord(character): None for character in (_SPACE_MARK, *_NONCHARACTERS)}
+SPACE_MARK = "\u2581"
+NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+_NOT_TRAINED_ON = {ord(character): None for character in (SPACE_MARK, *NONCHARACTERS)}
 
 
 class Vocabulary:
@@ -70,7 +70,7 @@ class Vocabulary:
         """`encode` of each text, faster than one by one."""
         encoded: list[list[int]] = self._pieces.encode(list(texts), out_type=int)
         for row, text in enumerate(texts):
-            if _SPACE_MARK in text:
+            if SPACE_MARK in text:
                 encoded[row] = self._encode_with_space_mark(text)
         return encoded
 
@@ -99,7 +99,7 @@ class Vocabulary:
             return self._symbol_of[i].encode()
         if self._pieces.is_byte(i):
             return bytes([int(self._pieces.id_to_piece(i)[3:-1], 16)])
-        text: str = self._pieces.decode([i]) if i == UNK_ID else self._pieces.id_to_piece(i).replace(_SPACE_MARK, " ")
+        text: str = self._pieces.decode([i]) if i == UNK_ID else self._pieces.id_to_piece(i).replace(SPACE_MARK, " ")
         return text.encode()
 
     def is_fallback(self, i: int) -> bool:
@@ -119,9 +119,9 @@ class Vocabulary:
         return " ".join(parts)
 
     def _encode_with_space_mark(self, text: str) -> list[int]:
-        stand_in = next(character for character in _NONCHARACTERS if character not in text)
-        ids = self._pieces.encode(text.replace(_SPACE_MARK, stand_in), out_type=int)
-        found, wanted = self._bytes_of(stand_in), self._bytes_of(_SPACE_MARK)
+        stand_in = next(character for character in NONCHARACTERS if character not in text)
+        ids = self._pieces.encode(text.replace(SPACE_MARK, stand_in), out_type=int)
+        found, wanted = self.byte_ids(stand_in), self.byte_ids(SPACE_MARK)
         at = 0
         while at < len(ids):
             if ids[at : at + 3] == found:
@@ -129,7 +129,8 @@ class Vocabulary:
             at += 1
         return ids
 
-    def _bytes_of(self, character: str) -> list[int]:
+    def byte_ids(self, character: str) -> list[int]:
+        """The ids of the bytes of `character` in UTF-8, as encoded where it has no piece."""
         return [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in character.encode()]
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from t2t_multimodel.data.normalization import normalize, normalize_spaces
 from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary
 from t2t_multimodel.features import Label, Text
@@ -102,12 +103,13 @@ def _texts(problem: Problem, tmp_dir: Path, limit: int, symbols: Counter[str]) -
     for example in itertools.islice(problem.generate("train", tmp_dir), limit):
         for key, feature in features.items():
             text = example.get(key)
-            if not isinstance(text, str) or not text.strip():
+            if not isinstance(text, str) or not normalize_spaces(text):
                 continue
+            text = normalize(text.encode(errors="replace").decode(), feature.normalization)
             if feature.format == "tree":
                 symbols.update(text.split())
             else:
-                yield text.encode(errors="replace").decode()
+                yield text
 
 
 def _reservoir(texts: Iterable[str], rng: random.Random) -> list[str]:

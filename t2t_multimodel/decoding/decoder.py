@@ -14,6 +14,7 @@ import tensorflow as tf
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline
 from t2t_multimodel.data.media import sound_seconds
+from t2t_multimodel.data.normalization import normalize
 from t2t_multimodel.data.trees import restore
 from t2t_multimodel.data.vocabulary import PAD_ID, Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
@@ -130,8 +131,10 @@ class Decoder:
         """What an input longer than the model was trained on is cut to, in words; empty if it is not cut."""
         spec = self.spec(problem)
         kept = self._hparams.data.max_length - 1
-        if isinstance(spec.inputs, Text) and len(self._vocabulary.encode_feature(spec.inputs, str(raw))) > kept:
-            return f"its first {kept} tokens"
+        if isinstance(spec.inputs, Text):
+            text = normalize(str(raw), spec.inputs.normalization)
+            if len(self._vocabulary.encode_feature(spec.inputs, text)) > kept:
+                return f"its first {kept} tokens"
         longest = self._hparams.data.max_seconds
         if isinstance(spec.inputs, Audio) and isinstance(raw, bytes) and sound_seconds(raw) > longest:
             return f"its first {longest:g} seconds"
@@ -183,8 +186,6 @@ class Decoder:
             yield rows, self._prepare(spec, [raws[row] for row in rows])
 
     def _prepare(self, spec: ProblemSpec, raws: list[Raw]) -> dict[str, Any]:
-        if is_tree(spec.targets):  # its words are read as a treebank's sentences were written: with single spaces
-            raws = [" ".join(str(raw).split()) for raw in raws]
         return pipeline.prepare_inputs(spec.inputs, raws, self._hparams, self._vocabulary)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2t_multimodel.data.media import check_image, decode_audio
+from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.features import Audio, Feature, Image
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:  # the decoder imports TensorFlow, which reading a file need n
 
 FILES_AT_A_TIME = 4
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+# A line of text may hold a vertical tab or a form feed, which are blanks.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 def read_lines(path: Path) -> list[bytes]:
@@ -33,9 +36,9 @@ def read_text(line: bytes | str) -> str:
         text = line.decode("utf-8") if isinstance(line, bytes) else line.encode("utf-8").decode("utf-8")
     except UnicodeError:
         raise DataError("the line is not UTF-8 text") from None
-    if _CONTROL_CHARACTERS.search(text):
+    if _NO_TEXT.search(text):
         raise DataError("the line holds control characters; expected text")
-    return text.strip()
+    return text.removeprefix("\ufeff").strip()
 
 
 def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
@@ -112,7 +115,7 @@ def _readable(
     for row, line in enumerate(lines, start=start):
         try:
             text = read_text(line)
-            if text:
+            if normalize_spaces(text):
                 yield row, read_raw(feature, text, folder)
         except DataError as error:
             report(row + 1, str(error))

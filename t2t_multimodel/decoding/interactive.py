@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.decoding.files import one_line, read_raw, read_text
 from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling, Strategy
@@ -22,6 +24,7 @@ COMMANDS = {
     ":quit": "leave; so does Ctrl-D",
 }
 TOP_CLASSES = 3
+_LINE_END = re.compile("\r\n|\r|\n")
 MOST_BEAMS = 64
 
 # Gives the next line, told the prompt; raises EOFError at the end and KeyboardInterrupt for Ctrl-C.
@@ -52,7 +55,8 @@ class Session:
         while True:
             try:
                 pasted = read_line(f"{self._problem}> ")
-                lines = pasted.splitlines() if isinstance(pasted, str) else [pasted]
+                # Unlike str.splitlines, a file's lines do not end at blanks as U+0085 and U+2028.
+                lines = _LINE_END.split(pasted) if isinstance(pasted, str) else [pasted]
                 if not all(self.handle(line) for line in lines):
                     return
             except EOFError:
@@ -67,7 +71,7 @@ class Session:
             text = read_text(line)
             if text.startswith(":"):
                 return self._command(text)
-            if text:
+            if normalize_spaces(text):
                 self._decode(text)
                 return True
         except (DataError, UnknownNameError) as error:

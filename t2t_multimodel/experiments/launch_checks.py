@@ -12,7 +12,7 @@ from t2t_multimodel import run
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.problem import DataError, Problem
-from t2t_multimodel.data.records import read_manifest, with_recorded_classes
+from t2t_multimodel.data.records import as_recorded, read_manifest
 from t2t_multimodel.data.vocabulary import Vocabulary
 
 
@@ -47,13 +47,13 @@ def check_xla(hparams: HParams, strategy: str) -> None:
 def checked_data(
     problems: Sequence[Problem], set_name: str, hparams: HParams, data_dir: Path
 ) -> tuple[list[Problem], run.RunConfig]:
-    """The problems with their recorded classes, and the run's config.
+    """The problems as their records have them, and the run's config.
 
     Raises:
         DataError: records, vocabulary and hyperparameters do not fit together, or one of them is missing.
     """
     manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
-    problems = [with_recorded_classes(problem, data_dir) for problem in problems]
+    problems = [as_recorded(problem, data_dir) for problem in problems]
     vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
     _check_vocabulary(vocabulary, manifests, hparams, data_dir)
     specs = tuple(problem.spec() for problem in problems)

@@ -13,7 +13,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.json_lines import json_line, json_lines
 from t2t_multimodel.data.pipeline import evaluation_batches
 from t2t_multimodel.data.problem import DataError, Problem, problems
-from t2t_multimodel.data.records import read_manifest, with_recorded_classes
+from t2t_multimodel.data.records import as_recorded, read_manifest
 from t2t_multimodel.data.vocabulary import Vocabulary, write_beside
 from t2t_multimodel.decoding.decoder import Decoder
 from t2t_multimodel.evaluation.metrics import score
@@ -124,7 +124,7 @@ def _chosen(config: RunConfig, names: Sequence[str] | None, split: str, data_dir
     unknown = [name for name in names or () if name not in trained]
     if unknown:
         raise DataError(f"this run has no problem {', '.join(unknown)}; there are: {', '.join(trained)}")
-    chosen = [with_recorded_classes(problems.get(name), data_dir) for name in names or trained]
+    chosen = [as_recorded(problems.get(name), data_dir) for name in names or trained]
     splits = {problem.name: read_manifest(data_dir, problem.records_name)["splits"] for problem in chosen}
     with_split = [problem for problem in chosen if split in splits[problem.name]]
     if not with_split:

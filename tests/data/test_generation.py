@@ -194,6 +194,34 @@ def test_other_rules_make_the_records_again(made):
     assert "repeated: complete already" in made.lines
 
 
+def odd_sentences(split, tmp_dir):
+    yield {"inputs": "two\u00a0 red\u2028circles ", "targets": "zwei su\u0308\u00dfe", "references": ["su\u0308\u00dfe\u3000"]}
+
+
+def test_text_of_every_problem_is_normalized_in_records_and_the_manifest_says_how(made, tmp_path):
+    problem = Problem("odd", Text(), Text(normalization="none"), "to_german", generate=odd_sentences)
+    manifest = made(problem)["odd"]
+    assert decoded(tmp_path / "data", "odd", "dev") == [("two red circles", "zwei su\u0308\u00dfe")]
+    assert (manifest["inputs"]["normalization"], manifest["targets"]["normalization"]) == ("nfc", "none")
+    reverse = records.as_recorded(problem.reverse("to_english"), tmp_path / "data")
+    assert (reverse.inputs.normalization, reverse.targets.normalization) == ("none", "nfc")
+    made(dataclasses.replace(problem, targets=Text()))
+    assert "odd: made again, because its normalization of targets changed" in made.lines
+
+
+def test_records_that_name_no_normalization_stay_and_are_read_with_spaces(made, tmp_path):
+    path = records.manifest_path(tmp_path / "data", "translate")
+    manifest = made(TRANSLATE)["translate"]
+    for side in ("inputs", "targets"):
+        del manifest[side]["normalization"]
+    path.write_text(json.dumps(manifest))
+    made(TRANSLATE)
+    assert "translate: complete already" in made.lines
+    recorded = records.as_recorded(TRANSLATE, tmp_path / "data")
+    assert recorded.inputs.normalization == recorded.targets.normalization == "spaces"
+    assert recorded.spec() == TRANSLATE.spec()
+
+
 def test_a_problem_whose_features_changed_is_made_again(made, tmp_path):
     made(TRANSLATE, DAMAGED, on_error="skip", num_shards=3)
     changed = dataclasses.replace(DAMAGED, targets=Label(("b", "a")))

@@ -72,6 +72,10 @@ def test_a_line_is_answered_and_an_empty_one_prompts_again():
     assert not messages
 
 
+def test_a_line_ends_where_a_files_line_does():
+    assert run("a\u2028dog\r\nb\u0085\x0ccat")[1] == run("a\u2028dog", "b\u0085\x0ccat")[1]
+
+
 def test_the_decoder_is_warm_before_the_first_prompt():
     decoder = FakeDecoder()
 

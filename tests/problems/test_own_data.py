@@ -133,7 +133,7 @@ def test_classes_come_from_the_records_where_the_pictures_are_gone(folder):
     made = problem(folder, name="my_classes")
     generate([made], folder / "data", folder, 300, report=str)
     shutil.rmtree(folder / "photographs")
-    assert records.with_recorded_classes(made, folder / "data").targets.classes == ("blue", "green", "red")
+    assert records.as_recorded(made, folder / "data").targets.classes == ("blue", "green", "red")
     assert generate([made], folder / "data", folder, 300, report=str)["my_classes"]["complete"]
     with pytest.raises(DataError, match=r"problems\.my_classes, train: photographs is missing in "):
         generate([made], folder / "other", folder, 300, report=str)

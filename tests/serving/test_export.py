@@ -53,8 +53,15 @@ def wav(samples):
 
 
 INPUTS = {
-    "ende": ["a dog", "a cat and a dog and a cat and a dog and a cat and a dog", "d\u00fc"],
-    "parse": ["a  dog", "( a cat )", "dog", " ".join(["dog and"] * 20)],
+    "ende": [
+        "a dog",
+        "a cat and a dog and a cat and a dog and a cat and a dog",
+        "d\u00fc",
+        "\ufeffa\u00a0dog\u2028",
+        "du\u0308",
+        "\u2581dog",
+    ],
+    "parse": ["a\u3000 dog", "( a cat )", "dog", " ".join(["dog and"] * 20)],
     "caption": [png("red"), png("blue")],
     "picture": [png("red"), png("green")],
     "speech": [wav(400), wav(150)],

@@ -35,6 +35,11 @@ def test_one_input_gives_one_output_and_a_list_a_list(model):
     assert model.step == 7
 
 
+def test_blanks_and_composed_letters_are_those_of_training(model):
+    same = ["a d\u00fc", "a  du\u0308\r\n", "\ufeffa\u00a0d\u00fc", "a\u2028d\u00fc\u3000", "a\u0085d\u00fc", " a\u200bd\u00fc"]
+    assert len(set(model.translate(same, problem="ende"))) == 1
+
+
 def test_an_image_may_be_a_path_bytes_or_an_array(model, png):
     found = model.caption([png, str(png), png.read_bytes(), np.asarray(Picture.open(png))])
     assert len(set(found)) == 1
