@@ -69,10 +69,16 @@ def test_coco_captions(tfds, tmp_path):
 
 def test_wmt(tfds, tmp_path):
     rows = [{"en": "Bread\x01and tea .", "de": "Brot und Tee ."}, {"en": "", "de": "Leer ."}]
-    splits = {"train": rows, "validation": rows[:1], "test": rows[1:]}
+    splits = {
+        "train": rows,
+        "validation": rows[:1],
+        "test": [rows[1], {"en": "&quot;Bread &amp; tea&quot;", "de": "Brot &amp; Tee"}],
+    }
     store(tmp_path, tfds, "wmt14_translate", tfds.features.Translation(["de", "en"]), splits, "de-en")
     assert read("wmt_ende_tokens_8k", "train", tmp_path) == [{"inputs": "Bread and tea .", "targets": "Brot und Tee ."}]
-    assert read("wmt_ende_tokens_8k", "dev", tmp_path) and not read("wmt_ende_tokens_8k", "test", tmp_path)
+    assert read("wmt_ende_tokens_8k", "dev", tmp_path)
+    # As from the archives, whose SGML has the same entities.
+    assert read("wmt_ende_tokens_8k", "test", tmp_path) == [{"inputs": '"Bread & tea"', "targets": "Brot & Tee"}]
     with pytest.raises(DataError, match="WMT14 English-FR is not complete"):
         problems.get("wmt_enfr_tokens_8k").check(tmp_path)
     folder = prepared.find("wmt14_translate/de-en", tmp_path)
