@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 # Of pip's output, what tells that it moves on.
 PROGRESS := awk '/^(Collecting|Processing)/ {n = split($$2, path, "/"); print "  " path[n]; fflush()} /^Installing collected/ {print "  unpacking ..."; fflush()}'
 
-.PHONY: demo demo-full test lint format clean
+.PHONY: demo demo-full test lint format docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/python -m t2t_multimodel.cli.demo --output_dir=demo_output
@@ -29,6 +29,10 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+# The page that is made from the code; a test compares it.
+docs: $(VENV)/.installed
+	$(VENV)/bin/python -m t2t_multimodel.cli.hparams_help > docs/hyperparameters.md
 
 clean:
 	rm -rf $(VENV) build demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache

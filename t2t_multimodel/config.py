@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any
 
+from t2t_multimodel.hyperparameter import check, parse, rules, setting
 from t2t_multimodel.registry import Registry, unknown
 
 
@@ -13,62 +15,74 @@ from t2t_multimodel.registry import Registry, unknown
 class ModelConfig:
     """The network. Defaults are the paper's (arXiv 1706.05137) or, where it is silent, those of docs/departures.md.
 
-    Attributes:
-        hidden_size: depth D of the body.
-        num_heads: attention heads (section 2.2).
-        encoder_blocks, mixer_blocks, decoder_blocks: ConvBlocks in the encoder and the mixer, and [ConvBlock, Attention] pairs in
-            the decoder.
-        num_experts: experts of each mixture-of-experts layer; 0 leaves the layers out (Table 4's ablation).
-        moe_k, moe_hidden_size: experts selected for a token, and the width of an expert's hidden layer.
-        moe_noise_floor, moe_loss_weight: least standard deviation of the gate's noise; weight of importance and load loss.
-        dropout: rate at the end of a ConvBlock (section 2.1).
-        dropout_on: "stream" (the paper: the block's whole output) or "branch" (what the block adds to its input).
-        block_gain: gain of a ConvBlock's last normalisation at the start.
-        attention_dropout: rate on attention weights.
-        embedding_dropout: rate on the embedded inputs and targets.
-        output_norm: layer normalisation of what the encoder and the decoder return.
-        scale_embeddings: embeddings are multiplied by sqrt(hidden_size).
-        tie_embeddings: the output projection is the embedding table.
-        image_channels: depths of the image net's steps before the last one, which is hidden_size (section 2.5.2).
-        image_stem_stride: stride of the image net's first step.
-        categorical_sizes: the categorical net's last two widths (section 2.5.3).
-        audio_input: "spectrogram" or "waveform" (section 2.5.4).
-        audio_blocks: ConvRes blocks; each halves the time axis.
-        audio_min_channels: least depth of an audio block (the paper: 2, so the i-th block has 2^i channels).
-        precision: "float32", or "bfloat16" or "float16": activations and products in that type; weights, router, softmax,
-            normalisation's statistics and loss stay in float32 (arXiv 1710.03740; "float16" trains with a loss scale).
-        recompute: in training, what lies inside a ConvBlock, an attention block or the experts is computed again for the gradient
-            instead of kept (arXiv 1604.06174): less memory, more time, the same gradient.
-        audio_frequency: "keep" (a position per frame and frequency bin, as the paper) or "fold" (a position per frame).
+    `docs/hyperparameters.md` and `mm-trainer --hparams_help` show each field with its range and its sentence.
+
+    Raises:
+        ValueError: a value is out of its range, or values do not fit together.
     """
 
-    hidden_size: int = 1024
-    num_heads: int = 8
-    encoder_blocks: int = 6
-    mixer_blocks: int = 2
-    decoder_blocks: int = 4
-    num_experts: int = 240
-    moe_k: int = 4
-    moe_hidden_size: int = 1024
-    moe_noise_floor: float = 1e-2
-    moe_loss_weight: float = 1e-2
-    dropout: float = 0.4
-    dropout_on: str = "stream"
-    block_gain: float = 0.1
-    attention_dropout: float = 0.0
-    embedding_dropout: float = 0.0
-    output_norm: bool = False
-    scale_embeddings: bool = True
-    tie_embeddings: bool = False
-    image_channels: tuple[int, ...] = (32, 64, 128, 256)
-    image_stem_stride: int = 2
-    categorical_sizes: tuple[int, ...] = (1536, 2048)
-    audio_input: str = "spectrogram"
-    audio_blocks: int = 8
-    audio_min_channels: int = 2
-    audio_frequency: str = "keep"
-    precision: str = "float32"
-    recompute: bool = False
+    hidden_size: int = setting(1024, "Depth D of the body, whose states are [B, L, D].", least=1)
+    num_heads: int = setting(8, "Attention heads (section 2.2); they must divide hidden_size.", least=1)
+    encoder_blocks: int = setting(6, "ConvBlocks in the encoder.", least=0)
+    mixer_blocks: int = setting(2, "ConvBlocks in the mixer, which reads earlier outputs.", least=0)
+    decoder_blocks: int = setting(4, "Pairs of a ConvBlock and an attention block in the decoder.", least=0)
+    num_experts: int = setting(
+        240, "Experts per mixture-of-experts layer; 0 leaves these layers out (Table 4's ablation).", least=0
+    )
+    moe_k: int = setting(4, "Experts selected per token, at most num_experts.", least=1)
+    moe_hidden_size: int = setting(1024, "Width of an expert's hidden layer.", least=1)
+    moe_noise_floor: float = setting(1e-2, "Smallest standard deviation of the gate's noise.", above=0)
+    moe_loss_weight: float = setting(1e-2, "Weight of the importance and load losses, which balance the experts.", least=0)
+    dropout: float = setting(0.4, "Dropout rate at the end of a ConvBlock (section 2.1).", least=0, below=1)
+    dropout_on: str = setting(
+        "stream",
+        "Where a ConvBlock drops values: stream (its whole output, as the paper) or branch (what it adds to its input).",
+        choices=("stream", "branch"),
+    )
+    block_gain: float = setting(0.1, "Initial gain of a ConvBlock's last layer normalisation.", least=0)
+    attention_dropout: float = setting(0.0, "Dropout rate of attention weights.", least=0, below=1)
+    embedding_dropout: float = setting(0.0, "Dropout rate of embedded inputs and targets.", least=0, below=1)
+    output_norm: bool = setting(False, "Whether the outputs of the encoder and the decoder are layer-normalised.")
+    scale_embeddings: bool = setting(True, "Whether embeddings are multiplied by sqrt(hidden_size).")
+    tie_embeddings: bool = setting(False, "Whether the output projection is the embedding table.")
+    image_channels: tuple[int, ...] = setting(
+        (32, 64, 128, 256),
+        "Depths of the image net's steps (section 2.5.2); one more step of depth hidden_size follows.",
+        least=1,
+        count=(2, math.inf),
+    )
+    image_stem_stride: int = setting(2, "Stride of the image net's first step, in pixels.", least=1)
+    categorical_sizes: tuple[int, ...] = setting(
+        (1536, 2048), "The last two widths of the categorical net (section 2.5.3).", least=1, count=(2, 2)
+    )
+    audio_input: str = setting("spectrogram", "What the audio net reads (section 2.5.4).", choices=("spectrogram", "waveform"))
+    audio_blocks: int = setting(8, "ConvRes blocks of the audio net; each halves the time axis.", least=0)
+    audio_min_channels: int = setting(
+        2, "Smallest depth of an audio block (the paper has 2, so the i-th block has 2^i channels).", least=1
+    )
+    audio_frequency: str = setting(
+        "keep",
+        "Positions of the audio net's output: keep (one per frame and frequency bin, as the paper) or fold (one per frame).",
+        choices=("keep", "fold"),
+    )
+    precision: str = setting(
+        "float32",
+        "Type of activations and products; weights, router, softmax, the statistics of normalisation and the loss stay in "
+        "float32 (arXiv 1710.03740), and float16 trains with a loss scale.",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    recompute: bool = setting(
+        False,
+        "Whether the gradient computes the inside of ConvBlocks, attention blocks and experts again instead of keeping it "
+        "(arXiv 1604.06174): less memory, more time, the same gradient.",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.hidden_size % self.num_heads:
+            raise ValueError(f"num_heads={self.num_heads} must divide hidden_size={self.hidden_size}")
+        if self.num_experts and self.moe_k > self.num_experts:
+            raise ValueError(f"moe_k={self.moe_k} must not be above num_experts={self.num_experts}")
 
     @property
     def dtype_policy(self) -> str:
@@ -78,101 +92,113 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Records and batches.
+    """Records and batches; see `ModelConfig`."""
 
-    Attributes:
-        vocab_size: pieces of the shared vocabulary.
-        batch_tokens: padded target plus input positions of a text batch, at most.
-        batch_images, batch_seconds: examples of an image batch; seconds of sound in an audio batch, at most.
-        max_length: longest text in tokens; longer training examples are left out, longer inputs are cut when decoding.
-        max_seconds: longest sound; as max_length.
-        shuffle_buffer: examples held for shuffling.
-        mel_bins, frame_ms, hop_ms: the log-mel spectrogram.
-    """
+    vocab_size: int = setting(8192, "Pieces of the vocabulary that all problems share.", least=1)
+    batch_tokens: int = setting(4096, "Most positions of a text batch, inputs and targets with their padding.", least=1)
+    batch_images: int = setting(64, "Examples of an image batch.", least=1)
+    batch_seconds: float = setting(60.0, "Most seconds of sound in an audio batch, with padding.", above=0)
+    max_length: int = setting(
+        256, "Longest text in tokens; longer training examples are left out, longer inputs are cut when decoding.", least=1
+    )
+    max_seconds: float = setting(
+        20.0, "Longest sound in seconds; longer training examples are left out, longer inputs are cut when decoding.", above=0
+    )
+    shuffle_buffer: int = setting(20000, "Examples held in memory for shuffling.", least=1)
+    mel_bins: int = setting(80, "Frequency bins of the log-mel spectrogram.", least=1)
+    frame_ms: float = setting(25.0, "Window of the spectrogram in milliseconds.", least=1, most=1000)
+    hop_ms: float = setting(10.0, "Milliseconds between two frames of the spectrogram.", least=1, most=1000)
 
-    vocab_size: int = 8192
-    batch_tokens: int = 4096
-    batch_images: int = 64
-    batch_seconds: float = 60.0
-    max_length: int = 256
-    max_seconds: float = 20.0
-    shuffle_buffer: int = 20000
-    mel_bins: int = 80
-    frame_ms: float = 25.0
-    hop_ms: float = 10.0
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """Optimisation, schedule of problems, and what is kept.
+    """Optimisation, the schedule of problems, and what is kept; see `ModelConfig`."""
 
-    Attributes:
-        train_steps: steps over all problems together.
-        learning_rate: peak rate; what `learning_rate_schedule` multiplies.
-        learning_rate_schedule: "constant", "rsqrt", "noam", "cosine" or "exp", each after `warmup_steps` of linear warm-up; or
-            tensor2tensor's "exp10k", "exp50k", "exp100k", "exp500k" (see training.optimizer.learning_rate).
-        warmup_steps: steps to the peak.
-        decay_steps: "cosine": steps to `final_learning_rate`, 0 means train_steps; "exp": steps to fall by
-            the factor `decay_rate`.
-        decay_rate: see decay_steps.
-        final_learning_rate: last rate of "cosine" as a fraction of the peak.
-        optimizer: "adam", or "adafactor" (arXiv 1804.04235), whose moments take little memory and whose `learning_rate` is
-            relative to a variable's size: about 0.01.
-        beta1, beta2, epsilon: Adam.
-        clip_norm: bound on the global norm of the gradient; 0 switches clipping off.
-        label_smoothing: probability taken from the right token.
-        problem_schedule: "uniform", "proportional", "temperature", "round_robin", "adaptive" or, with
-            --strategy=parameter_server alone, "worker_per_problem": one step of each problem is under way at any time.
-        temperature: with "temperature", probability is proportional to size ** (1 / temperature).
-        adaptive_power: with "adaptive", probability is proportional to (dev loss / first dev loss) ** adaptive_power.
-        problem_weights: factors on the problems' probabilities, as "caption:2 speech:3" (a part of a name is enough).
-        problems_per_step: problems that a step mixes; the gradient is the mean of theirs.
-        accumulate_steps: batches of each of them that make one step, as if they were one large batch; takes room for one more
-            gradient where either is above 1.
-        xla: XLA compiles the step, once for each shape of a batch; on a CPU its depthwise convolutions are far slower.
-        ema_decay: of moving averages of the weights, with which a run is evaluated and decoded; 0 keeps none.
-        seed: of initial weights, order of problems and examples, noise and dropout.
-        eval_every, eval_steps: steps between evaluations; batches of each, 0 means the whole split.
-        eval_samples: examples of each problem that an evaluation decodes, for people to read.
-        save_every, keep_checkpoints: steps between checkpoints (0: at each evaluation); how many are kept.
-        dev_metric: "loss", "accuracy" or "accuracy_per_sequence", by which checkpoints are the best and problems stop.
-        keep_best: which best checkpoints are kept besides: of the "mean" over the problems, of each of the "problems", "all" of
-            these, or "none".
-        early_stop_patience, early_stop_min_delta: a problem is trained no more after so many evaluations, one after another, that
-            were not better by more than min_delta than the best before; 0 trains all to the end.
-    """
+    train_steps: int = setting(100_000, "Steps over all problems together.", least=0)
+    learning_rate: float = setting(1e-3, "Peak learning rate, which learning_rate_schedule multiplies.", least=0)
+    learning_rate_schedule: str = setting(
+        "rsqrt",
+        "Decay after warmup_steps of linear warm-up; exp10k, exp50k, exp100k and exp500k are tensor2tensor's "
+        "(see learning_rate in training/optimizer.py).",
+        choices=("constant", "rsqrt", "noam", "cosine", "exp", "exp10k", "exp50k", "exp100k", "exp500k"),
+    )
+    warmup_steps: int = setting(3000, "Steps to the peak learning rate.", least=0)
+    decay_steps: int = setting(
+        0, "With cosine: steps to final_learning_rate, 0 means train_steps; with exp: steps to fall by decay_rate.", least=0
+    )
+    decay_rate: float = setting(0.5, "With exp: factor by which the rate falls every decay_steps.", above=0)
+    final_learning_rate: float = setting(0.02, "With cosine: last rate as a fraction of the peak.", least=0, most=1)
+    optimizer: str = setting(
+        "adam",
+        "adam, or adafactor (arXiv 1804.04235), whose moments take little memory and whose learning_rate is relative to a "
+        "variable's size: about 0.01.",
+        choices=("adam", "adafactor"),
+    )
+    beta1: float = setting(0.9, "Adam's decay of the gradient's mean.", least=0, below=1)
+    beta2: float = setting(0.98, "Adam's decay of the gradient's mean square.", least=0, below=1)
+    epsilon: float = setting(1e-8, "Adam's addend to the root of the mean square.", above=0)
+    clip_norm: float = setting(2.0, "Largest global norm of the gradient; 0 switches clipping off.", least=0)
+    label_smoothing: float = setting(0.1, "Probability that the loss takes from the right token and spreads.", least=0, below=1)
+    problem_schedule: str = setting(
+        "uniform",
+        "How a step's problem is chosen; worker_per_problem, for --strategy=parameter_server alone, keeps one step of each "
+        "problem under way.",
+        choices=("uniform", "proportional", "temperature", "round_robin", "adaptive", "worker_per_problem"),
+    )
+    temperature: float = setting(2.0, "With temperature: probability is proportional to size ** (1 / temperature).", above=0)
+    adaptive_power: float = setting(
+        1.0, "With adaptive: probability is proportional to (dev loss / first dev loss) ** adaptive_power.", least=0
+    )
+    problem_weights: str = setting(
+        "", 'Factors on the problems\' probabilities, as "caption:2 speech:3"; a part of a name is enough.'
+    )
+    problems_per_step: int = setting(1, "Problems that a step mixes; its gradient is the mean of theirs.", least=1)
+    accumulate_steps: int = setting(
+        1,
+        "Batches of each problem that make one step, as if they were one large batch; one more gradient is held in memory where "
+        "this or problems_per_step is above 1.",
+        least=1,
+    )
+    xla: bool = setting(
+        False,
+        "Whether XLA compiles the step, once per shape of a batch; on a CPU its depthwise convolutions are far slower.",
+    )
+    ema_decay: float = setting(
+        0.0,
+        "Decay of moving averages of the weights, with which a run is evaluated and decoded; 0 keeps none.",
+        least=0,
+        below=1,
+    )
+    seed: int = setting(1, "Seed of initial weights, order of problems and examples, noise and dropout.", least=0, most=2**32 - 1)
+    eval_every: int = setting(2000, "Steps between evaluations.", least=1)
+    eval_steps: int = setting(20, "Batches of each problem per evaluation; 0 means the whole split.", least=0)
+    eval_samples: int = setting(3, "Examples of each problem that an evaluation decodes, for people to read.", least=0)
+    save_every: int = setting(0, "Steps between checkpoints; 0 saves at each evaluation.", least=0)
+    keep_checkpoints: int = setting(3, "Newest checkpoints that are kept.", least=1)
+    dev_metric: str = setting(
+        "loss",
+        "Metric by which checkpoints are the best and problems stop.",
+        choices=("loss", "accuracy", "accuracy_per_sequence"),
+    )
+    keep_best: str = setting(
+        "all",
+        "Best checkpoints that are kept besides: of the mean over the problems, of each of the problems, all of these, or none.",
+        choices=("all", "mean", "problems", "none"),
+    )
+    early_stop_patience: int = setting(
+        0,
+        "A problem is trained no more after so many evaluations in a row that did not improve its best; 0 trains all to the end.",
+        least=0,
+    )
+    early_stop_min_delta: float = setting(
+        0.0, "Smallest difference of dev_metric that counts as an improvement for early stopping.", least=0
+    )
 
-    train_steps: int = 100_000
-    learning_rate: float = 1e-3
-    learning_rate_schedule: str = "rsqrt"
-    warmup_steps: int = 3000
-    decay_steps: int = 0
-    decay_rate: float = 0.5
-    final_learning_rate: float = 0.02
-    optimizer: str = "adam"
-    beta1: float = 0.9
-    beta2: float = 0.98
-    epsilon: float = 1e-8
-    clip_norm: float = 2.0
-    label_smoothing: float = 0.1
-    problem_schedule: str = "uniform"
-    temperature: float = 2.0
-    adaptive_power: float = 1.0
-    problem_weights: str = ""
-    problems_per_step: int = 1
-    accumulate_steps: int = 1
-    xla: bool = False
-    ema_decay: float = 0.0
-    seed: int = 1
-    eval_every: int = 2000
-    eval_steps: int = 20
-    eval_samples: int = 3
-    save_every: int = 0
-    keep_checkpoints: int = 3
-    dev_metric: str = "loss"
-    keep_best: str = "all"
-    early_stop_patience: int = 0
-    early_stop_min_delta: float = 0.0
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,11 +223,9 @@ class HParams:
         changes: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "training": {}}
         for name, value in [*_pairs(text), *values.items()]:
             part = self._part_of(name)
-            kind = get_type_hints(type(getattr(self, part)))[name]
-            changes[part][name] = _parse(name, value, kind)
-        changed = HParams(**{part: dataclasses.replace(getattr(self, part), **new) for part, new in changes.items()})
-        _check(changed.model)
-        return changed
+            kind, _ = rules(type(getattr(self, part)))[name]
+            changes[part][name] = parse(name, value, kind)
+        return HParams(**{part: dataclasses.replace(getattr(self, part), **new) for part, new in changes.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable form, nested by part."""
@@ -221,82 +245,14 @@ class HParams:
         return parts[name]
 
 
-CHOICES = {
-    "dropout_on": ("stream", "branch"),
-    "audio_input": ("spectrogram", "waveform"),
-    "audio_frequency": ("keep", "fold"),
-    "optimizer": ("adam", "adafactor"),
-    "precision": ("float32", "bfloat16", "float16"),
-    "learning_rate_schedule": ("constant", "rsqrt", "noam", "cosine", "exp", "exp10k", "exp50k", "exp100k", "exp500k"),
-    "problem_schedule": ("uniform", "proportional", "temperature", "round_robin", "adaptive", "worker_per_problem"),
-    "dev_metric": ("loss", "accuracy", "accuracy_per_sequence"),
-    "keep_best": ("all", "mean", "problems", "none"),
-}
-_DROPPED = ("dropout", "attention_dropout", "embedding_dropout")
-LEAST: dict[str, Any] = {
-    **dict.fromkeys(("hidden_size", "num_heads", "moe_k", "moe_hidden_size", "audio_min_channels"), 1),
-    **dict.fromkeys(("encoder_blocks", "mixer_blocks", "decoder_blocks", "num_experts", "audio_blocks"), 0),
-    **dict.fromkeys(("batch_tokens", "batch_images", "max_length", "shuffle_buffer", "mel_bins"), 1),
-    **dict.fromkeys(("problems_per_step", "accumulate_steps", "eval_every", "keep_checkpoints"), 1),
-    **dict.fromkeys(("train_steps", "warmup_steps", "decay_steps", "eval_steps", "eval_samples", "save_every"), 0),
-    **dict.fromkeys((*_DROPPED, "learning_rate", "clip_norm", "label_smoothing", "ema_decay", "early_stop_min_delta"), 0.0),
-    "early_stop_patience": 0,
-}
-BELOW: dict[str, Any] = dict.fromkeys((*_DROPPED, "label_smoothing", "ema_decay"), 1.0)
-
-
-def _check(model: ModelConfig) -> None:
-    """Raises ValueError where hyperparameters do not fit together."""
-    if model.hidden_size % model.num_heads:
-        raise ValueError(f"num_heads={model.num_heads} must divide hidden_size={model.hidden_size}")
-    if model.num_experts and model.moe_k > model.num_experts:
-        raise ValueError(f"moe_k={model.moe_k} must not be above num_experts={model.num_experts}")
-
-
 def _pairs(text: str) -> list[tuple[str, str]]:
     pairs = []
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = item.partition("=")
         if not equals:
-            raise ValueError(f"hyperparameters are given as name=value, got {item!r}")
+            raise ValueError(f"hyperparameters are given as name=value, got {item!r}; mm-trainer --hparams_help lists them")
         pairs.append((name.strip(), value.strip()))
     return pairs
-
-
-def _parse(name: str, value: Any, kind: Any) -> Any:
-    try:
-        parsed = _parse_text(value, kind) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError(f"hyperparameter {name} takes {_kind_name(kind)}, got {value!r}") from None
-    if isinstance(parsed, int) and not isinstance(parsed, bool) and kind is float:
-        parsed = float(parsed)
-    if not isinstance(parsed, _TYPES[kind]) or (isinstance(parsed, bool) and kind is not bool):
-        raise ValueError(f"hyperparameter {name} takes {_kind_name(kind)}, got {value!r}")
-    if name in CHOICES and parsed not in CHOICES[name]:
-        raise ValueError(f"hyperparameter {name} is one of {', '.join(CHOICES[name])}, got {value!r}")
-    if name in LEAST and parsed < LEAST[name]:
-        raise ValueError(f"hyperparameter {name} is at least {LEAST[name]}, got {value!r}")
-    if name in BELOW and not parsed < BELOW[name]:
-        raise ValueError(f"hyperparameter {name} is below {BELOW[name]}, got {value!r}")
-    return parsed
-
-
-def _parse_text(value: str, kind: Any) -> Any:
-    if kind is bool:
-        if value.lower() not in ("true", "false"):
-            raise ValueError(value)
-        return value.lower() == "true"
-    if kind == tuple[int, ...]:
-        return tuple(int(part) for part in value.split(":"))
-    return kind(value)
-
-
-_TYPES: dict[Any, type] = {int: int, float: float, bool: bool, str: str, tuple[int, ...]: tuple}
-
-
-def _kind_name(kind: Any) -> str:
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "a string", tuple[int, ...]: "integers as 16:32"}
-    return names[kind]
 
 
 hparams_sets: Registry[Callable[[], HParams]] = Registry("hparams set")

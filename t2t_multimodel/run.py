@@ -79,26 +79,33 @@ class RunConfig:
         return {"problems": names, "vocabulary": self.vocabulary_sha256[:12], "warm_start": self.warm_start, **values}
 
 
-def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -> None:
+def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -> str:
     """Prepares `output_dir` for a run, or checks that the run in it is the same.
 
+    Returns:
+        A line that says which config was replaced because its run has no checkpoint; "" where none was.
+
     Raises:
-        DataError: another run's config is there; nothing is changed then.
+        DataError: another run's config is there beside its checkpoints; nothing is changed then.
     """
     output_dir = Path(output_dir)
+    trained, replaced = output_dir.is_dir() and any(output_dir.glob("ckpt-*")), ""
     if (output_dir / "config.json").exists():
         different = RunConfig.load(output_dir).differences(config)
-        if different:
+        if different and trained:
             raise DataError(
                 f"{output_dir} holds a run with another config ({'; '.join(different[:3])}); choose another --output_dir"
             )
-    elif output_dir.is_dir() and list(output_dir.glob("ckpt-*")):
+        if different:
+            replaced = f"{output_dir} held another config ({'; '.join(different[:3])}) without a checkpoint: it is replaced"
+    elif trained:
         raise DataError(f"{output_dir} holds checkpoints but no config.json; choose another --output_dir")
     output_dir.mkdir(parents=True, exist_ok=True)
     temporary = output_dir / f".{VOCABULARY}.new"
     shutil.copyfile(Path(data_dir) / VOCABULARY, temporary)
     temporary.replace(output_dir / VOCABULARY)
     config.save(output_dir)
+    return replaced
 
 
 def build_model(config: RunConfig) -> Any:

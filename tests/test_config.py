@@ -2,10 +2,14 @@
 
 import dataclasses
 import json
+import math
+from pathlib import Path
 
 import pytest
 
-from t2t_multimodel.config import CHOICES, DataConfig, HParams, ModelConfig, TrainingConfig, get_hparams, hparams_sets
+from t2t_multimodel.cli import hparams_help
+from t2t_multimodel.config import DataConfig, HParams, ModelConfig, TrainingConfig, get_hparams, hparams_sets
+from t2t_multimodel.hyperparameter import check, rules, written
 
 
 def test_override_reaches_each_part_and_leaves_the_original():
@@ -18,8 +22,8 @@ def test_override_reaches_each_part_and_leaves_the_original():
 
 def test_override_parses_tuples_and_takes_python_values():
     assert HParams().override("image_channels=8:16:32").model.image_channels == (8, 16, 32)
-    assert HParams().override(image_channels=(4,), dropout=0).model == dataclasses.replace(
-        ModelConfig(), image_channels=(4,), dropout=0.0
+    assert HParams().override(image_channels=(4, 8), dropout=0).model == dataclasses.replace(
+        ModelConfig(), image_channels=(4, 8), dropout=0.0
     )
 
 
@@ -37,15 +41,20 @@ def test_integer_for_a_number_becomes_float():
         ("output_norm=1", "hyperparameter output_norm takes true or false, got '1'"),
         ("image_channels=1:x", "hyperparameter image_channels takes integers as 16:32, got '1:x'"),
         ("dropout_on=both", "hyperparameter dropout_on is one of stream, branch, got 'both'"),
-        ("accumulate_steps=0", "hyperparameter accumulate_steps is at least 1, got '0'"),
-        ("early_stop_patience=-1", "hyperparameter early_stop_patience is at least 0, got '-1'"),
-        ("ema_decay=1", "hyperparameter ema_decay is below 1.0, got '1'"),
-        ("eval_every=0", "hyperparameter eval_every is at least 1, got '0'"),
-        ("dropout=1", "hyperparameter dropout is below 1.0, got '1'"),
+        ("accumulate_steps=0", "hyperparameter accumulate_steps is an integer, at least 1, got 0"),
+        ("early_stop_patience=-1", "hyperparameter early_stop_patience is an integer, at least 0, got -1"),
+        ("ema_decay=1", "hyperparameter ema_decay is a finite number, at least 0 and below 1, got 1.0"),
+        ("eval_every=0", "hyperparameter eval_every is an integer, at least 1, got 0"),
+        ("dropout=1", "hyperparameter dropout is a finite number, at least 0 and below 1, got 1.0"),
         ("moe_k=5,num_experts=4", "moe_k=5 must not be above num_experts=4"),
         ("hidden_size=20", "num_heads=8 must divide hidden_size=20"),
         ("keep_best=last", "hyperparameter keep_best is one of all, mean, problems, none, got 'last'"),
         ("hidden_size", "hyperparameters are given as name=value, got 'hidden_size'"),
+        ("help", "hyperparameters are given as name=value, got 'help'; mm-trainer --hparams_help lists them"),
+        ("categorical_sizes=8", "hyperparameter categorical_sizes is 2 integers as 16:32, each at least 1, got 8"),
+        ("image_channels=0:0", "hyperparameter image_channels is 2 or more integers as 16:32, each at least 1, got 0:0"),
+        ("clip_norm=nan", "hyperparameter clip_norm is a finite number, at least 0, got nan"),
+        ("train_steps=99999999999", "hyperparameter train_steps is an integer, at least 0 and at most 2,147,483,647, got 999"),
     ],
 )
 def test_wrong_override_says_what_would_be_right(text, message):
@@ -70,15 +79,51 @@ def test_names_are_unique_over_the_parts():
     assert len(names) == len(set(names))
 
 
-def test_choices_are_of_hyperparameters_and_hold_their_defaults():
-    defaults = {**vars(ModelConfig()), **vars(DataConfig()), **vars(TrainingConfig())}
-    assert all(defaults[name] in choices for name, choices in CHOICES.items())
+FIELDS = [(part, name) for part in (ModelConfig, DataConfig, TrainingConfig) for name in rules(part)]
 
 
-def test_every_hyperparameter_is_described():
-    for part in (ModelConfig, DataConfig, TrainingConfig):
-        described = (part.__doc__ or "").partition("Attributes:")[2]
-        assert not [field.name for field in dataclasses.fields(part) if field.name not in described]
+def wrong_values(kind, rule):
+    """Values of a hyperparameter just outside of its rule, and some that no rule allows."""
+    numbers = [math.nan, math.inf, -math.inf, 1e39] if kind is float else [99999999999999999999, -99999999999999999999]
+    for bound, side in ((rule.least, -1), (rule.most, 1)):
+        if bound is not None:
+            numbers.append(bound + side * (1 if kind is not float else 1e-6))
+    numbers += [bound for bound in (rule.above, rule.below) if bound is not None]
+    if kind == tuple[int, ...]:
+        lengths = {rule.count[0] - 1, 0, *([rule.count[1] + 1] if math.isfinite(rule.count[1]) else [])}
+        return [(8,) * length for length in lengths] + [(*[8] * (rule.count[0] - 1), number) for number in numbers]
+    return numbers if kind in (int, float) else ["no such choice"] if rule.choices else []
+
+
+@pytest.mark.parametrize(("part", "name"), FIELDS, ids=lambda value: value if isinstance(value, str) else "")
+def test_values_outside_of_a_rule_are_one_line_wherever_they_come_from(part, name):
+    kind, rule = rules(part)[name]
+    for value in [*wrong_values(kind, rule), None, object]:
+        ways = [(HParams().override, (), {name: value}), (part, (), {name: value})]
+        if value not in (None, object, ()):
+            ways.append((HParams().override, (f"{name}={written(value)}",), {}))
+        for way, args, values in ways:
+            with pytest.raises(ValueError, match=f"^hyperparameter {name} (is|takes) .*, got [^\n]*$"):
+                way(*args, **values)
+
+
+@pytest.mark.parametrize(("part", "name"), FIELDS, ids=lambda value: value if isinstance(value, str) else "")
+def test_every_hyperparameter_has_a_sentence_and_numbers_have_a_bound(part, name):
+    kind, rule = rules(part)[name]
+    assert rule.about.endswith(".") and rule.about[:1].strip()
+    assert kind in (bool, str) or rule.least is not None or rule.above is not None
+    check(part())
+
+
+def test_the_page_of_hyperparameters_is_what_its_command_prints():
+    page = Path(__file__).parent.parent / "docs" / "hyperparameters.md"
+    assert page.read_text() == hparams_help.page(), "make docs"
+
+
+def test_help_shows_a_sets_values_and_marks_what_it_changes():
+    lines = hparams_help.hparams_help(HParams().override("hidden_size=64,output_norm=true")).splitlines()
+    assert "* hidden_size=64  (an integer, at least 1)" in lines and "* output_norm=true  (true or false)" in lines
+    assert "  image_channels=32:64:128:256  (2 or more integers as 16:32, each at least 1)" in lines
 
 
 def test_get_hparams_applies_overrides_to_a_set():

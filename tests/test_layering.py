@@ -8,13 +8,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = {"config", "features", "registry"}
+BASE = {"config", "features", "hyperparameter", "registry"}
 MODEL = BASE | {"layers", "modalities", "models"}
 DATA = BASE | {"data"}
 # What each part may import of the package besides itself.
 MAY_IMPORT = {
     "registry": BASE,
     "config": BASE,
+    "hyperparameter": set(),
     "features": BASE,
     "layers": set(),
     "modalities": BASE | {"layers"},
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "problems": {"data", "registry", "features"},
     "hparams": {"config", "registry"},
 }
-STANDARD_LIBRARY_ONLY = {"registry", "config", "features"}
+STANDARD_LIBRARY_ONLY = {"registry", "config", "features", "hyperparameter"}
 WITHOUT_TENSORFLOW = {"layers", "modalities", "models", "problems", "hparams"}
 LAZY_IMPORTS_ONLY = {"cli"}
 HEAVY = {"tensorflow", "keras", "matplotlib", "nltk", "sacrebleu", "jiwer"}

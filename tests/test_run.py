@@ -110,12 +110,25 @@ OTHERS = [
 @pytest.mark.parametrize(("change", "message"), OTHERS, ids=lambda value: value if isinstance(value, str) else "")
 def test_another_config_is_refused_and_nothing_is_changed(change, message, config, data_dir, tmp_path):
     start_run(config, tmp_path, data_dir)
+    (tmp_path / "ckpt-5.index").touch()
     before = contents(tmp_path)
     with pytest.raises(DataError, match="holds a run with another config .*; choose another --output_dir$") as error:
         start_run(change(config), tmp_path, data_dir)
     assert message in str(error.value)
     assert len(str(error.value)) < 400
     assert contents(tmp_path) == before
+
+
+def test_another_config_without_a_checkpoint_is_replaced_and_said(config, data_dir, tmp_path):
+    assert start_run(config, tmp_path, data_dir) == ""
+    other = changed(config, "hidden_size=16")
+    line = f"{tmp_path} held another config (hidden_size: 8, now 16) without a checkpoint: it is replaced"
+    assert start_run(other, tmp_path, data_dir) == line
+    assert RunConfig.load(tmp_path) == other
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(DataError, match="damaged or of another version"):
+        start_run(config, tmp_path, data_dir)
+    assert (tmp_path / "config.json").read_text() == "{}"
 
 
 def test_checkpoints_without_a_config_are_not_overwritten(config, data_dir, tmp_path):

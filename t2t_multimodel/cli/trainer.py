@@ -11,6 +11,7 @@ from pathlib import Path
 
 from t2t_multimodel.cli import common
 from t2t_multimodel.cli.common import at_least_0, positive
+from t2t_multimodel.cli.hparams_help import hparams_help
 from t2t_multimodel.config import HParams, get_hparams
 from t2t_multimodel.data.problem import Problem
 from t2t_multimodel.training.distribution import STRATEGIES
@@ -26,13 +27,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     common.add_hparams_flags(parser)
     common.add_data_dir_flag(parser)
     common.add_output_dir_flag(parser)
-    parser.add_argument("--train_steps", type=int, help="steps over all problems together (default: the set's)")
+    described = "describe all hyperparameters, with the values of --hparams_set and --hparams where given, and exit"
+    parser.add_argument("--hparams_help", action="store_true", help=described)
+    parser.add_argument(
+        "--train_steps", type=at_least_0, metavar="N", help="steps over all problems together (default: the set's)"
+    )
     mixed = "problems that each step mixes (default: the set's, 1)"
     parser.add_argument("--problems_per_step", type=positive, metavar="K", help=mixed)
     xla = "compile steps by XLA, anew for every shape of a batch: for GPUs, few experts and few shapes"
     parser.add_argument("--xla", action="store_true", default=None, help=xla)
     parser.add_argument("--train_minutes", type=float, default=0.0, help="stop after so many minutes; 0 is no limit")
-    parser.add_argument("--eval_steps", type=int, help="batches of each evaluation, 0 is all (default: the set's)")
+    parser.add_argument(
+        "--eval_steps", type=at_least_0, metavar="N", help="batches of each evaluation, 0 is all (default: the set's)"
+    )
     parser.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="evaluate: decode and score a split")
     strategy = (
         "mirrored: divide each batch among this machine's GPUs; multi_worker: among the workers of TF_CONFIG; tpu: among a TPU's "
@@ -55,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    if args.hparams_help:
+        print(hparams_help(common.selected_hparams(args) if args.hparams_set else HParams().override(args.hparams)))
+        return 0
     if args.average:
         return _average(args)
     common.require(args, "data_dir", "output_dir")

@@ -78,7 +78,8 @@ def train_run(
     problems, config = checked_data(problems, set_name, hparams, data_dir)
     config, source = _beginning(config, output_dir, warm_start)
     if cluster is None or cluster.is_chief:
-        run.start_run(config, output_dir, data_dir)
+        if replaced := run.start_run(config, output_dir, data_dir):
+            print_line(replaced)
     with _failures_told(cluster):
         devices, make_trainer = _gather(strategy, cluster, config, seconds, worker_timeout)
         model = _build_model(config, devices, source)

@@ -73,10 +73,14 @@ MISTAKES = [
     (["--hparams_set="], "--hparams_set must be given; there are: "),
     (["--hparams=hiden_size=3"], "unknown hyperparameter 'hiden_size'; did you mean hidden_size"),
     (["--hparams=hidden_size=big"], "hyperparameter hidden_size takes an integer, got 'big'"),
+    (["--hparams=help"], "hyperparameters are given as name=value, got 'help'; mm-trainer --hparams_help lists them"),
+    (["--hparams=hop_ms=0"], "hyperparameter hop_ms is a finite number, at least 1 and at most 1,000, got 0.0"),
+    (["--hparams=learning_rate=nan"], "hyperparameter learning_rate is a finite number, at least 0, got nan"),
+    (["--hparams=seed=-1"], "hyperparameter seed is an integer, at least 0 and at most 4,294,967,295, got -1"),
     (["--hparams=hidden_size"], "hyperparameters are given as name=value, got 'hidden_size'"),
     (["--hparams=problem_schedule=random"], "hyperparameter problem_schedule is one of uniform, proportional"),
     (["--hparams=problem_weights=parse:2"], "no problem's name contains 'parse'; there are: tiny_copy"),
-    (["--hparams=problem_schedule=temperature,temperature=0"], "temperature should be above 0"),
+    (["--hparams=problem_schedule=temperature,temperature=0"], "hyperparameter temperature is a finite number, above 0, got"),
     (["--data_dir="], "--data_dir must be given"),
     (["--output_dir=", "--data_dir="], "--data_dir and --output_dir must be given"),
     (
@@ -123,6 +127,7 @@ OTHER_CONFIGS = [
 
 @pytest.mark.parametrize(("flags", "message"), OTHER_CONFIGS, ids=lambda value: value if isinstance(value, str) else "")
 def test_an_output_dir_with_another_config_stays_as_it_is(flags, message, started, command, capsys):
+    (started / "ckpt-1.index").touch()
     before = {path.name: path.read_bytes() for path in started.iterdir()}
     assert command(*flags) == 2
     line = only_error(capsys)
@@ -132,6 +137,7 @@ def test_an_output_dir_with_another_config_stays_as_it_is(flags, message, starte
 
 
 def test_a_vocabulary_that_does_not_match_the_run_is_one_line(started, command, tmp_path, capsys):
+    (started / "ckpt-1.index").touch()
     config = (started / "config.json").read_bytes()
     train_vocabulary(["something else"], [], 280, tmp_path / "vocabulary.model")
     generate([COPY], tmp_path, tmp_path, 290, num_shards=1, report=lambda line: None)
@@ -157,7 +163,9 @@ def test_evaluating_without_a_checkpoint_is_one_line(started, command, capsys):
 
 WRONG_FLAGS = [
     ("--schedule=train", "invalid choice: 'train'"),
-    ("--train_steps=many", "invalid int value: 'many'"),
+    ("--train_steps=many", "must be a whole number, 0 or above, got 'many'"),
+    ("--train_steps=-5", "must be a whole number, 0 or above, got '-5'"),
+    ("--eval_steps=-1", "must be a whole number, 0 or above, got '-1'"),
     ("--local_workers=-1", "must be a whole number, 0 or above, got '-1'"),
     ("--worker_timeout=0", "must be a whole number above 0, got '0'"),
     ("--train_step=3", "did you mean --train_steps"),
@@ -270,3 +278,11 @@ def test_help_needs_no_tensorflow():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False\n")
     assert "--train_steps" in done.stdout
+
+
+def test_help_of_hyperparameters_needs_no_tensorflow():
+    code = "import sys, t2t_multimodel.cli.trainer as t\nt.main(sys.argv[1:])\nprint('tensorflow' in sys.modules)"
+    argv = [sys.executable, "-c", code, "--hparams_help", "--hparams_set=multimodel_mini", "--hparams=seed=7"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+    assert "* hidden_size=64  (an integer, at least 1)" in done.stdout and "* seed=7" in done.stdout

@@ -3,7 +3,8 @@
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.config import CHOICES
+from t2t_multimodel.config import TrainingConfig
+from t2t_multimodel.hyperparameter import rules
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.memory import parameter_counts, peak_bytes, state_bytes
 from t2t_multimodel.training.optimizer import make_optimizer
@@ -23,7 +24,7 @@ def test_the_parts_of_a_model_add_up_to_its_parameters(model):
     assert counts["language"] == 2 * 23 * 16
 
 
-@pytest.mark.parametrize("optimizer", CHOICES["optimizer"])
+@pytest.mark.parametrize("optimizer", rules(TrainingConfig)["optimizer"][1].choices)
 def test_the_state_is_what_the_optimizer_holds(optimizer, model, hparams):
     hparams = hparams.override(optimizer=optimizer)
     found = state_bytes(model, hparams)

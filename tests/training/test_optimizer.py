@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.config import CHOICES, HParams, TrainingConfig
+from t2t_multimodel.config import HParams, TrainingConfig
+from t2t_multimodel.hyperparameter import rules
 from t2t_multimodel.training import loss_scale
 from t2t_multimodel.training.loss_scale import LossScale
 from t2t_multimodel.training.optimizer import Adafactor, Adam, learning_rate, make_optimizer
 
+SCHEDULES = rules(TrainingConfig)["learning_rate_schedule"][1].choices
 RATES = [
     ({"learning_rate_schedule": "constant"}, {0: 0.02, 49: 1.0, 99: 1.0 * 2, 100: 2.0, 10_000: 2.0}),
     ({"learning_rate_schedule": "rsqrt"}, {0: 0.02, 99: 2.0, 399: 1.0, 9999: 0.2}),
@@ -49,7 +51,7 @@ def test_the_learning_rate_is_as_the_schedule_says(changes, wanted):
     assert {step: learning_rate(step, config) for step in wanted} == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CHOICES["learning_rate_schedule"] if not kind.endswith("k")])
+@pytest.mark.parametrize("kind", [kind for kind in SCHEDULES if not kind.endswith("k")])
 def test_every_schedule_falls_after_the_warm_up_without_a_jump(kind):
     config = TrainingConfig(learning_rate=1.0, learning_rate_schedule=kind, warmup_steps=50, train_steps=500)
     rates = np.array([learning_rate(step, config) for step in range(500)])
