@@ -18,7 +18,7 @@ LOWEST = -1e9
 
 def causal_mask(length):
     """float32 [1, length, length]: 1 where position t (row) may look at position s (column), s <= t."""
-    t = ops.arange(length)
+    t = ops.arange(length, dtype="int32")
     return ops.cast(t[None, :, None] >= t[None, None, :], "float32")
 
 

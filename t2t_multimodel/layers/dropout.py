@@ -32,7 +32,11 @@ class Dropout(keras.layers.Layer):
     def call(self, x, training=None):
         if not (training and self.noise):
             return x
-        kept = drawn(lambda whole: keras.random.uniform(whole, seed=seed_of(self.noise)), ops.shape(x)) >= self.rate
+
+        def uniform(shape):
+            return keras.random.uniform(shape, dtype="float32", seed=seed_of(self.noise))
+
+        kept = drawn(uniform, ops.shape(x)) >= self.rate
         return ops.where(kept, x * (1.0 / (1.0 - self.rate)), 0.0)
 
     def get_config(self):

@@ -80,7 +80,7 @@ class NoisyTopKGate(keras.layers.Layer):
         noisy, deviation = clean, None
         if training:
             deviation = ops.softplus(ops.matmul(x, self.noise_kernel)) + self.noise_floor
-            noise = drawn(lambda whole: keras.random.normal(whole, seed=self.noise), shape)
+            noise = drawn(lambda whole: keras.random.normal(whole, dtype=self.compute_dtype, seed=self.noise), shape)
             noisy = clean + deviation * ops.reshape(noise, (-1, self.num_experts))
         top, experts = ops.top_k(noisy, min(self.k + 1, self.num_experts))
         gates = softmax(top[:, : self.k]) * padding_mask[:, None]

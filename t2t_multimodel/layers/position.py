@@ -18,7 +18,7 @@ def timing_signal(length, depth: int, start=0):
     """
     if depth % 2:
         raise ValueError(f"the timing signal needs an even depth, got {depth}")
-    t = ops.cast(ops.arange(length) + start, "float32")[:, None]
+    t = ops.cast(ops.arange(length, dtype="int32") + start, "float32")[:, None]
     channels = ops.arange(0, depth, 2, dtype="float32")
     angle = t * ops.power(MAX_TIMESCALE, -channels / depth)
     return ops.reshape(ops.stack([ops.sin(angle), ops.cos(angle)], axis=-1), (-1, depth))

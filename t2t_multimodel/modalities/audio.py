@@ -48,7 +48,7 @@ class AudioModality(keras.layers.Layer):
 
     def bottom(self, sound, length, training=None):
         x = sound[..., None]
-        mask = ops.cast(ops.arange(ops.shape(x)[1])[None, :] < ops.cast(length, "int32")[:, None], "float32")
+        mask = ops.cast(ops.arange(ops.shape(x)[1], dtype="int32")[None, :] < ops.cast(length, "int32")[:, None], "float32")
         for block in self.blocks:
             x = block(x, padding_mask=mask)
             mask = mask[:, ::2]

@@ -108,7 +108,9 @@ class MultiModel(keras.Model):
         self.mel_bins = mel_bins
         self.nets = self._make_nets()
         spaces = sorted({spec.target_space for spec in problems if not isinstance(spec.targets, Label)})
-        self.commands = {space: CommandToken(config.hidden_size, name=f"command_{space}") for space in spaces}
+        self.commands = {
+            space: CommandToken(config.hidden_size, name=f"command_{space}", dtype=config.dtype_policy) for space in spaces
+        }
         self.encoder = Encoder(config, name="encoder")
         self.mixer: Any = Mixer(config, name="mixer") if spaces else None
         self.decoder: Any = Decoder(config, name="decoder") if spaces else None
@@ -292,7 +294,7 @@ class MultiModel(keras.Model):
 
     def balance_loss(self, routings):
         """The importance and load losses of the mixtures of experts, a float32 scalar; of a whole batch, whose sums they have."""
-        return sum((balance_loss(r, self.config.moe_loss_weight) for r in routings), start=ops.zeros(()))
+        return sum((balance_loss(r, self.config.moe_loss_weight) for r in routings), start=ops.zeros((), dtype="float32"))
 
     def logits(self, batch, problem, space=None):
         """Logits outside training; `space` as in `loss_terms`."""
