@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from t2t_multimodel.decoding.decoder import Answer, Decoder, Raw
 from t2t_multimodel.decoding.files import read_raw
@@ -28,8 +27,6 @@ def open_decoder(
 
     `xla`: see decoding.search.Search's `compiled`.
     """
-    # Grappler's passes took seconds before the first answer and made later ones no faster (docs/architecture.md).
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     config, vocabulary, model, step = open_run(output_dir)
     search = Search(model, compiled=xla)
     return Decoder(model, config.problems, vocabulary, config.hparams, search, strategy, well_formed_trees), step

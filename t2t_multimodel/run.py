@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,16 +112,25 @@ def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -
 
 
 def build_model(config: RunConfig) -> Any:
-    """The run's MultiModel, built, its initial weights from the run's seed."""
-    import keras
-
+    """The run's MultiModel, built, its initial weights from the run's seed. The process's random generators stay as they were."""
     from t2t_multimodel.models.multimodel import MultiModel
 
-    keras.utils.set_random_seed(config.hparams.training.seed)
     mel_bins = config.hparams.data.mel_bins
-    model = MultiModel(config.hparams.model, config.vocab_size, config.problems, mel_bins, name="multimodel")
-    model.build()
+    with _python_seeded(config.hparams.training.seed):
+        model = MultiModel(config.hparams.model, config.vocab_size, config.problems, mel_bins, name="multimodel")
+        model.build()
     return model
+
+
+@contextlib.contextmanager
+def _python_seeded(seed: int) -> Iterator[None]:
+    """Python's generator, from which Keras takes the seeds of initial weights and noise, begins at `seed` for a while."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def open_run(output_dir: Path | str, step: int | None = None) -> tuple[RunConfig, Vocabulary, Any, int]:

@@ -5,7 +5,8 @@ Letters in shapes: B sentences, S source length, T target length, D depth, n out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import contextlib
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,20 @@ class Source(NamedTuple):
 
     states: Any
     mask: Any
+
+
+@contextlib.contextmanager
+def _without_grappler() -> Iterator[None]:
+    """Switches off Grappler, which takes seconds before a first answer and makes no later one faster, for what is called within.
+
+    The option is the whole process's, so it is put back for the functions of whoever calls us.
+    """
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
 
 
 class Search:
@@ -42,6 +57,7 @@ class Search:
         self._compiled = compiled
         self._functions: dict[Hashable, Callable[..., Any]] = {}
 
+    @_without_grappler()
     def decode(
         self,
         problem: str,
@@ -75,6 +91,7 @@ class Search:
         ids, scores = (values.numpy()[:sentences] for values in found)
         return Hypotheses(ids[:, :, : (ids != PAD_ID).any((0, 1)).sum()], scores)
 
+    @_without_grappler()
     def classify(self, problem: str, batch: Mapping[str, Any]) -> np.ndarray:
         """The logits float32 [B, classes] of a problem whose targets are labels."""
         classify = self._function(("classify", problem), lambda: self._trace_classify(problem))

@@ -139,6 +139,7 @@ def _gather(
 
 def _build_model(config: run.RunConfig, devices: tf.distribute.Strategy, source: Path | None) -> Any:
     """The run's model, with the weights of `source`'s newest checkpoint where one is given."""
+    tf.keras.utils.set_random_seed(config.hparams.training.seed)  # tf.data shuffles by TensorFlow's own seed too
     with devices.scope():
         model = run.build_model(config)
     if source:

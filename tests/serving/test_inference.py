@@ -1,10 +1,13 @@
 """`t2t_multimodel.load`: what a user can hand it, and what comes back."""
 
 import io
+import random
 
+import keras
 import numpy as np
 import pytest
 import small_run
+import tensorflow as tf
 from PIL import Image as Picture
 
 import t2t_multimodel
@@ -13,11 +16,34 @@ from t2t_multimodel.data.trees import read_tree
 from t2t_multimodel.registry import UnknownNameError
 
 
+def draws():
+    """The next number of each random generator of the process, and whether TensorFlow optimises the caller's functions."""
+    optimised = not tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    return random.random(), np.random.random(), float(tf.random.uniform([])), optimised
+
+
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A model with its initial weights, as mm-trainer leaves it at step 7."""
+def loaded(tmp_path_factory):
+    """A model with its initial weights, as mm-trainer leaves it at step 7; draws without loading it, and draws around that."""
     folder = small_run.make(tmp_path_factory.mktemp("run"))
-    return t2t_multimodel.load(folder, beam_size=2, n_best=2, well_formed_trees=True)
+    keras.utils.set_random_seed(3)
+    undisturbed = [draws(), draws()]
+    keras.utils.set_random_seed(3)
+    around = [draws()]
+    model = t2t_multimodel.load(folder, beam_size=2, n_best=2, well_formed_trees=True)
+    around.append(draws())
+    return model, undisturbed, around
+
+
+@pytest.fixture
+def model(loaded):
+    return loaded[0]
+
+
+def test_the_callers_process_is_left_as_it_was(loaded):
+    _, undisturbed, around = loaded
+    assert around == undisturbed
+    assert undisturbed[1][-1]
 
 
 @pytest.fixture
