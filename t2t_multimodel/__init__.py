@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from t2t_multimodel.keras_classes import register_with_keras
+
 if TYPE_CHECKING:
     from t2t_multimodel.inference import LoadedModel
 
@@ -12,6 +14,9 @@ __version__ = "0.1.0"
 _CHECKOUT = Path(__file__).resolve().parent.parent
 if (_CHECKOUT / "setup.py").is_file() and str(_CHECKOUT) not in __path__:
     __path__.append(str(_CHECKOUT))
+
+
+register_with_keras()
 
 
 def load(output_dir: "Path | str", **search: Any) -> "LoadedModel":

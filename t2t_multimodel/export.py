@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.graph_tokenizer import GraphTokenizer
 from t2t_multimodel.data.json_lines import newest_by_step, read_json_lines
 from t2t_multimodel.data.problem import DataError
@@ -26,6 +27,16 @@ from t2t_multimodel.decoding.search import Source, generate_tokens
 from t2t_multimodel.decoding.strategies import Beam, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.run import VOCABULARY, RunConfig, open_run
+from t2t_multimodel.standard_error import standard_error_held_back
+
+BEST = "best.json"  # beside a best checkpoint, see training.best
+NO_FIGURES = "None were measured at step {step:,}; `mm-trainer --schedule=evaluate` before the next export adds some."
+USE = """## Use
+
+* The SavedModel: `import tensorflow as tf, tensorflow_text`, then `tf.saved_model.load(folder).signatures[problem](inputs=...)`.
+  Without `import tensorflow_text`, whose operations hold the tokeniser, TensorFlow cannot load it.
+* `model.keras`, the network alone, from ids to logits: `import t2t_multimodel`, which registers its classes, then
+  `keras.saving.load_model("model.keras")`."""
 
 
 class ServedModel(tf.Module):
@@ -56,12 +67,13 @@ class ServedModel(tf.Module):
         super().__init__()
         self._model, self._hparams, self._strategy = model, hparams, strategy
         self._weights = [variable.value for variable in model.variables]
-        self._tokenizer = GraphTokenizer(vocabulary)
+        with standard_error_held_back():  # SentencePiece logs there that a vocabulary leaves texts as they are
+            self._tokenizer = GraphTokenizer(vocabulary)
         self._vocabulary = Vocabulary(vocabulary)
         self._trees = WellFormedTrees(self._vocabulary.symbols, self._vocabulary.size) if well_formed_trees else None
         self.serve = {spec.name: self._function(spec) for spec in specs}
 
-    def _function(self, spec: ProblemSpec) -> Callable[..., dict[str, tf.Tensor]]:
+    def _function(self, spec: ProblemSpec) -> Any:
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")], autograph=False)
         def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             batch = self._prepare(spec, inputs)
@@ -192,6 +204,7 @@ def export_run(
     names: tuple[str, ...] | None,
     strategy: Strategy,
     well_formed_trees: bool = False,
+    report: Callable[[str], None] = print_line,
 ) -> Path:
     """Writes the newest weights of a run as a SavedModel, `model.keras` and a model card; returns `export_dir`.
 
@@ -199,6 +212,7 @@ def export_run(
 
     Args:
         names: the problems to serve; None means all.
+        report: told what is being done, which takes a minute or two for eight problems.
 
     Raises:
         DataError: no run, no such problem, or `export_dir` exists.
@@ -210,10 +224,15 @@ def export_run(
     known = [spec.name for spec in config.problems]
     if strange := [name for name in names or () if name not in known]:
         raise DataError(f"this run has no problem {', '.join(strange)}; there are: {', '.join(known)}")
+    report(f"reading the newest checkpoint in {output_dir}")
     config, _, model, step = open_run(output_dir)
     specs = tuple(spec for spec in config.problems if not names or spec.name in names)
     vocabulary = (Path(output_dir) / VOCABULARY).read_bytes()
     served = ServedModel(model, specs, vocabulary, config.hparams, strategy, well_formed_trees)
+    for number, (name, serve) in enumerate(served.serve.items(), start=1):
+        report(f"step {step:,}: tracing {name} ({number} of {len(specs)})")
+        serve.get_concrete_function()
+    report("writing the SavedModel, model.keras and MODEL_CARD.md")
     temporary = export_dir.with_name(f".{export_dir.name}.new")
     tf.saved_model.save(served, str(temporary), signatures={name: served.serve[name] for name in served.serve})
     model.save(temporary / "model.keras")
@@ -236,9 +255,11 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
         "|---|---|---|---|",
         *(f"| {spec.name} | {spec.inputs.kind} | {spec.targets.kind} | {spec.target_space} |" for spec in specs),
         "",
+        USE,
+        "",
         "## Figures",
         "",
-        *(_figures(output_dir, {spec.name for spec in specs}) or ["None were measured in the run's directory."]),
+        *(_figures(output_dir, {spec.name for spec in specs}, step) or [NO_FIGURES.format(step=step)]),
         "",
         "## Configuration",
         "",
@@ -251,16 +272,20 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
     return "\n".join(lines) + "\n"
 
 
-def _figures(output_dir: Path, names: set[str]) -> list[str]:
-    """The last measures of each problem and split in metrics.jsonl, training aside."""
-    path = output_dir / "metrics.jsonl"
+def _figures(output_dir: Path, names: set[str], step: int) -> list[str]:
+    """What metrics.jsonl says of each problem and split at `step`, training aside: whatever else it holds is of other weights.
+
+    The figures of a best checkpoint are in the metrics.jsonl of its run, two folders up.
+    """
+    run_dir = output_dir.resolve().parent.parent if (output_dir / BEST).exists() else output_dir
+    path = run_dir / "metrics.jsonl"
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in read_json_lines(path) if path.exists() else []:
-        if row["problem"] in names and row["split"] != "train":
+        if row["problem"] in names and row["split"] != "train" and row["step"] == step:
             rows.setdefault((row["problem"], row["split"]), []).append(row)
     told = []
     for (problem, split), measured in sorted(rows.items()):
         row = newest_by_step(measured)[-1]
         values = (f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float) and k != "time")
-        told.append(f"* {problem}, {split}, step {row['step']:,}: {', '.join(values)}")
+        told.append(f"* {problem}, {split}, step {step:,}: {', '.join(values)}")
     return told

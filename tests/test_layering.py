@@ -26,14 +26,16 @@ MAY_IMPORT = {
     "evaluation": DATA,
     "run": MODEL | DATA | {"training"},
     "inference": MODEL | DATA | {"decoding", "run"},
-    "export": MODEL | DATA | {"decoding", "run"},
+    "export": MODEL | DATA | {"decoding", "run", "standard_error"},
     "experiments": MODEL | DATA | {"training", "decoding", "evaluation", "run"},
-    "cli": MODEL | DATA | {"training", "decoding", "evaluation", "run", "experiments", "inference", "export"},
+    "cli": MODEL | DATA | {"training", "decoding", "evaluation", "run", "experiments", "inference", "export", "standard_error"},
+    "keras_classes": set(),
+    "standard_error": set(),
     "testing": MODEL | DATA,
     "problems": {"data", "registry", "features"},
     "hparams": {"config", "registry"},
 }
-STANDARD_LIBRARY_ONLY = {"registry", "config", "features", "hyperparameter"}
+STANDARD_LIBRARY_ONLY = {"registry", "config", "features", "hyperparameter", "keras_classes", "standard_error"}
 WITHOUT_TENSORFLOW = {"layers", "modalities", "models", "problems", "hparams"}
 LAZY_IMPORTS_ONLY = {"cli"}
 HEAVY = {"tensorflow", "keras", "matplotlib", "nltk", "sacrebleu", "jiwer"}

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     common.require(args, "output_dir", "export_dir")
     check_search(args)
     if importlib.util.find_spec("tensorflow_text") is None:
-        raise common.UserError("mm-export needs tensorflow-text for the tokeniser: pip install 't2t_multimodel[export]'")
+        raise common.UserError("mm-export needs tensorflow-text for the tokeniser: in the checkout: pip install '.[export]'")
     common.quiet_tensorflow()
     from t2t_multimodel.export import export_run
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+
+from t2t_multimodel.standard_error import standard_error_held_back
 
 # What TensorFlow says at each start, before it reads TF_CPP_MIN_LOG_LEVEL.
 _CHATTER = re.compile(rb"^(I\d{4} |WARNING: All log messages before absl)")
@@ -26,7 +24,7 @@ def quiet_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if gpu else "3")
     if not gpu:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    with _stderr_held_back(show_problems=gpu):
+    with standard_error_held_back(lambda line: gpu and not _CHATTER.match(line)):
         import tensorflow as tf
 
         tf.config.list_physical_devices()
@@ -37,23 +35,3 @@ def quiet_tensorflow() -> None:
 def has_nvidia_driver() -> bool:
     """Whether an NVIDIA driver is loaded on this machine."""
     return Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia").exists()
-
-
-@contextlib.contextmanager
-def _stderr_held_back(show_problems: bool) -> Iterator[None]:
-    """Holds back what C++ and Python write to stderr; an exception shows all of it, `show_problems` all but the chatter."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
-            held.seek(0)
-            lines = [line for line in held if failed or (show_problems and not _CHATTER.match(line))]
-            os.write(2, b"".join(lines))

@@ -57,7 +57,7 @@ class BeamWorkers(Workers):
             _import_quietly()
         except ImportError as error:
             raise WorkerError(
-                f"--runner={runner} needs Apache Beam ({error}, for {sys.executable}); pip install 't2t_multimodel[beam]'"
+                f"--runner={runner} needs Apache Beam ({error}, for {sys.executable}); in the checkout: pip install '.[beam]'"
             ) from None
         with contextlib.redirect_stderr(io.StringIO()) as complaint:
             try:

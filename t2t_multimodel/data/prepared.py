@@ -35,7 +35,7 @@ def read(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
         import tensorflow_datasets as tfds
     except ImportError:
         raise DataError(
-            f"{folder} is a data set of tensorflow-datasets, which is not installed; pip install 't2t_multimodel[tfds]'"
+            f"{folder} is a data set of tensorflow-datasets, which is not installed; in the checkout: pip install '.[tfds]'"
         ) from None
     import tensorflow as tf
 

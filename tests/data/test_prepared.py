@@ -105,6 +105,6 @@ def test_a_missing_package_is_told(tmp_path, monkeypatch):
     info(tmp_path, "5.1.0")
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(
-        DataError, match=r"imagenet2012/5\.1\.0 is a data set of .* not installed; pip install 't2t_multimodel\[tfds\]'"
+        DataError, match=r"imagenet2012/5\.1\.0 is a data set of .* not installed; in the checkout: pip install '\.\[tfds\]'"
     ):
         read("image_imagenet", "train", tmp_path)
