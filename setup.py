@@ -5,7 +5,23 @@ Everything else about the distribution is in pyproject.toml.
 
 from setuptools import setup
 
-SUBPACKAGES = ("cli", "data", "decoding", "evaluation", "experiments", "layers", "modalities", "models", "training")
+SUBPACKAGES = (
+    "cli",
+    "data",
+    "data.generation",
+    "data.problem_file",
+    "data.readers",
+    "decoding",
+    "distributed",
+    "evaluation",
+    "layers",
+    "modalities",
+    "models",
+    "reports",
+    "runs",
+    "training",
+    "utils",
+)
 AT_THE_TOP = ("hparams", "problems")
 
 setup(

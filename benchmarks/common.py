@@ -17,7 +17,7 @@ import tensorflow as tf  # noqa: E402
 from t2t_multimodel.cli.common import load_registries  # noqa: E402
 from t2t_multimodel.config import get_hparams  # noqa: E402
 from t2t_multimodel.features import Audio, Label, ProblemSpec, Text  # noqa: E402
-from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
+from t2t_multimodel.runs.run_config import RunConfig, build_model  # noqa: E402
 
 
 def text_model(changes: str, vocab_size: int):

@@ -30,12 +30,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np  # noqa: E402
 
 from t2t_multimodel.cli.quiet import quiet_tensorflow  # noqa: E402
-from t2t_multimodel.data import own_data  # noqa: E402
-from t2t_multimodel.data.generation import generate  # noqa: E402
-from t2t_multimodel.data.problem import Problem  # noqa: E402
+from t2t_multimodel.data.generation.generate import generate  # noqa: E402
+from t2t_multimodel.data.generation.vocabulary_sample import ensure_vocabulary  # noqa: E402
+from t2t_multimodel.data.problem_file import kinds  # noqa: E402
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary  # noqa: E402
-from t2t_multimodel.data.vocabulary_sample import ensure_vocabulary  # noqa: E402
 from t2t_multimodel.features import Audio, Image, Label, Text  # noqa: E402
+from t2t_multimodel.problem import Problem  # noqa: E402
 
 VOCAB_SIZE = 8192
 TEXTS = ("multi30k/train", "wmt_ende_10k/train")
@@ -215,8 +215,8 @@ def vocabulary_memory(gigabytes: float, folder: Path) -> dict:
     """Seconds and peak memory of a vocabulary of a file of generated pairs, in a process of its own."""
     write_pairs(folder / "pairs.tsv", round(gigabytes * 1e9))
     size = (folder / "pairs.tsv").stat().st_size
-    description = own_data.Description(folder / "x.toml", "generated", "text_pairs", {"train": [("train", "pairs.tsv")]})
-    problem = Problem("generated", Text(), Text(), "to_german", functools.partial(own_data.generate, description))
+    description = kinds.Description(folder / "x.toml", "generated", "text_pairs", {"train": [("train", "pairs.tsv")]})
+    problem = Problem("generated", Text(), Text(), "to_german", functools.partial(kinds.generate, description))
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         taken = pool.submit(measured_vocabulary, problem, folder).result()
     return {"gigabytes": round(size / 1e9, 3), **taken}

@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.decoding.search import Search, generate_tokens
-from t2t_multimodel.decoding.strategies import Beam, Greedy
-from t2t_multimodel.models.multimodel import EOS
+from t2t_multimodel.decoding.strategies import BeamSearch, Greedy
+from t2t_multimodel.utils.constants import EOS_ID
 
 PROBLEM = "text"
 
@@ -82,7 +82,7 @@ def recomputation(model, inputs, length: int, most_seconds: float = 8.0):
     @tf.function(input_signature=[tf.TensorSpec([1, length], tf.int32), tf.TensorSpec([], tf.int32)], autograph=False)
     def step(ids, position):
         logits = model.decode(encoded, ids, PROBLEM)[:, position]
-        token = tf.argmax(tf.where(tf.range(logits.shape[-1]) <= EOS, -1e9, logits), -1, tf.int32)
+        token = tf.argmax(tf.where(tf.range(logits.shape[-1]) <= EOS_ID, -1e9, logits), -1, tf.int32)
         return tf.where(tf.range(length) == position, token[:, None], ids)
 
     ids = step(tf.zeros([1, length], tf.int32), tf.constant(0))
@@ -118,7 +118,7 @@ def beam_ratio(model, args, length: int = 64) -> float:
     """Time of beam search over that of greedy decoding, eight sentences each."""
     search, inputs = Search(model, compiled=True), {"inputs": sentences(args, 8)}
     times = []
-    for strategy in (Beam(4), Greedy()):
+    for strategy in (BeamSearch(4), Greedy()):
         work = functools.partial(search.decode, PROBLEM, inputs, length, strategy)
         work()
         times.append(best(work, args.repeats))

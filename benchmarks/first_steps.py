@@ -18,11 +18,11 @@ import tensorflow as tf  # noqa: E402
 
 from t2t_multimodel.cli.common import load_registries  # noqa: E402
 from t2t_multimodel.config import get_hparams  # noqa: E402
-from t2t_multimodel.data.problem import resolve  # noqa: E402
-from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
+from t2t_multimodel.problem import resolve  # noqa: E402
+from t2t_multimodel.runs.run_config import RunConfig, build_model  # noqa: E402
 from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
 from t2t_multimodel.training.optimizer import make_optimizer  # noqa: E402
-from t2t_multimodel.training.steps import Steps  # noqa: E402
+from t2t_multimodel.training.steps import StepFunctions  # noqa: E402
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def first_steps(args) -> dict:
     specs = tuple(problem.spec() for problem in resolve(args.problems))
     model = build_model(RunConfig(args.hparams_set, hparams, specs, vocab_size, "", ""))
     built = time.perf_counter() - START
-    steps = Steps(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
+    steps = StepFunctions(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
     done = {}
     for number, spec in enumerate(specs, start=1):
         batch = common.random_batch(spec, hparams, args.batch, args.length, args.length, vocab_size)

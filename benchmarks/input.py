@@ -18,14 +18,14 @@ import tensorflow as tf
 
 from t2t_multimodel.cli.common import load_registries
 from t2t_multimodel.config import get_hparams
-from t2t_multimodel.data.generation import generate
+from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.pipeline import TrainingBatches
-from t2t_multimodel.data.problem import resolve
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
-from t2t_multimodel.run import RunConfig, build_model
+from t2t_multimodel.problem import resolve
+from t2t_multimodel.runs.run_config import RunConfig, build_model
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.optimizer import make_optimizer
-from t2t_multimodel.training.steps import Steps
+from t2t_multimodel.training.steps import StepFunctions
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
         generate(problems, data_dir, data_dir, hparams.data.vocab_size)
     size = Vocabulary.load(data_dir / FILE_NAME).size
     model = build_model(RunConfig(args.hparams_set, hparams, tuple(problem.spec() for problem in problems), size, "", ""))
-    steps = Steps(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
+    steps = StepFunctions(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
     found = {}
     for problem in problems:
         found[problem.name] = rates(steps, problem, data_dir, hparams, args)

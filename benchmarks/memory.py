@@ -10,10 +10,10 @@ import common
 from t2t_multimodel.cli.common import load_registries
 from t2t_multimodel.config import HParams, get_hparams
 from t2t_multimodel.data.pipeline import batch_signature
-from t2t_multimodel.data.problem import resolve
-from t2t_multimodel.experiments.memory import MemoryCount, count_memory
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec
-from t2t_multimodel.run import RunConfig
+from t2t_multimodel.problem import resolve
+from t2t_multimodel.runs.memory_estimate import MemoryCount, count_memory
+from t2t_multimodel.runs.run_config import RunConfig
 
 GB = 1e9
 

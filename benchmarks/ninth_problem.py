@@ -19,9 +19,9 @@ quiet_tensorflow()
 
 from t2t_multimodel.cli.common import load_registries  # noqa: E402
 from t2t_multimodel.config import get_hparams  # noqa: E402
-from t2t_multimodel.data.generation import generate  # noqa: E402
-from t2t_multimodel.data.problem import resolve  # noqa: E402
-from t2t_multimodel.experiments.launch import train_run  # noqa: E402
+from t2t_multimodel.data.generation.generate import generate  # noqa: E402
+from t2t_multimodel.problem import resolve  # noqa: E402
+from t2t_multimodel.runs.launch import train_run  # noqa: E402
 
 SET = "multimodel_mini"
 SMALL = "batch_tokens=1024,batch_images=16,batch_seconds=20,problem_weights=,eval_steps=0,save_every=100"

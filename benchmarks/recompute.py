@@ -13,11 +13,11 @@ from pathlib import Path
 import common
 import tensorflow as tf
 
-from t2t_multimodel.experiments.memory import count_memory
-from t2t_multimodel.run import RunConfig
+from t2t_multimodel.runs.memory_estimate import count_memory
+from t2t_multimodel.runs.run_config import RunConfig
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.optimizer import make_optimizer
-from t2t_multimodel.training.steps import Steps
+from t2t_multimodel.training.steps import StepFunctions
 
 
 def resident_gib() -> float:
@@ -29,7 +29,7 @@ def resident_gib() -> float:
 def measure(args: argparse.Namespace, recompute: bool) -> dict[str, float]:
     """What a step adds to the process's memory at most, what is counted beforehand, and seconds of a step."""
     spec, hparams, model = common.text_model(f"{args.hparams},recompute={recompute}", args.vocab_size)
-    steps = Steps(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
+    steps = StepFunctions(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
     small = common.random_batch(spec, hparams, 1, 8, 8, args.vocab_size)
     large = common.random_batch(spec, hparams, args.batch, args.length, args.length, args.vocab_size)
     steps.train("text", small, 1e-4, 1)  # traces

@@ -14,7 +14,7 @@ import common  # noqa: E402
 
 from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
 from t2t_multimodel.training.optimizer import make_optimizer  # noqa: E402
-from t2t_multimodel.training.steps import Steps  # noqa: E402
+from t2t_multimodel.training.steps import StepFunctions  # noqa: E402
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     width = args.moe_hidden_size or args.hidden_size
     changes = f"hidden_size={args.hidden_size},moe_hidden_size={width},{args.hparams}"
     spec, hparams, model = common.text_model(changes, args.vocab_size)
-    steps = Steps(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
+    steps = StepFunctions(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
     batch = common.random_batch(spec, hparams, args.batch, args.length, args.length, args.vocab_size)
 
     float(steps.train("text", batch, 1e-4, 1).loss)

@@ -6,7 +6,7 @@ It is imported as `t2t_multimodel.problems`. Under its bare name a second copy w
 if __name__ != "t2t_multimodel.problems":
     raise ImportError(f"{__name__!r} is no package of its own: import it as t2t_multimodel.problems")
 
-from t2t_multimodel.data.problem import groups
+from t2t_multimodel.problem import groups
 
 from . import mini as mini
 from .craft import CRAFT_PARSING

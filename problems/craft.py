@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from t2t_multimodel.data import archives, corpora, treebank
-from t2t_multimodel.data.problem import Example, Problem, problems
+from t2t_multimodel.data.readers import archives, corpora, treebank
 from t2t_multimodel.features import Text
+from t2t_multimodel.problem import Example, Problem, problems
 
 MAX_TRAIN_WORDS = 40
 _ORIGIN = "https://github.com/UCDenver-ccp/CRAFT"
@@ -43,7 +43,7 @@ def _files(split: str, folder: Path) -> list[Path]:
     packed, listed = folder / f"{split}.mrg.gz", folder / f"CRAFT/articles/ids/craft-ids-{split}.txt"
     if packed.is_file() or not listed.is_file():
         return [packed] if packed.is_file() else []
-    with archives.blaming(str(listed)):
+    with archives.error_context(str(listed)):
         articles = listed.read_text(encoding="ascii").split()
     return [folder / "CRAFT/structural-annotation/treebank/penn" / f"{article}.tree" for article in articles]
 

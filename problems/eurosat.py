@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from t2t_multimodel.data import archives, corpora
-from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.data.readers import archives, corpora
 from t2t_multimodel.features import Image, Label
+from t2t_multimodel.problem import Example, Problem, problems
+from t2t_multimodel.utils.errors import DataError
 
 CLASSES = (
     *("AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial"),

@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
-from t2t_multimodel.data import archives, corpora, prepared
-from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.data.readers import archives, corpora, tfds
 from t2t_multimodel.features import Image, Label
+from t2t_multimodel.problem import Example, Problem, problems
+from t2t_multimodel.utils.errors import DataError
 
 # The side that Xception's entry flow reads (the paper's image net is analogous to it), and tensor2tensor's images have.
 PIXELS = 299
@@ -44,7 +45,7 @@ _SYNSETS_ORIGIN = (
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
     """Images and their synset ids; "dev" is the official validation set. Raises DataError where an archive is damaged."""
     check(tmp_dir)
-    ready = prepared.find(_PREPARED, tmp_dir)
+    ready = tfds.find(_PREPARED, tmp_dir)
     if ready:
         return _prepared(ready, split)
     folder = corpora.folder_of("imagenet", tmp_dir)
@@ -55,7 +56,7 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 def check(tmp_dir: Path) -> None:
     """Raises a DataError that lists what is missing."""
-    if prepared.find(_PREPARED, tmp_dir):
+    if tfds.find(_PREPARED, tmp_dir):
         return
     folder = corpora.folder_of("imagenet", tmp_dir)
     missing = [corpora.Missing(_PLACES[split][0], _ORIGIN) for split in _PLACES if _place(folder, split) is None]
@@ -71,7 +72,7 @@ def _place(folder: Path, split: str) -> Path | None:
 
 
 def _prepared(folder: Path, split: str) -> Iterator[Example]:
-    for row in prepared.read(folder, ["train" if split == "train" else "validation"]):
+    for row in tfds.read(folder, ["train" if split == "train" else "validation"]):
         yield {"inputs": row["image"], "targets": row["label"], "origin": f"{row['file_name']} in {folder}"}
 
 
@@ -89,7 +90,7 @@ def _train(place: Path) -> Iterator[Example]:
             raise DataError(
                 f"{place} has no classes: n01440764.tar and 999 others in the archive, n01440764/ and others in a folder"
             )
-        yield from corpora.in_turn(classes)
+        yield from corpora.round_robin(classes)
 
 
 def _packed_class(member: archives.Member) -> Iterator[Example]:
@@ -126,7 +127,7 @@ def _validation(place: Path, labels: Path) -> Iterator[Example]:
 
 
 def _val_synsets(path: Path) -> list[str]:
-    with archives.blaming(str(path)):
+    with archives.error_context(str(path)):
         synsets = path.read_text(encoding="ascii").split()
     for number, synset in enumerate(synsets, 1):
         if synset not in _KNOWN:

@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from t2t_multimodel.data import archives, corpora
-from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.data.readers import archives, corpora
 from t2t_multimodel.features import Audio, Text
+from t2t_multimodel.problem import Example, Problem, problems
+from t2t_multimodel.utils.errors import DataError
 
 _SETS = {"train": "train-clean-100", "dev": "dev-clean", "test": "test-clean"}
 
@@ -62,7 +63,7 @@ def _place(folder: Path, name: str) -> Path | None:
 
 
 def _transcripts(member: archives.Member) -> dict[str, str]:
-    with archives.blaming(member.origin):
+    with archives.error_context(member.origin):
         lines = archives.read(member).decode("ascii").splitlines()
         return dict(line.split(" ", maxsplit=1) for line in lines)
 

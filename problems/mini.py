@@ -12,8 +12,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from t2t_multimodel.data.problem import Example, Problem, groups, problems
 from t2t_multimodel.features import Audio, Image, Label, Text
+from t2t_multimodel.problem import Example, Problem, groups, problems
 
 from . import mini_english
 from .mini_french import french

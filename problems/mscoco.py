@@ -20,10 +20,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from t2t_multimodel.data import archives, captions, corpora, prepared
 from t2t_multimodel.data.normalization import normalize_spaces
-from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.data.readers import archives, captions, corpora, tfds
 from t2t_multimodel.features import Image, Text
+from t2t_multimodel.problem import Example, Problem, problems
+from t2t_multimodel.utils.errors import DataError
 
 from .imagenet import PIXELS
 
@@ -50,7 +51,7 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
     Raises DataError where an archive or a list of captions is missing or damaged; a single image or entry is an error example.
     """
     check(tmp_dir)
-    ready = prepared.find(_PREPARED, tmp_dir)
+    ready = tfds.find(_PREPARED, tmp_dir)
     if ready:
         yield from _prepared(ready, split)
         return
@@ -70,7 +71,7 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 def check(tmp_dir: Path) -> None:
     """Raises a DataError that lists what is missing."""
-    if prepared.find(_PREPARED, tmp_dir):
+    if tfds.find(_PREPARED, tmp_dir):
         return
     folder = corpora.folder_of("mscoco", tmp_dir)
     year = _year(folder)
@@ -82,7 +83,7 @@ def check(tmp_dir: Path) -> None:
 
 
 def _prepared(folder: Path, split: str) -> Iterator[Example]:
-    for row in prepared.read(folder, _KARPATHY_SPLITS[split]):
+    for row in tfds.read(folder, _KARPATHY_SPLITS[split]):
         texts = [_tidy(text) for text in row["captions"]["text"]]
         yield from captions.of_image({"inputs": row["image"], "origin": f"{row['image/filename']} in {folder}"}, texts, split)
 
@@ -139,18 +140,18 @@ def _karpathy(split: str, folder: Path) -> list[Captioned]:
 
 
 def _json(member: archives.Member) -> Any:
-    with archives.blaming(member.origin):
+    with archives.error_context(member.origin):
         return json.loads(archives.read(member, _MAX_JSON_BYTES))
 
 
 def _entries(content: Any, key: str, origin: str, read: Callable[[Any], T]) -> tuple[list[T], list[Captioned]]:
     """What `read` makes of each entry of a list, and the errors of those that are not as they should be."""
-    with archives.blaming(origin):
+    with archives.error_context(origin):
         entries = enumerate(list(content[key]))
     found, errors = [], []
     for number, entry in entries:
         try:
-            with archives.blaming(f"{key}[{number}] in {origin}"):
+            with archives.error_context(f"{key}[{number}] in {origin}"):
                 found.append(read(entry))
         except DataError as error:
             errors.append(Captioned("", [], error))

@@ -10,10 +10,10 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from t2t_multimodel.data import corpora
-from t2t_multimodel.data.bitext import Bitext, missing, pairs
-from t2t_multimodel.data.problem import Example, Problem, problems
+from t2t_multimodel.data.readers import corpora
+from t2t_multimodel.data.readers.bitext import Bitext, missing, pairs
 from t2t_multimodel.features import Text
+from t2t_multimodel.problem import Example, Problem, problems
 
 _STEMS = {"train": "train", "dev": "val", "test": "test_2016_flickr"}
 _ORIGIN = "https://github.com/multi30k/dataset, data/task1/raw"

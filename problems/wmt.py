@@ -14,11 +14,11 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from t2t_multimodel.data import corpora, prepared
-from t2t_multimodel.data.bitext import Bitext, missing, pairs
 from t2t_multimodel.data.normalization import normalize_spaces
-from t2t_multimodel.data.problem import Example, Problem, problems
+from t2t_multimodel.data.readers import corpora, tfds
+from t2t_multimodel.data.readers.bitext import Bitext, missing, pairs
 from t2t_multimodel.features import Text
+from t2t_multimodel.problem import Example, Problem, problems
 
 _SITE = "https://www.statmt.org/"
 _SPLITS = ("train", "dev", "test")
@@ -31,17 +31,17 @@ def generate(language: str, split: str, tmp_dir: Path) -> Iterator[Example]:
     In training a line of each corpus in turn, so that a vocabulary's sample, and each part of the records, has all of them.
     """
     check(language, tmp_dir)
-    ready = prepared.find(_PREPARED.format(language), tmp_dir)
+    ready = tfds.find(_PREPARED.format(language), tmp_dir)
     if ready:
         yield from _prepared(ready, language, split)
         return
     folder = corpora.folder_of("wmt14", tmp_dir)
-    yield from corpora.in_turn(pairs(folder, bitext) for bitext in _bitexts(language, split))
+    yield from corpora.round_robin(pairs(folder, bitext) for bitext in _bitexts(language, split))
 
 
 def check(language: str, tmp_dir: Path) -> None:
     """Raises a DataError that lists what is missing."""
-    if prepared.find(_PREPARED.format(language), tmp_dir):
+    if tfds.find(_PREPARED.format(language), tmp_dir):
         return
     folder = corpora.folder_of("wmt14", tmp_dir)
     needed = itertools.chain.from_iterable(_bitexts(language, split) for split in _SPLITS)
@@ -50,7 +50,7 @@ def check(language: str, tmp_dir: Path) -> None:
 
 def _prepared(folder: Path, language: str, split: str) -> Iterator[Example]:
     name = {"dev": "validation"}.get(split, split)
-    for number, row in enumerate(prepared.read(folder, [name])):
+    for number, row in enumerate(tfds.read(folder, [name])):
         # The test set was SGML, whose entities tensorflow-datasets leaves as they are.
         sides = (html.unescape(row[side]) if split == "test" else row[side] for side in ("en", language))
         english, foreign = map(normalize_spaces, sides)

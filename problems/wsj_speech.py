@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from t2t_multimodel.data import archives, corpora, sphere
-from t2t_multimodel.data.problem import DataError, Example, Problem, problems
+from t2t_multimodel.data.readers import archives, corpora, sphere
 from t2t_multimodel.features import Audio, Text
+from t2t_multimodel.problem import Example, Problem, problems
+from t2t_multimodel.utils.errors import DataError
 
 
 class Index(NamedTuple):
@@ -163,7 +164,7 @@ def _session(utterance: str) -> str:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with archives.blaming(str(path)):
+    with archives.error_context(str(path)):
         for number, line in enumerate(path.read_text(encoding="ascii").splitlines(), 1):
             yield number, line.strip()
 

@@ -8,7 +8,7 @@ from t2t_multimodel.keras_classes import register_with_keras
 if TYPE_CHECKING:
     from t2t_multimodel.inference import LoadedModel
 
-__version__ = "0.1.0"
+from t2t_multimodel.version import __version__ as __version__
 
 # In a checkout, problems/ and hparams/ stand beside this package; an installation has them inside it (see setup.py).
 _CHECKOUT = Path(__file__).resolve().parent.parent

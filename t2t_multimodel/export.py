@@ -16,18 +16,19 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
-from t2t_multimodel.data.generation import print_line
 from t2t_multimodel.data.graph_tokenizer import GraphTokenizer
 from t2t_multimodel.data.json_lines import newest_by_step, read_json_lines
-from t2t_multimodel.data.problem import DataError
-from t2t_multimodel.data.vocabulary import EOS_ID, PAD_ID, Vocabulary
+from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
-from t2t_multimodel.decoding.decoder import output_limits
+from t2t_multimodel.decoding.predictor import output_limits
 from t2t_multimodel.decoding.search import Source, generate_tokens
-from t2t_multimodel.decoding.strategies import Beam, Strategy
+from t2t_multimodel.decoding.strategies import BeamSearch, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
-from t2t_multimodel.run import VOCABULARY, RunConfig, open_run
-from t2t_multimodel.standard_error import standard_error_held_back
+from t2t_multimodel.runs.run_config import VOCABULARY, RunConfig, open_run
+from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.constants import EOS_ID, PAD_ID
+from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.standard_error import standard_error_held_back
 
 BEST = "best.json"  # beside a best checkpoint, see training.best
 NO_FIGURES = "None were measured at step {step:,}; `mm-trainer --schedule=evaluate` before the next export adds some."
@@ -52,7 +53,7 @@ class ServedModel(tf.Module):
         vocabulary: the bytes of its SentencePiece model.
         hparams: of its run.
         strategy: how outputs are searched for.
-        well_formed_trees: see decoding.decoder.Decoder.
+        well_formed_trees: see decoding.decoder.Predictor.
     """
 
     def __init__(
@@ -193,7 +194,7 @@ class ServedModel(tf.Module):
         return tf.reshape(good & ended, tf.shape(ids)[:2])
 
     def _classes(self, targets: Label, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        best = self._strategy.n_best if isinstance(self._strategy, Beam) else 1
+        best = self._strategy.n_best if isinstance(self._strategy, BeamSearch) else 1
         scores, index = tf.math.top_k(tf.nn.log_softmax(logits), min(best, len(targets.classes)))
         return {"outputs": tf.gather(tf.constant(targets.classes), index), "scores": scores}
 

@@ -128,7 +128,7 @@ class ProblemSpec:
         return cls(**values)
 
 
-class OneOf(NamedTuple):
+class ProblemSwitch(NamedTuple):
     """In place of a problem's name: one of several, whose targets have one modality and whose inputs differ.
 
     A batch then has "sources" in place of "inputs" and "inputs_length": for each of `problems` a dict with its own. That at

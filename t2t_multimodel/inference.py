@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from t2t_multimodel.decoding.decoder import Answer, Decoder, Raw
 from t2t_multimodel.decoding.files import read_raw
+from t2t_multimodel.decoding.predictor import Prediction, Predictor, Raw
 from t2t_multimodel.decoding.search import Search
-from t2t_multimodel.decoding.strategies import Beam, Greedy, Strategy
+from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Strategy
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text, is_tree
-from t2t_multimodel.run import open_run
+from t2t_multimodel.runs.run_config import open_run
 
 # What `decode` takes for one input: text, a path, a file's bytes, or an array (pixels [H, W, C], samples [N]).
 Input = str | Path | bytes | np.ndarray
 
 
-def open_decoder(
+def open_predictor(
     output_dir: Path | str, strategy: Strategy | None = None, well_formed_trees: bool = False, xla: bool = False
-) -> tuple[Decoder, int]:
-    """A Decoder with the newest weights of `output_dir`, and their step. Raises DataError where there are none.
+) -> tuple[Predictor, int]:
+    """A Predictor with the newest weights of `output_dir`, and their step. Raises DataError where there are none.
 
     `xla`: see decoding.search.Search's `compiled`.
     """
     config, vocabulary, model, step = open_run(output_dir)
     search = Search(model, compiled=xla)
-    return Decoder(model, config.problems, vocabulary, config.hparams, search, strategy, well_formed_trees), step
+    return Predictor(model, config.problems, vocabulary, config.hparams, search, strategy, well_formed_trees), step
 
 
 class LoadedModel:
@@ -43,7 +43,7 @@ class LoadedModel:
         step: of the checkpoint.
     """
 
-    def __init__(self, decoder: Decoder, step: int) -> None:
+    def __init__(self, decoder: Predictor, step: int) -> None:
         self._decoder = decoder
         self.step = step
         self.problems = decoder.specs
@@ -65,7 +65,7 @@ class LoadedModel:
         return found[0] if _is_one(inputs) else found
 
     def n_best(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32) -> Any:
-        """As `decode`, with a list of Output(text, score) for each input: as many as the strategy given to `load` finds."""
+        """As `decode`, with a list of Hypothesis(text, score) for each input: as many as the strategy given to `load` finds."""
         found = [answer.outputs for answer in self._answers(problem, inputs, batch_size)]
         return found[0] if _is_one(inputs) else found
 
@@ -91,7 +91,7 @@ class LoadedModel:
         found = self._decoder.classify(problem, self._raws(problem, inputs), top)
         return found[0] if _is_one(inputs) else found
 
-    def _answers(self, problem: str, inputs: Any, batch_size: int) -> list[Answer]:
+    def _answers(self, problem: str, inputs: Any, batch_size: int) -> list[Prediction]:
         return self._decoder.answers(problem, self._raws(problem, inputs), batch_size)
 
     def _raws(self, problem: str, inputs: Any) -> list[Raw]:
@@ -124,8 +124,8 @@ def load(
     Raises:
         DataError: no run, no checkpoint, or one that does not fit.
     """
-    strategy = Greedy() if beam_size == 1 else Beam(beam_size, alpha, n_best)
-    decoder, step = open_decoder(output_dir, strategy, well_formed_trees, xla)
+    strategy = Greedy() if beam_size == 1 else BeamSearch(beam_size, alpha, n_best)
+    decoder, step = open_predictor(output_dir, strategy, well_formed_trees, xla)
     for problem in decoder.specs:
         decoder.warm_up(problem)
     return LoadedModel(decoder, step)
@@ -140,7 +140,7 @@ def _is_of(spec: ProblemSpec, inputs: type, targets: type, tree: bool) -> bool:
 
 
 def _raw(feature: Feature, value: Any) -> Raw:
-    """What a Decoder takes, of what a user has."""
+    """What a Predictor takes, of what a user has."""
     if isinstance(value, np.ndarray):
         return _encoded(feature, value)
     if isinstance(value, bytes):

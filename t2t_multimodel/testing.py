@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from t2t_multimodel.data.problem import Example, Problem
 from t2t_multimodel.features import Feature, Text
+from t2t_multimodel.problem import Example, Problem
 
 
 def run_layer_test(

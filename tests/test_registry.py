@@ -2,7 +2,8 @@
 
 import pytest
 
-from t2t_multimodel.registry import Registry, UnknownNameError, unknown
+from t2t_multimodel.registry import Registry, unknown
+from t2t_multimodel.utils.errors import UnknownNameError
 
 
 def filled() -> Registry[int]:

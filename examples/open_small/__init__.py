@@ -11,10 +11,11 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from t2t_multimodel.data import archives
-from t2t_multimodel.data.problem import DataError, Example, Problem, groups, problems
+from t2t_multimodel.data.readers import archives
 from t2t_multimodel.features import Audio, Image, Label, Text
+from t2t_multimodel.problem import Example, Problem, groups, problems
 from t2t_multimodel.problems import mscoco
+from t2t_multimodel.utils.errors import DataError
 
 SAMPLE_RATE = 8000
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -28,7 +29,7 @@ def spoken_digits(split: str, tmp_dir: Path) -> Iterator[Example]:
     """
     found = []
     for path in present(Path(tmp_dir) / "fsdd" / "recordings").glob("[0-9]_*_*.wav"):
-        with archives.blaming(str(path)):
+        with archives.error_context(str(path)):
             digit, speaker, index = path.stem.split("_")
             found.append((int(index), speaker, int(digit), path))
     for number, _, value, path in sorted(found):
@@ -40,7 +41,7 @@ def groceries(split: str, tmp_dir: Path) -> Iterator[Example]:
     """Photographs and the fine class of each, from lines "path, fine class, coarse class"."""
     folder = Path(tmp_dir) / "grocery_store"
     listing = present(folder / {"train": "train.txt", "dev": "val.txt"}[split])
-    with archives.blaming(str(listing)):
+    with archives.error_context(str(listing)):
         rows = [line.split(", ") for line in listing.read_text(encoding="utf-8").splitlines()]
         photographs = [(folder / name, GROCERIES[int(fine)]) for name, fine, _ in rows]
     for path, label in photographs:

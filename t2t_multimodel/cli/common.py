@@ -15,15 +15,11 @@ import t2t_multimodel
 from t2t_multimodel.cli.quiet import quiet_tensorflow as quiet_tensorflow
 from t2t_multimodel.cli.usr_dir import load_entry_points, load_usr_dir
 from t2t_multimodel.config import HParams, get_hparams, hparams_sets
-from t2t_multimodel.data.problem import DataError, Problem, groups, problems, resolve
-from t2t_multimodel.data.problem_file import register_problem_file
-from t2t_multimodel.data.workers import WorkerError
+from t2t_multimodel.data.problem_file.load import register_problem_file
 from t2t_multimodel.features import Audio, Feature, Image, Text
-from t2t_multimodel.registry import UnknownNameError, unknown
-
-
-class UserError(Exception):
-    """A mistake of the user; the message says what is wrong and what would be right, in one line."""
+from t2t_multimodel.problem import Problem, groups, problems, resolve
+from t2t_multimodel.registry import unknown
+from t2t_multimodel.utils.errors import DataError, UnknownNameError, UserError, WorkerError
 
 
 class Parser(argparse.ArgumentParser):

@@ -11,8 +11,8 @@ from typing import Any
 from t2t_multimodel.cli import common
 from t2t_multimodel.cli.common import positive
 from t2t_multimodel.cli.quiet import quiet_tensorflow
-from t2t_multimodel.data.cleaning import RULES, rules_of
-from t2t_multimodel.data.workers import Workers
+from t2t_multimodel.data.generation.cleaning import RULES, rules_of
+from t2t_multimodel.data.generation.workers import Workers
 
 
 def build_parser() -> common.Parser:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     common.require(args, "data_dir")
     workers = runner_workers(args)
     quiet_tensorflow()
-    from t2t_multimodel.data.generation import generate
+    from t2t_multimodel.data.generation.generate import generate
 
     data_dir = Path(args.data_dir)
     manifests = generate(
@@ -87,7 +87,7 @@ def runner_workers(args: argparse.Namespace) -> Workers | None:
         )
     if "://" in args.data_dir:
         raise common.UserError(f"--data_dir={args.data_dir} must be a folder, on a file system that all workers have mounted")
-    from t2t_multimodel.data.beam_workers import BeamWorkers
+    from t2t_multimodel.data.generation.apache_beam_workers import BeamWorkers
 
     return BeamWorkers(args.runner, args.runner_options)
 
@@ -98,7 +98,7 @@ def inspect(args: argparse.Namespace) -> None:
     chosen = common.selected_problems(args) if args.problems else []
     quiet_tensorflow()
     from t2t_multimodel.data.inspection import recorded_names
-    from t2t_multimodel.experiments.inspection_page import show
+    from t2t_multimodel.reports.inspection_page import show
 
     data_dir = Path(args.data_dir)
     names = list(dict.fromkeys(problem.records_name for problem in chosen)) or recorded_names(data_dir)

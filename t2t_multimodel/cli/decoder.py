@@ -16,9 +16,9 @@ from t2t_multimodel.cli.common import positive
 from t2t_multimodel.registry import unknown
 
 if TYPE_CHECKING:
-    from t2t_multimodel.decoding.decoder import Answer
+    from t2t_multimodel.decoding.predictor import Prediction
     from t2t_multimodel.decoding.strategies import Strategy
-    from t2t_multimodel.run import RunConfig
+    from t2t_multimodel.runs.run_config import RunConfig
 
 MOST_REPORTED = 20
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         raise common.UserError("--n_best above 1 needs --output_format=jsonl: text has one line an input")
     if not 0 <= args.shard_id < args.shards:
         raise common.UserError(f"--shard_id must lie between 0 and {args.shards - 1}, got {args.shard_id}")
-    from t2t_multimodel.run import RunConfig
+    from t2t_multimodel.runs.run_config import RunConfig
 
     config = RunConfig.load(args.output_dir)
     problem = _problem(args, config)
@@ -111,11 +111,11 @@ def check_search(args: argparse.Namespace) -> None:
 
 def strategy_of(args: argparse.Namespace) -> Strategy:
     """The search that the flags ask for."""
-    from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling
+    from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 
     if args.sample:
         return Sampling(args.temperature, args.top_k, args.top_p, args.seed)
-    return Greedy() if args.beam_size == 1 else Beam(args.beam_size, args.alpha, args.n_best)
+    return Greedy() if args.beam_size == 1 else BeamSearch(args.beam_size, args.alpha, args.n_best)
 
 
 def _check_target(target: Path, source: Path) -> None:
@@ -138,8 +138,8 @@ def _decode_file(args: argparse.Namespace, problem: str, lines: list[bytes]) -> 
     decoder, _ = load(args)
     from tqdm import tqdm
 
-    from t2t_multimodel.data.vocabulary import write_beside
     from t2t_multimodel.decoding.files import decode_lines
+    from t2t_multimodel.utils.files import write_atomically
 
     source = Path(args.decode_from_file)
     first, last = (len(lines) * part // args.shards for part in (args.shard_id, args.shard_id + 1))
@@ -152,7 +152,7 @@ def _decode_file(args: argparse.Namespace, problem: str, lines: list[bytes]) -> 
     _say_speed(answers, time.monotonic() - start)
     content = "".join(_formatted(args, *row) for row in zip(lines[first:last], answers, strict=True)).encode()
     if args.decode_to_file:
-        write_beside(_shard_of(args), content)
+        write_atomically(_shard_of(args), content)
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.flush()
@@ -166,7 +166,7 @@ def _shard_of(args: argparse.Namespace) -> Path:
     return target if args.shards == 1 else target.with_name(f"{target.name}-{args.shard_id:05d}-of-{args.shards:05d}")
 
 
-def _formatted(args: argparse.Namespace, line: bytes, answer: Answer | None) -> str:
+def _formatted(args: argparse.Namespace, line: bytes, answer: Prediction | None) -> str:
     """A line of output: empty text, or no outputs, for an empty or damaged input."""
     from t2t_multimodel.decoding.files import one_line
 
@@ -178,7 +178,7 @@ def _formatted(args: argparse.Namespace, line: bytes, answer: Answer | None) -> 
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def _say_speed(answers: Sequence[Answer | None], seconds: float) -> None:
+def _say_speed(answers: Sequence[Prediction | None], seconds: float) -> None:
     tokens = sum(answer.tokens for answer in answers if answer)
     speed = f"{tokens / seconds:,.0f} tokens/s" if seconds > 0 else ""
     print(f"{len(answers):,} lines, {tokens:,} tokens, {seconds:.1f} s, {speed}", file=sys.stderr)
@@ -192,11 +192,11 @@ def _say_what_is_damaged(damaged: Sequence[str]) -> None:
 
 
 def load(args: argparse.Namespace) -> tuple[Any, str]:
-    """A Decoder with the newest weights of --output_dir that searches as the flags say, and a line that says what it is."""
+    """A Predictor with the newest weights of --output_dir that searches as the flags say, and a line that says what it is."""
     # oneDNN prepares each small product anew: steps of one sentence take half the time without it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     common.quiet_tensorflow()
-    from t2t_multimodel.inference import open_decoder
+    from t2t_multimodel.inference import open_predictor
 
-    decoder, step = open_decoder(args.output_dir, strategy_of(args), args.well_formed_trees, args.xla)
+    decoder, step = open_predictor(args.output_dir, strategy_of(args), args.well_formed_trees, args.xla)
     return decoder, f"{args.output_dir} at step {step:,}: {', '.join(decoder.specs)}"

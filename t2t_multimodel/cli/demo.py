@@ -23,7 +23,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.full and args.minutes:
         raise common.UserError("--full trains to the end and --minutes for a while; give one of them")
     common.quiet_tensorflow()
-    from t2t_multimodel.experiments.demo import TRAIN_MINUTES, run_demo
+    from t2t_multimodel.reports.demo import TRAIN_MINUTES, run_demo
 
     run_demo(Path(args.output_dir), args.full, args.minutes or TRAIN_MINUTES)
 

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from t2t_multimodel.standard_error import standard_error_held_back
+from t2t_multimodel.utils.standard_error import standard_error_held_back
 
 # What TensorFlow says at each start, before it reads TF_CPP_MIN_LOG_LEVEL.
 _CHATTER = re.compile(rb"^(I\d{4} |WARNING: All log messages before absl)")

@@ -13,9 +13,9 @@ from t2t_multimodel.cli import common
 from t2t_multimodel.cli.common import at_least_0, positive
 from t2t_multimodel.cli.hparams_help import hparams_help
 from t2t_multimodel.config import HParams, get_hparams
-from t2t_multimodel.data.problem import Problem
-from t2t_multimodel.training.distribution import STRATEGIES
-from t2t_multimodel.training.rendezvous import WORKER_TIMEOUT
+from t2t_multimodel.distributed.rendezvous import WORKER_TIMEOUT
+from t2t_multimodel.distributed.strategies import STRATEGIES
+from t2t_multimodel.problem import Problem
 
 SCHEDULES = ("train_and_evaluate", "evaluate")
 
@@ -77,7 +77,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if args.local_workers:
         return _local_cluster(args, argv)
     common.quiet_tensorflow()
-    from t2t_multimodel.experiments.launch import Terminated, train_run
+    from t2t_multimodel.runs.launch import Terminated, train_run
 
     seconds = args.train_minutes * 60
     data_dir, output_dir = Path(args.data_dir), Path(args.output_dir)
@@ -92,7 +92,7 @@ def _local_cluster(args: argparse.Namespace, argv: Sequence[str]) -> int:
     """The same command in several processes, which form a cluster."""
     if "TF_CONFIG" in os.environ:
         raise common.UserError("--local_workers starts a cluster of its own, but TF_CONFIG describes one; give one of them")
-    from t2t_multimodel.experiments.local_cluster import run_local_cluster
+    from t2t_multimodel.distributed.local_cluster import run_local_cluster
 
     again, log_dir = [*argv, "--local_workers=0"], Path(args.output_dir)
     if args.strategy != "parameter_server":
@@ -112,7 +112,7 @@ def _steps(text: str) -> tuple[int, int]:
 def _average(args: argparse.Namespace) -> int:
     common.require(args, "output_dir")
     common.quiet_tensorflow()
-    from t2t_multimodel.experiments.averaging import average_run
+    from t2t_multimodel.runs.averaging import average_run
 
     target = average_run(Path(args.output_dir), args.average)
     print(f"the mean of the last {args.average} checkpoints is in {target}; decode with: mm-decoder --output_dir={target}")
@@ -122,7 +122,7 @@ def _average(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     names = [problem.name for problem in common.selected_problems(args)] if args.problems else None
     common.quiet_tensorflow()
-    from t2t_multimodel.experiments.scoring import score_run
+    from t2t_multimodel.runs.scoring import score_run
 
     score_run(Path(args.output_dir), Path(args.data_dir), names, args.eval_split, args.eval_steps or 0)
     return 0
@@ -146,7 +146,7 @@ def _with_fitting_weights(set_name: str, hparams: HParams, problems: Sequence[Pr
 
 
 def _check_schedule(problems: Sequence[Problem], hparams: HParams) -> None:
-    from t2t_multimodel.data.mixing import ProblemSchedule
+    from t2t_multimodel.training.problem_schedule import ProblemSchedule
 
     c = hparams.training
     names = [problem.name for problem in problems]

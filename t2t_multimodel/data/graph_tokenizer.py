@@ -8,7 +8,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from t2t_multimodel.data.normalization import BLANKS
-from t2t_multimodel.data.vocabulary import EOS_ID, NONCHARACTERS, SPACE_MARK, Vocabulary
+from t2t_multimodel.data.vocabulary import NONCHARACTERS, SPACE_MARK, Vocabulary
+from t2t_multimodel.utils.constants import EOS_ID
 
 _STAND_INS = tf.constant([ord(character) for character in NONCHARACTERS])
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from t2t_multimodel.data import records
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
+from t2t_multimodel.utils.errors import DataError
 
 # Train splits are shuffled as a whole, so that the first of their records are as good as any.
 MOST_READ = 20_000

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.utils.errors import DataError
 
 # What str.splitlines and some readers of JSON lines take for the end of a line, besides a line feed, and JSON leaves as it is.
 _LINE_ENDS = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}

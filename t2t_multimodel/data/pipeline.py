@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
-from t2t_multimodel.data.media import check_image, decode_audio
 from t2t_multimodel.data.normalization import normalize
-from t2t_multimodel.data.problem import DataError, Problem
+from t2t_multimodel.data.readers.media import check_image, decode_audio
 from t2t_multimodel.data.records import parse_example, read_manifest, shard_paths
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
+from t2t_multimodel.problem import Problem
+from t2t_multimodel.utils.errors import DataError
 
 TEXT_BOUNDS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 SEGMENT_EXAMPLES = 8192

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from t2t_multimodel.config import DataConfig
 from t2t_multimodel.features import Image
+from t2t_multimodel.utils.constants import EOS_ID
 
-EOS = 1
 CROP_SCALE = 1.2
 LOWEST_MEL_HZ = 40.0
 
@@ -18,7 +18,7 @@ LOWEST_MEL_HZ = 40.0
 def text_ids(ids: tf.Tensor) -> tf.Tensor:
     """int64 [..., length], padded with 0 -> int32 [..., length + 1], each ended by the end-of-sequence id."""
     lengths = tf.math.count_nonzero(ids, axis=-1, keepdims=True, dtype=tf.int32)
-    ends = tf.cast(tf.range(tf.shape(ids)[-1] + 1) == lengths, tf.int32) * EOS
+    ends = tf.cast(tf.range(tf.shape(ids)[-1] + 1) == lengths, tf.int32) * EOS_ID
     return tf.pad(tf.cast(ids, tf.int32), [[0, 0]] * (ids.shape.rank - 1) + [[0, 1]]) + ends
 
 

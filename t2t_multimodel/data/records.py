@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 
-from t2t_multimodel.data import example_message
-from t2t_multimodel.data.problem import DataError, Problem
-from t2t_multimodel.data.vocabulary import write_beside
+from t2t_multimodel.data import tf_example
 from t2t_multimodel.features import UNNAMED_NORMALIZATION, Feature, Label, Text
+from t2t_multimodel.problem import Problem
+from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import write_atomically
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -32,7 +33,7 @@ _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _FRAME_BYTES = _LENGTH.size + 2 * _CHECKSUM.size
 _WRITTEN_AT_ONCE = 1 << 20
 Manifest = dict[str, Any]
-Value = Any  # text: list of ids, or what `example_message.pack` makes of it; image and audio: bytes; label: int
+Value = Any  # text: list of ids, or what `tf_example.pack` makes of it; image and audio: bytes; label: int
 
 
 class ShardWriter:
@@ -123,7 +124,7 @@ def as_recorded(problem: Problem, data_dir: Path) -> Problem:
 
 def write_manifest(data_dir: Path, records_name: str, manifest: Manifest) -> None:
     """Writes the manifest beside its place and renames it."""
-    write_beside(manifest_path(data_dir, records_name), (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomically(manifest_path(data_dir, records_name), (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_manifest(data_dir: Path | str, records_name: str) -> Manifest:
@@ -181,7 +182,7 @@ def serialise_example(problem: Problem, inputs: Value, targets: Value, reference
     features = {"inputs": _value(problem.inputs, inputs), "targets": _value(problem.targets, targets)}
     if references:
         features["references"] = [text.encode() for text in references]
-    return example_message.serialise(features)
+    return tf_example.serialise(features)
 
 
 def parse_example(
@@ -229,8 +230,8 @@ def _is_whole(path: Path, shard: dict[str, Any], checksum: bool) -> bool:
 
 def _value(feature: Feature, value: Value) -> bytes | list[bytes]:
     if isinstance(feature, Text):
-        return value if isinstance(value, bytes) else example_message.pack(value)
-    return example_message.pack([value]) if isinstance(feature, Label) else [value]
+        return value if isinstance(value, bytes) else tf_example.pack(value)
+    return tf_example.pack([value]) if isinstance(feature, Label) else [value]
 
 
 def _schema(feature: Feature) -> Any:

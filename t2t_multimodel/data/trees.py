@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.utils.errors import DataError
 
 if TYPE_CHECKING:  # nltk takes half a second to import, which scores and commands that read no treebank need not pay
     from nltk.tree import Tree

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import sentencepiece
 
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.features import Text
+from t2t_multimodel.utils.constants import EOS_ID, PAD_ID
+from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import write_atomically
 
-PAD_ID = 0
-EOS_ID = 1
 UNK_ID = 2
 FILE_NAME = "vocabulary.model"
 
@@ -166,20 +164,8 @@ def train_vocabulary(texts: Iterable[str], symbols: Iterable[str], size: int, pa
         )
     except RuntimeError as error:
         raise DataError(_training_error(str(error), size)) from None
-    write_beside(path, model.getvalue())
+    write_atomically(path, model.getvalue())
     return Vocabulary(model.getvalue())
-
-
-def write_beside(path: Path, content: bytes) -> None:
-    """Writes `content` to a temporary file beside `path` and renames it, so that no reader sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
 
 
 def _not_empty(texts: Iterable[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data.vocabulary import EOS_ID
+from t2t_multimodel.utils.constants import EOS_ID
 
 MAX_DEPTH = 100
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from t2t_multimodel.data.media import check_image, decode_audio
 from t2t_multimodel.data.normalization import normalize_spaces
-from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data.readers.media import check_image, decode_audio
 from t2t_multimodel.features import Audio, Feature, Image
+from t2t_multimodel.utils.errors import DataError
 
 if TYPE_CHECKING:  # the decoder imports TensorFlow, which reading a file need not wait for
-    from t2t_multimodel.decoding.decoder import Answer, Progress, Raw
+    from t2t_multimodel.decoding.predictor import Prediction, Progress, Raw
 
 FILES_AT_A_TIME = 4
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -77,29 +77,29 @@ def decode_lines(
     batch_size: int,
     report: Callable[[int, str], None],
     progress: Progress | None = None,
-) -> list[Answer | None]:
+) -> list[Prediction | None]:
     """An answer for each of `lines`: None for an empty one, and for a damaged one, of which `report` is told.
 
     Args:
-        decoder: a Decoder.
+        decoder: a Predictor.
         folder: where the lines' relative paths start.
         report: called with the number of a line, from 1, and what is wrong with it, or that it was cut.
         progress: told how many lines are done.
     """
     feature = decoder.spec(problem).inputs
-    answers: list[Answer | None] = [None] * len(lines)
+    answers: list[Prediction | None] = [None] * len(lines)
     is_text = not isinstance(feature, (Image, Audio))
     step = len(lines) if is_text else FILES_AT_A_TIME * batch_size  # all of the text is sorted, few files are held at a time
     for start in range(0, len(lines), max(step, 1)):
-        raws = dict(_readable(feature, lines[start : start + step], start, folder, report))
-        for row, raw in raws.items():
+        inputs = dict(_readable(feature, lines[start : start + step], start, folder, report))
+        for row, raw in inputs.items():
             if cut := decoder.longest_input(problem, raw):
                 report(row + 1, f"too long; cut to {cut}")
-        found = decoder.answers(problem, list(raws.values()), batch_size, progress)
-        for row, answer in zip(raws, found, strict=True):
+        found = decoder.answers(problem, list(inputs.values()), batch_size, progress)
+        for row, answer in zip(inputs, found, strict=True):
             answers[row] = answer
         if progress:
-            progress(len(lines[start : start + step]) - len(raws))
+            progress(len(lines[start : start + step]) - len(inputs))
     return answers
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from t2t_multimodel.data.normalization import normalize_spaces
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.decoding.files import one_line, read_raw, read_text
-from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling, Strategy
+from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, is_tree
-from t2t_multimodel.registry import UnknownNameError, unknown
+from t2t_multimodel.registry import unknown
+from t2t_multimodel.utils.errors import DataError, UnknownNameError
 
 COMMANDS = {
     ":problem NAME": "decode another problem",
@@ -36,7 +36,7 @@ class Session:
     """What the user is doing: one of the decoder's problems is the current one.
 
     Args:
-        decoder: a Decoder.
+        decoder: a Predictor.
         problem: the first current problem; the decoder is warmed up for it at once.
         answer: takes what the model says, one line each.
         say: takes all else.
@@ -142,9 +142,9 @@ def _changed(strategy: Strategy, name: str, argument: str) -> Strategy:
     number = int(argument)
     if not 1 <= number <= MOST_BEAMS:
         raise ValueError(number)
-    beam = strategy if isinstance(strategy, Beam) else Beam(1)
+    beam = strategy if isinstance(strategy, BeamSearch) else BeamSearch(1)
     size, best = (number, min(beam.n_best, number)) if name == ":beam" else (max(beam.size, number), number)
-    return Greedy() if size == 1 else Beam(size, beam.alpha, best)
+    return Greedy() if size == 1 else BeamSearch(size, beam.alpha, best)
 
 
 def describe(spec: ProblemSpec) -> str:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data.vocabulary import PAD_ID
 from t2t_multimodel.decoding.constraints import WellFormedTrees
-from t2t_multimodel.decoding.strategies import IMPOSSIBLE, Greedy, Hypotheses, Strategy
+from t2t_multimodel.decoding.strategies import Greedy, Hypotheses, Strategy
 from t2t_multimodel.features import Audio, Feature, Image, Text
+from t2t_multimodel.utils.constants import LOWEST, PAD_ID
 
 
 class Source(NamedTuple):
@@ -46,8 +46,8 @@ class Search:
     one encoding function all problems of an input modality.
 
     Args:
-        model: a MultiModel, or anything with its `specs`, `config`, `mel_bins`, `space_index`, `encode`, `memory`,
-            `initial_state`, `step`, `follow` and `classify`.
+        model: a MultiModel, or anything with its `specs`, `config`, `mel_bins`, `space_index`, `encode`,
+            `precompute`, `init_cache`, `step`, `reorder_beams` and `classify`.
         compiled: the loop runs under XLA, which fuses a step's many small operations. It compiles for some seconds for each
             combination of batch size, source length and limit, so these are rounded up to powers of two.
     """
@@ -193,25 +193,25 @@ def generate_tokens(
         constraint: the outputs are trees over so many words, int32 [B].
     """
     sentences, width = tf.shape(limits)[0], strategy.width
-    memory = model.memory(source)
+    constants = model.precompute(source)
     trees, words = constraint or (None, None)
     row_limits = tf.repeat(limits, width)
 
     def body(position: Any, state: Any, tree: Any, found: Any) -> tuple[Any, Any, Any, Any]:
-        logits, state = model.step(tf.reshape(found.last, [-1]), position, state, memory, problem, space)
+        logits, state = model.step(tf.reshape(found.last, [-1]), position, state, constants, problem, space)
         # not by adding: XLA would fuse that with the product of the logits, which then takes twice as long on a CPU
-        log_probs = tf.nn.log_softmax(tf.where(tf.range(logits.shape[-1]) == PAD_ID, IMPOSSIBLE, logits))
+        log_probs = tf.nn.log_softmax(tf.where(tf.range(logits.shape[-1]) == PAD_ID, LOWEST, logits))
         if trees:
-            log_probs = tf.where(trees.allowed(tree, row_limits - position), log_probs, IMPOSSIBLE)
+            log_probs = tf.where(trees.allowed(tree, row_limits - position), log_probs, LOWEST)
         log_probs = tf.reshape(log_probs, (-1, width, logits.shape[-1]))
         found, parents = strategy.advance(found, log_probs, position, limits)
         if parents is not None:
-            state, tree = model.follow(state, parents, position), _reorder(tree, parents, width)
+            state, tree = model.reorder_beams(state, parents, position), _reorder(tree, parents, width)
         return position + 1, state, trees.advance(tree, tf.reshape(found.last, [-1])) if trees else tree, found
 
     start = (
         tf.constant(0),
-        model.initial_state(sentences, length, width),
+        model.init_cache(sentences, length, width),
         trees.start(tf.repeat(words, width)) if trees else (),
         strategy.start(sentences, length, limits),
     )

@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from t2t_multimodel.data.vocabulary import EOS_ID
-
-IMPOSSIBLE = -1e9
+from t2t_multimodel.utils.constants import EOS_ID, LOWEST
 
 
 class Hypotheses(NamedTuple):
@@ -93,12 +91,12 @@ class Sampling(Greedy):
         logits = log_probs / self.temperature
         if self.top_k:
             kept = min(self.top_k, logits.shape[-1])
-            logits = tf.where(logits < tf.math.top_k(logits, kept)[0][:, -1:], IMPOSSIBLE, logits)
+            logits = tf.where(logits < tf.math.top_k(logits, kept)[0][:, -1:], LOWEST, logits)
         if self.top_p < 1:
             ordered = tf.sort(logits, direction="DESCENDING")
             before = tf.cumsum(tf.nn.softmax(ordered), axis=-1, exclusive=True)
             least = tf.reduce_min(tf.where(before < self.top_p, ordered, float("inf")), axis=-1, keepdims=True)
-            logits = tf.where(logits < least, IMPOSSIBLE, logits)
+            logits = tf.where(logits < least, LOWEST, logits)
         uniform = tf.random.stateless_uniform(tf.shape(logits), tf.stack([self.seed, position]), 1e-20, 1.0)
         return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1, output_type=tf.int32)
 
@@ -106,7 +104,7 @@ class Sampling(Greedy):
 class Beams(NamedTuple):
     """Beams of B sentences: those that go on, and the best that have ended.
 
-    ids [B, W, T], last [B, W], log_probs [B, W], ended_ids [B, W, T], ended_scores [B, W] (IMPOSSIBLE: none), done bool [B].
+    ids [B, W, T], last [B, W], log_probs [B, W], ended_ids [B, W, T], ended_scores [B, W] (LOWEST: none), done bool [B].
     """
 
     ids: Any
@@ -118,7 +116,7 @@ class Beams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Beam:
+class BeamSearch:
     """Beam search with the length penalty ((5 + length) / 6) ** alpha (arXiv 1609.08144, section 7), as tensor2tensor's.
 
     The score of an output is its log-probability over the penalty of its length, EOS included. A sentence is done when none of
@@ -146,7 +144,7 @@ class Beam:
     def start(self, sentences: Any, length: Any, limits: Any) -> Beams:
         """As Greedy's; only the first beam of a sentence is possible, since all are alike."""
         ids = tf.zeros(tf.stack([sentences, self.size, length]), tf.int32)
-        impossible = tf.zeros_like(ids[:, :, 0], tf.float32) + IMPOSSIBLE
+        impossible = tf.zeros_like(ids[:, :, 0], tf.float32) + LOWEST
         log_probs = tf.concat([tf.zeros_like(impossible[:, :1]), impossible[:, 1:]], axis=1)
         return Beams(ids, ids[:, :, 0], log_probs, ids, impossible, limits < 1)
 
@@ -155,10 +153,10 @@ class Beam:
         totals, parents, tokens = _likeliest(old.log_probs[:, :, None] + log_probs, 2 * self.size)
         ids = _write(tf.gather(old.ids, parents, batch_dims=1), tokens, position)
         ends = tokens == EOS_ID
-        scores = tf.where(ends, totals / self._penalty(position + 1), IMPOSSIBLE)
+        scores = tf.where(ends, totals / self._penalty(position + 1), LOWEST)
         ended_ids, ended_scores = tf.concat([old.ended_ids, ids], 1), tf.concat([old.ended_scores, scores], 1)
         ended_scores, best = tf.math.top_k(ended_scores, self.size)
-        log_probs, going = tf.math.top_k(tf.where(ends, IMPOSSIBLE, totals), self.size)
+        log_probs, going = tf.math.top_k(tf.where(ends, LOWEST, totals), self.size)
         ids, tokens, parents = (tf.gather(values, going, batch_dims=1) for values in (ids, tokens, parents))
         hopeless = ended_scores[:, self.n_best - 1] >= log_probs[:, 0] / self._penalty(limits)
         done = old.done | hopeless | (position + 1 >= limits)
@@ -169,7 +167,7 @@ class Beam:
         """What was found: outputs that ended, then those that were cut."""
         cut_scores = beams.log_probs / self._penalty(limits)[:, None]
         ids, scores = tf.concat([beams.ended_ids, beams.ids], 1), tf.concat([beams.ended_scores, cut_scores], 1)
-        ranks = tf.concat([beams.ended_scores, cut_scores + IMPOSSIBLE / 2], 1)
+        ranks = tf.concat([beams.ended_scores, cut_scores + LOWEST / 2], 1)
         best = tf.math.top_k(ranks, self.n_best)[1]
         return Hypotheses(tf.gather(ids, best, batch_dims=1), tf.gather(scores, best, batch_dims=1))
 
@@ -177,7 +175,7 @@ class Beam:
         return ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** self.alpha
 
 
-Strategy = Greedy | Beam
+Strategy = Greedy | BeamSearch
 
 
 def _likeliest(totals: Any, count: int) -> tuple[Any, Any, Any]:

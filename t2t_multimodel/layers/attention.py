@@ -12,8 +12,7 @@ from t2t_multimodel.layers.convolution import ConvStep
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import at_least_float32, dense, softmax
 from t2t_multimodel.layers.position import timing_signal
-
-LOWEST = -1e9
+from t2t_multimodel.utils.constants import LOWEST
 
 
 def causal_mask(length):
@@ -22,26 +21,33 @@ def causal_mask(length):
     return ops.cast(t[None, :, None] >= t[None, None, :], "float32")
 
 
-class KeysValues(NamedTuple):
-    """What an attention reads of a source: keys [B, N, P, S], as the product with queries takes them, and values [B, N, S, P].
+class KVCache(NamedTuple):
+    """Keys and values that an attention reads.
 
-    What self-attention keeps of earlier positions has the form that `initial_state` gives it.
+    Of a source: keys [B, N, P, S], as the product with queries takes them, and values [B, N, S, P]. Of the earlier positions of
+    self-attention: both [B * N, T * W, P], as `init_cache` makes them.
     """
 
     keys: Any
     values: Any
 
 
-class AttentionMemory(NamedTuple):
-    """What every step of an AttentionBlock reads: kernels of its convolutions and of its self-attention, and the source."""
+class AttentionConstants(NamedTuple):
+    """What every step of an AttentionBlock reads.
+
+    Attributes:
+        steps: the pointwise kernels of its convolutions, each [D, D].
+        kernel: [D, 3 D], the query, key and value kernels of self-attention.
+        source: keys and values of the source.
+    """
 
     steps: tuple[Any, ...]
     kernel: Any
-    source: KeysValues
+    source: KVCache
 
 
 def attention_bias(attention_mask):
-    """Added to the logits [B, N, T, S], float32: 0 where attention_mask [B or 1, T or 1, S] is 1, very little where it is 0."""
+    """Returns float32 [B or 1, 1, T or 1, S], to add to logits: 0 where attention_mask [B or 1, T or 1, S] is 1, else LOWEST."""
     return LOWEST * (1.0 - ops.cast(attention_mask, "float32"))[:, None]
 
 
@@ -75,12 +81,12 @@ class MultiHeadAttention(keras.layers.Layer):
     def call(self, target, source, attention_mask, training=None):
         return self.attend(target, self.project(source), attention_bias(attention_mask), training=training)
 
-    def project(self, source) -> KeysValues:
+    def project(self, source) -> KVCache:
         """Keys and values of source [B, S, D]."""
         keys = self._split(dense(source, self.key_kernel))
-        return KeysValues(ops.transpose(keys, (0, 2, 3, 1)), self._heads(dense(source, self.value_kernel)))
+        return KVCache(ops.transpose(keys, (0, 2, 3, 1)), self._heads(dense(source, self.value_kernel)))
 
-    def attend(self, target, read: KeysValues, bias, training=None):
+    def attend(self, target, read: KVCache, bias, training=None):
         """target [B, T, D] reads keys and values made by `project`; bias as `attention_bias` makes it. Returns [B, T, D]."""
         depth = target.shape[-1]
         q = self._heads(dense(target, self.query_kernel) * (depth // self.num_heads) ** -0.5)
@@ -91,34 +97,39 @@ class MultiHeadAttention(keras.layers.Layer):
             context = ops.transpose(context, (0, 2, 1, 3))
         return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
 
-    def initial_state(self, rows, length, width=1) -> KeysValues:
-        """Room for `length` positions of B = rows / width sentences: both [B * N, T * W, P]."""
+    def init_cache(self, rows, length, width=1) -> KVCache:
+        """Returns zeros for T = `length` positions of B = rows / width sentences: keys and values [B * N, T * W, P]."""
         shape = (rows // width * self.num_heads, length * width, self.key_kernel.shape[0] // self.num_heads)
-        return KeysValues(*(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2)))
+        return KVCache(*(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2)))
 
-    def memory(self):
-        """What every step of self-attention reads: the kernels of query (scaled), key and value side by side, [D, 3 D]."""
+    def precompute(self):
+        """Returns the kernels of query (scaled), key and value side by side, [D, 3 D], as every step reads them."""
         query = ops.convert_to_tensor(self.query_kernel) * (self.query_kernel.shape[0] // self.num_heads) ** -0.5
         return ops.cast(ops.concatenate([query, self.key_kernel, self.value_kernel], axis=1), self.compute_dtype)
 
-    def step(self, x, state: KeysValues, moment, memory):
-        """Causal self-attention of one position: x [R, D] -> ([R, D], state). moment: see layers.ancestors.
+    def step(self, x, cache: KVCache, step, kernel):
+        """Computes causal self-attention at one position: x [R, D] -> ([R, D], cache).
 
-        The W rows of a sentence look at the keys of all W, each at those of its ancestors.
+        The W rows of a sentence share their keys. The mask lets each row read those of the rows that it continues.
+
+        Args:
+            step: a DecodeStep.
+            kernel: from `precompute`.
         """
-        depth, width = x.shape[-1], moment.width
+        depth, width = x.shape[-1], step.width
         size = depth // self.num_heads
-        projected = ops.matmul(x, memory)
+        projected = ops.matmul(x, kernel)
         query, key, value = (self._rows(projected[:, i * depth : (i + 1) * depth], width) for i in range(3))
-        places = moment.places(ops.shape(key)[0])  # a slice_update is slower: without XLA it starts XLA, and under it, it copies
-        keys = ops.scatter_update(state.keys, places, ops.reshape(key, (-1, size)))
-        values = ops.scatter_update(state.values, places, ops.reshape(value, (-1, size)))
+        # a slice_update is slower: without XLA it starts XLA, and under XLA it copies
+        indices = step.scatter_indices(ops.shape(key)[0])
+        keys = ops.scatter_update(cache.keys, indices, ops.reshape(key, (-1, size)))
+        values = ops.scatter_update(cache.values, indices, ops.reshape(value, (-1, size)))
         logits = at_least_float32(ops.einsum("bwp,bsp->bws", query, keys))
-        weights = ops.cast(softmax(logits + self._bias(moment)), x.dtype)
+        weights = ops.cast(softmax(logits + self._bias(step)), x.dtype)
         context = ops.reshape(ops.matmul(weights, values), (-1, self.num_heads, width, size))
         if width > 1:
             context = ops.transpose(context, (0, 2, 1, 3))
-        return dense(ops.reshape(context, (-1, depth)), self.output_kernel), KeysValues(keys, values)
+        return dense(ops.reshape(context, (-1, depth)), self.output_kernel), KVCache(keys, values)
 
     def _rows(self, x, width):
         """[R, D] -> [B * N, W, P]."""
@@ -126,9 +137,9 @@ class MultiHeadAttention(keras.layers.Layer):
         x = ops.reshape(x, (-1, width, self.num_heads, size))
         return ops.reshape(x if width == 1 else ops.transpose(x, (0, 2, 1, 3)), (-1, width, size))
 
-    def _bias(self, moment):
-        """What is added to the logits [B * N, W, T * W]: very little but where a row's own past is."""
-        bias, width = LOWEST * moment.hidden(), moment.width
+    def _bias(self, step):
+        """Returns what is added to the logits [B * N, W, T * W]: 0 where a row reads, else LOWEST."""
+        bias, width = LOWEST * (1.0 - step.mask()), step.width
         if width == 1:
             return bias
         every = ops.shape(bias)[-1]
@@ -192,25 +203,31 @@ class AttentionBlock(keras.layers.Layer):
         """What `call` draws from in training."""
         return [self.self_attention.drop.noise, self.source_attention.drop.noise]
 
-    def memory(self, source) -> AttentionMemory:
-        """What every step reads, for source [B, S, D]."""
-        steps = tuple(step.memory() for step in self.steps)
-        return AttentionMemory(steps, self.self_attention.memory(), self.source_attention.project(source))
+    def precompute(self, source) -> AttentionConstants:
+        """Returns what every step reads, for source [B, S, D]."""
+        steps = tuple(step.precompute() for step in self.steps)
+        return AttentionConstants(steps, self.self_attention.precompute(), self.source_attention.project(source))
 
-    def initial_state(self, rows, length, width=1) -> KeysValues:
-        """Those of self-attention, for `rows` rows, `width` a sentence, before the first of at most `length` positions."""
-        return self.self_attention.initial_state(rows, length, width)
+    def init_cache(self, rows, length, width=1) -> KVCache:
+        """Returns the empty cache of self-attention for `rows` rows, `width` per sentence, and at most `length` positions."""
+        return self.self_attention.init_cache(rows, length, width)
 
-    def step(self, x, state: KeysValues, moment, memory: AttentionMemory, bias):
-        """One position: x [R, D], R a multiple of the source's B (neighbours share one) -> ([R, D], state)."""
+    def step(self, x, cache: KVCache, step, constants: AttentionConstants, bias):
+        """Computes one position: x [R, D] -> ([R, D], cache). R is a multiple of the source's B; neighbouring rows share one.
+
+        Args:
+            step: a DecodeStep.
+            constants: from `precompute`.
+            bias: as `attention_bias` makes it.
+        """
         depth = x.shape[-1]
-        y = x + ops.cast(moment.timing(depth), x.dtype)
-        for layer, kernel in zip(self.steps, memory.steps, strict=True):
-            y = layer.step(y, moment, kernel)
-        y, state = self.self_attention.step(y, state, moment, memory.kernel)
-        y = ops.reshape(y, (ops.shape(memory.source.keys)[0], -1, depth))
-        y = self.source_attention.attend(y, memory.source, bias)
-        return ops.reshape(y, (-1, depth)), state
+        y = x + ops.cast(step.timing(depth), x.dtype)
+        for layer, kernel in zip(self.steps, constants.steps, strict=True):
+            y = layer.step(y, step, kernel)
+        y, cache = self.self_attention.step(y, cache, step, constants.kernel)
+        y = ops.reshape(y, (ops.shape(constants.source.keys)[0], -1, depth))
+        y = self.source_attention.attend(y, constants.source, bias)
+        return ops.reshape(y, (-1, depth)), cache
 
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads, "dropout": self.dropout}

@@ -11,9 +11,8 @@ from keras import ops
 
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, centred_kernel, dense
+from t2t_multimodel.utils.constants import LOWEST, LOWEST_HALF
 
-LOWEST = -1e9
-LOWEST_HALF = -3e4  # float16 ends at 65,504
 # The mean of the largest of nine standard normal values. A normalised step in front of a 3x3 max-pooling starts shifted down by
 # it: otherwise the same large constant enters every later step, and pictures differ by a few percent of it.
 POOLED_MEAN = 1.485
@@ -151,13 +150,18 @@ class ConvStep(keras.layers.Layer):
             x = self._depthwise(x)
         return self.norm(dense(x, centred_kernel(ops.convert_to_tensor(self.pointwise))))
 
-    def memory(self):
-        """What every step reads: the pointwise kernel [C, F], centred."""
+    def precompute(self):
+        """Returns the centred pointwise kernel [C, F], which every step reads."""
         return ops.cast(centred_kernel(ops.convert_to_tensor(self.pointwise)), self.compute_dtype)
 
-    def step(self, x, moment, memory):
-        """One position of the causal one-dimensional form: x [R, C] -> [R, F]. moment: see layers.ancestors."""
-        return self.norm(ops.matmul(moment.past.convolve(self, ops.relu(x) if self.relu else x), memory))
+    def step(self, x, step, kernel):
+        """Computes one position of the causal one-dimensional form: x [R, C] -> [R, F].
+
+        Args:
+            step: a DecodeStep.
+            kernel: from `precompute`.
+        """
+        return self.norm(ops.matmul(step.convolutions.convolve(self, ops.relu(x) if self.relu else x), kernel))
 
     def _depthwise(self, x):
         kernel = ops.cast(self.depthwise, x.dtype)
@@ -216,17 +220,18 @@ class ConvBlock(keras.layers.Layer):
         """What `call` draws from in training."""
         return [self.drop.noise]
 
-    def memory(self):
-        """What every step reads."""
-        return tuple(step.memory() for step in self.steps)
+    def precompute(self):
+        """Returns the kernels of its steps, which every decoding step reads."""
+        return tuple(step.precompute() for step in self.steps)
 
-    def step(self, x, moment, memory):
-        """One position of a causal block: x [R, D] -> [R, D]."""
-        first, second, third, fourth = self.steps
-        hidden1 = first.step(x, moment, memory[0])
-        hidden2 = x + second.step(hidden1, moment, memory[1])
-        hidden3 = third.step(hidden2, moment, memory[2])
-        return x + fourth.step(hidden3, moment, memory[3])
+    def step(self, x, step, kernels):
+        """Computes one position of a causal block: x [R, D] -> [R, D]. step: a DecodeStep; kernels: from `precompute`."""
+        step1, step2, step3, step4 = self.steps
+        kernel1, kernel2, kernel3, kernel4 = kernels
+        hidden1 = step1.step(x, step, kernel1)
+        hidden2 = x + step2.step(hidden1, step, kernel2)
+        hidden3 = step3.step(hidden2, step, kernel3)
+        return x + step4.step(hidden3, step, kernel4)
 
     def get_config(self):
         names = ("causal", "dropout", "dropout_on", "gain")

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.layers.recompute import seed_of
-from t2t_multimodel.layers.replicas import drawn
+from t2t_multimodel.layers.replicas import draw_for_replica
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -36,7 +36,7 @@ class Dropout(keras.layers.Layer):
         def uniform(shape):
             return keras.random.uniform(shape, dtype="float32", seed=seed_of(self.noise))
 
-        kept = drawn(uniform, ops.shape(x)) >= self.rate
+        kept = draw_for_replica(uniform, ops.shape(x)) >= self.rate
         return ops.where(kept, x * (1.0 / (1.0 - self.rate)), 0.0)
 
     def get_config(self):

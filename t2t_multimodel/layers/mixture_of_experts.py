@@ -2,7 +2,8 @@
 
 A router chooses, a dispatch brings tokens to experts and back, the experts compute: three things, each to be tested alone.
 
-Letters in shapes: N tokens, D depth, E experts, K experts per token, Q longest queue of an expert, F hidden width of an expert.
+Letters in shapes: N tokens, D depth, E experts, K experts per token, Q capacity of each expert's queue, F hidden width of each
+expert.
 """
 
 import contextlib
@@ -16,9 +17,9 @@ from keras import ops
 
 from t2t_multimodel.layers.normalization import softmax
 from t2t_multimodel.layers.recompute import recomputed
-from t2t_multimodel.layers.replicas import drawn
+from t2t_multimodel.layers.replicas import draw_for_replica
 
-SHORT_QUEUE = 8  # tokens: of 32 rows with 4 of 60 experts each, a queue has 2 on average
+SMALL_CAPACITY = 8  # tokens; 32 rows with 4 of 60 experts each give a queue 2 on average
 
 
 class Routing(NamedTuple):
@@ -80,7 +81,7 @@ class NoisyTopKGate(keras.layers.Layer):
         noisy, deviation = clean, None
         if training:
             deviation = ops.softplus(ops.matmul(x, self.noise_kernel)) + self.noise_floor
-            noise = drawn(lambda whole: keras.random.normal(whole, dtype=self.compute_dtype, seed=self.noise), shape)
+            noise = draw_for_replica(lambda whole: keras.random.normal(whole, dtype=self.compute_dtype, seed=self.noise), shape)
             noisy = clean + deviation * ops.reshape(noise, (-1, self.num_experts))
         top, experts = ops.top_k(noisy, min(self.k + 1, self.num_experts))
         gates = softmax(top[:, : self.k]) * padding_mask[:, None]
@@ -118,65 +119,66 @@ class Dispatch(NamedTuple):
     """Where each chosen (token, expert) pair stands in the experts' queues.
 
     Attributes:
-        slots: int32 [N, K], place in the E queues laid end to end; E * Q for padding.
-        tokens: int32 [E * Q], the token in each place; N where it is empty.
-        pairs: int32 [E * Q, 1], the pair n * K + k in each place; N * K where it is empty.
-        queue: length Q of the longest queue.
+        slots: int32 [N, K], slot in the E queues laid end to end; E * Q for padding.
+        tokens: int32 [E * Q], the token in each slot; N where it is empty.
+        pairs: int32 [E * Q, 1], the pair n * K + k in each slot; N * K where it is empty.
+        capacity: Q, the slots of each queue.
     """
 
     slots: Any
     tokens: Any
     pairs: Any
-    queue: Any
+    capacity: Any
 
 
-_queue: contextvars.ContextVar[Callable[[Any, int, int], Any] | None] = contextvars.ContextVar("queue", default=None)
+_capacity: contextvars.ContextVar[Callable[[Any, int, int], Any] | None] = contextvars.ContextVar("capacity", default=None)
 
 
 @contextlib.contextmanager
-def known_queues(length: Callable[[Any, int, int], Any]) -> Iterator[None]:
-    """What is traced within has queues of length(tokens, K, E), whatever the router decides.
+def static_capacity(capacity: Callable[[Any, int, int], Any]) -> Iterator[None]:
+    """Gives what is traced within queues of capacity(tokens, K, E), whatever the router decides.
 
-    Pairs for which there is no room are computed wrong: only as many as there are tokens is always enough.
+    Pairs beyond the capacity are computed wrong. Only the number of tokens is always enough.
     """
-    token = _queue.set(length)
+    token = _capacity.set(capacity)
     try:
         yield
     finally:
-        _queue.reset(token)
+        _capacity.reset(token)
 
 
-def dispatch(experts, num_experts: int, queue=None) -> Dispatch:
-    """Queues the pairs of `experts` [N, K] (E = padding) in order of tokens. Nothing is dropped: Q is the longest queue.
+def dispatch(experts, num_experts: int, capacity=None) -> Dispatch:
+    """Queues the pairs of `experts` [N, K] (E = padding) in order of tokens. Nothing is dropped.
 
-    queue: what Q is to be, no less than that. Where shapes must be known beforehand (JAX under jit), it is the number of tokens;
-    see `known_queues` as well.
+    Args:
+        capacity: Q, at least the length of the longest queue; None measures it. Where shapes must be known beforehand (JAX under
+            jit), None is the number of tokens; see `static_capacity` as well.
     """
     tokens, k = ops.shape(experts)[0], experts.shape[1]
     ids = ops.reshape(experts, (-1,))
     order = ops.cast(ops.argsort(ids), "int32")
     in_order = ops.take(ids, order)
     counts = ops.segment_sum(ops.ones_like(ids), ids, num_experts + 1)
-    known = _queue.get()
-    if queue is None and known:
-        queue = known(tokens, k, num_experts)
-    elif queue is None:
-        queue = tokens if keras.backend.backend() == "jax" else ops.maximum(ops.max(counts[:-1]), 1)
+    static = _capacity.get()
+    if capacity is None and static:
+        capacity = static(tokens, k, num_experts)
+    elif capacity is None:
+        capacity = tokens if keras.backend.backend() == "jax" else ops.maximum(ops.max(counts[:-1]), 1)
     starts = ops.cumsum(counts) - counts
-    place = ops.arange(tokens * k, dtype="int32") - ops.take(starts, in_order)
-    places = num_experts * queue
-    slot = ops.where(in_order < num_experts, in_order * queue + place, places)
+    rank = ops.arange(tokens * k, dtype="int32") - ops.take(starts, in_order)
+    total = num_experts * capacity
+    slot = ops.where(in_order < num_experts, in_order * capacity + rank, total)
     slots = ops.scatter(order[:, None], slot, (tokens * k,))
-    holders = ops.scatter(slot[:, None], order + 1, (places + 1,))[:-1]
-    pairs = ops.where(holders > 0, holders - 1, tokens * k)
-    return Dispatch(ops.reshape(slots, (-1, k)), pairs // k, pairs[:, None], queue)
+    pair_numbers = ops.scatter(slot[:, None], order + 1, (total + 1,))[:-1]  # counted from 1; 0 is an empty slot
+    pairs = ops.where(pair_numbers > 0, pair_numbers - 1, tokens * k)
+    return Dispatch(ops.reshape(slots, (-1, k)), pairs // k, pairs[:, None], capacity)
 
 
 def gather_rows(x, index, inverse):
     """Rows of x [R, D] at index [M] (R: a row of zeros), with a gradient that gathers too instead of scattering.
 
     Args:
-        inverse: int32 [R, J], the places of the output that hold each row (M: none).
+        inverse: int32 [R, J], the rows of the output that are copies of each row (M: none).
 
     Returns:
         [M, D].
@@ -241,10 +243,10 @@ class MixtureOfExperts(keras.layers.Layer):
         y = recomputed(mix, (), rows, routing.gates) if again else mix(rows, routing.gates)
         return ops.reshape(y, (-1, length, depth)), routing
 
-    def _in_queues(self, rows, routing, queue=None):
-        """The outputs [N, D] for rows [N, D]; `queue` as in `dispatch`."""
+    def _in_queues(self, rows, routing, capacity=None):
+        """Returns the outputs [N, D] for rows [N, D]; `capacity` as in `dispatch`."""
         depth = rows.shape[-1]
-        plan = dispatch(routing.experts, self.num_experts, queue)
+        plan = dispatch(routing.experts, self.num_experts, capacity)
         queues = ops.reshape(gather_rows(rows, plan.tokens, plan.slots), (self.num_experts, -1, depth))
         w1, w2 = (ops.cast(weights, queues.dtype) for weights in (self.w1, self.w2))
         outputs = ops.matmul(ops.relu(ops.matmul(queues, w1)), w2)
@@ -257,10 +259,10 @@ class MixtureOfExperts(keras.layers.Layer):
         return ops.sum(ops.reshape(outputs, (-1, self.k, outputs.shape[-1])) * gates, axis=1)
 
     def step(self, x, padding_mask):
-        """The outputs [N, D] for a handful of tokens x [N, D], padding_mask [N].
+        """Returns the outputs [N, D] for a handful of tokens x [N, D], padding_mask [N].
 
         A few tokens fetch the weights of their own experts; where that would move more than all experts' weights, they queue.
-        XLA has to know the queues' length beforehand: it is SHORT_QUEUE unless one is longer, and then N.
+        XLA has to know the capacity beforehand: it is SMALL_CAPACITY unless a queue is longer, and then N.
         """
         routing = self.gate(ops.cast(x, "float32"), padding_mask, training=False)
         tokens = ops.shape(x)[0]
@@ -270,8 +272,8 @@ class MixtureOfExperts(keras.layers.Layer):
             return self._own_experts(x, routing)
 
         def queued():
-            short, whole = (lambda: self._in_queues(x, routing, SHORT_QUEUE)), (lambda: self._in_queues(x, routing, tokens))
-            return ops.cond(longest <= SHORT_QUEUE, short, whole)
+            short, whole = (lambda: self._in_queues(x, routing, SMALL_CAPACITY)), (lambda: self._in_queues(x, routing, tokens))
+            return ops.cond(longest <= SMALL_CAPACITY, short, whole)
 
         few = tokens * self.k <= self.num_experts
         if isinstance(few, bool):

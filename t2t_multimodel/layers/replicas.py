@@ -1,7 +1,7 @@
-"""Noise for a part of a batch that is the same as for the batch as a whole.
+"""Noise of a replica's rows that equals the noise the whole batch would get.
 
-Where a batch is divided among replicas, each draws for all rows and takes those of its own: the noise of an example does not
-depend on how many replicas there are.
+Where replicas divide a batch, each draws the noise of all rows and takes its own. The noise of an example then does not depend on
+the number of replicas.
 """
 
 import contextlib
@@ -15,8 +15,12 @@ _rows: contextvars.ContextVar[tuple[Any, Any, Any] | None] = contextvars.Context
 
 
 @contextlib.contextmanager
-def part_of_a_batch(rows: tuple[Any, Any, Any] | None) -> Iterator[None]:
-    """What is traced within is a replica's part: rows (first, count, total), int32 scalars; None is the whole batch."""
+def replica_rows(rows: tuple[Any, Any, Any] | None) -> Iterator[None]:
+    """Declares what is traced within to be a replica's part of a batch.
+
+    Args:
+        rows: (first, count, total), int32 scalars; None is the whole batch.
+    """
     token = _rows.set(rows)
     try:
         yield
@@ -24,8 +28,13 @@ def part_of_a_batch(rows: tuple[Any, Any, Any] | None) -> Iterator[None]:
         _rows.reset(token)
 
 
-def drawn(draw: Callable[[tuple[Any, ...]], Any], shape: tuple[Any, ...]) -> Any:
-    """draw(shape); of a part of a batch, its rows (the first axis of `shape`) of what is drawn for the whole."""
+def draw_for_replica(draw: Callable[[tuple[Any, ...]], Any], shape: tuple[Any, ...]) -> Any:
+    """Returns draw(shape). Within `replica_rows` it draws for the whole batch and returns the replica's rows.
+
+    Args:
+        draw: from a shape to a tensor.
+        shape: of the replica's part; the first axis counts rows.
+    """
     rows = _rows.get()
     if rows is None:
         return draw(shape)

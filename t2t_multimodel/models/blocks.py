@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.config import ModelConfig
-from t2t_multimodel.layers.attention import AttentionBlock, AttentionMemory, KeysValues
+from t2t_multimodel.layers.attention import AttentionBlock, AttentionConstants, KVCache
 from t2t_multimodel.layers.convolution import ConvBlock, ConvStep
 from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts
 from t2t_multimodel.layers.normalization import LayerNorm
@@ -17,18 +17,18 @@ from t2t_multimodel.layers.position import timing_signal
 from t2t_multimodel.layers.recompute import recomputed
 
 
-class MixerMemory(NamedTuple):
+class MixerConstants(NamedTuple):
     """What every step of the mixer reads."""
 
-    attention: AttentionMemory
+    attention: AttentionConstants
     blocks: tuple[Any, ...]
 
 
-class DecoderMemory(NamedTuple):
+class DecoderConstants(NamedTuple):
     """What every step of the decoder reads."""
 
     blocks: tuple[Any, ...]
-    attentions: tuple[AttentionMemory, ...]
+    attentions: tuple[AttentionConstants, ...]
 
 
 class _Part(keras.layers.Layer):
@@ -87,7 +87,7 @@ class ExpertsBlock(_Part):
         return self.norm(x + y), routing
 
     def step(self, x, padding_mask):
-        """One position: x [R, D], padding_mask [R] -> [R, D]."""
+        """Computes one position: x [R, D], padding_mask [R] -> [R, D]."""
         return self.norm(x + self.moe.step(x, padding_mask))
 
 
@@ -135,26 +135,26 @@ class Mixer(_Part):
             x = self._run(block, x, training=training)
         return x
 
-    def memory(self, source) -> MixerMemory:
-        """What every step reads, for source [B, S, D]."""
-        return MixerMemory(self.attention.memory(source), tuple(block.memory() for block in self.blocks))
+    def precompute(self, source) -> MixerConstants:
+        """Returns what every step reads, for source [B, S, D]."""
+        return MixerConstants(self.attention.precompute(source), tuple(block.precompute() for block in self.blocks))
 
     @property
     def conv_steps(self) -> list[ConvStep]:
-        """Its causal convolutions."""
+        """Returns its causal convolutions."""
         return [step for layer in (self.attention, *self.blocks) for step in layer.steps]
 
-    def initial_state(self, rows, length, width) -> KeysValues:
-        """The attention's state for `rows` rows, `width` a sentence, before the first of at most `length` positions."""
-        return self.attention.initial_state(rows, length, width)
+    def init_cache(self, rows, length, width) -> KVCache:
+        """Returns the attention's empty cache for `rows` rows, `width` per sentence, and at most `length` positions."""
+        return self.attention.init_cache(rows, length, width)
 
-    def step(self, x, state: KeysValues, moment, memory: MixerMemory, bias):
-        """One position: x [R, D] -> ([R, D], state)."""
-        y, state = self.attention.step(x, state, moment, memory.attention, bias)
+    def step(self, x, cache: KVCache, step, constants: MixerConstants, bias):
+        """Computes one position: x [R, D] -> ([R, D], cache). step: a DecodeStep; constants: from `precompute`."""
+        y, cache = self.attention.step(x, cache, step, constants.attention, bias)
         x = x + y
-        for block, kernels in zip(self.blocks, memory.blocks, strict=True):
-            x = block.step(x, moment, kernels)
-        return x, state
+        for block, kernels in zip(self.blocks, constants.blocks, strict=True):
+            x = block.step(x, step, kernels)
+        return x, cache
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -181,28 +181,28 @@ class Decoder(_Part):
                 x, routing = self.experts(x, padding_mask, training=training)
         return self.norm(x) if self.norm else x, routing
 
-    def memory(self, source) -> DecoderMemory:
-        """What every step reads, for source [B, S, D]."""
-        attentions = tuple(attention.memory(source) for attention in self.attentions)
-        return DecoderMemory(tuple(block.memory() for block in self.blocks), attentions)
+    def precompute(self, source) -> DecoderConstants:
+        """Returns what every step reads, for source [B, S, D]."""
+        attentions = tuple(attention.precompute(source) for attention in self.attentions)
+        return DecoderConstants(tuple(block.precompute() for block in self.blocks), attentions)
 
     @property
     def conv_steps(self) -> list[ConvStep]:
-        """Its causal convolutions."""
+        """Returns its causal convolutions."""
         return [step for layer in (*self.blocks, *self.attentions) for step in layer.steps]
 
-    def initial_state(self, rows, length, width) -> tuple[KeysValues, ...]:
-        """The attentions' states for `rows` rows, `width` a sentence, before the first of at most `length` positions."""
-        return tuple(attention.initial_state(rows, length, width) for attention in self.attentions)
+    def init_cache(self, rows, length, width) -> tuple[KVCache, ...]:
+        """Returns the attentions' empty caches for `rows` rows, `width` per sentence, and at most `length` positions."""
+        return tuple(attention.init_cache(rows, length, width) for attention in self.attentions)
 
-    def step(self, x, padding_mask, state: tuple[KeysValues, ...], moment, memory: DecoderMemory, bias):
-        """One position: x [R, D], padding_mask [R] -> ([R, D], state)."""
-        seen = []
+    def step(self, x, padding_mask, caches: tuple[KVCache, ...], step, constants: DecoderConstants, bias):
+        """Computes one position: x [R, D], padding_mask [R] -> ([R, D], caches). step: a DecodeStep."""
+        new_caches = []
         for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True)):
-            x = block.step(x, moment, memory.blocks[i])
-            y, new = attention.step(x, state[i], moment, memory.attentions[i], bias)
-            seen.append(new)
+            x = block.step(x, step, constants.blocks[i])
+            y, cache = attention.step(x, caches[i], step, constants.attentions[i], bias)
+            new_caches.append(cache)
             x = x + y
             if self.experts and i + 1 == _middle(self.blocks):
                 x = self.experts.step(x, padding_mask)
-        return self.norm(x) if self.norm else x, tuple(seen)
+        return self.norm(x) if self.norm else x, tuple(new_caches)

@@ -10,17 +10,22 @@ import keras
 from keras import ops
 
 from t2t_multimodel.config import ModelConfig
-from t2t_multimodel.features import Audio, Image, Label, OneOf, ProblemSpec, Text
-from t2t_multimodel.layers.ancestors import Moment, follow, initial_ancestors
-from t2t_multimodel.layers.attention import KeysValues, attention_bias
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, ProblemSwitch, Text
+from t2t_multimodel.layers.attention import KVCache, attention_bias
+from t2t_multimodel.layers.decoding_cache import (
+    ConvCache,
+    ConvCaches,
+    ConvKernels,
+    DecodeStep,
+    initial_beam_indices,
+    reorder_beams,
+)
 from t2t_multimodel.layers.dropout import Dropout
-from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss, known_queues
-from t2t_multimodel.layers.replicas import part_of_a_batch
-from t2t_multimodel.layers.rings import Kernels, Ring, Rings
+from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss, static_capacity
+from t2t_multimodel.layers.replicas import replica_rows
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
-from t2t_multimodel.models.blocks import Decoder, DecoderMemory, Encoder, Mixer, MixerMemory
-
-EOS = 1  # Ends a sequence; id 0 is padding.
+from t2t_multimodel.models.blocks import Decoder, DecoderConstants, Encoder, Mixer, MixerConstants
+from t2t_multimodel.utils.constants import EOS_ID
 
 
 class Encoded(NamedTuple):
@@ -32,26 +37,26 @@ class Encoded(NamedTuple):
     routing: Routing | None
 
 
-class Memory(NamedTuple):
+class DecodeConstants(NamedTuple):
     """What every decoding step reads: of the weights, of the encoded input, and the bias that hides its padding."""
 
-    mixer: MixerMemory
-    decoder: DecoderMemory
-    kernels: tuple[Kernels, ...]
+    mixer: MixerConstants
+    decoder: DecoderConstants
+    kernels: tuple[ConvKernels, ...]
     bias: Any
 
 
 class DecodingState(NamedTuple):
     """What the next decoding step needs of R rows, W for each of B sentences.
 
-    The attentions' keys and values and the convolutions' rings stay in the row that computed them; ancestors int32 [T, B, W] says
-    where each row's past lies (see layers.ancestors).
+    The attentions' keys and values and the convolutions' inputs stay in the row that computed them; beam_indices int32 [T, B, W]
+    says which row holds each position of each row's past (see layers.decoding_cache).
     """
 
-    mixer: KeysValues
-    decoder: tuple[KeysValues, ...]
-    rings: tuple[Ring, ...]
-    ancestors: Any
+    mixer: KVCache
+    decoder: tuple[KVCache, ...]
+    convolutions: tuple[ConvCache, ...]
+    beam_indices: Any
 
 
 class LossTerms(NamedTuple):
@@ -165,7 +170,7 @@ class MultiModel(keras.Model):
         return Encoded(states, embedded.mask, embedded.shape, routing)
 
     def _bottom(self, batch, problem, training):
-        if not isinstance(problem, OneOf):
+        if not isinstance(problem, ProblemSwitch):
             net = self._net(self._spec(problem).inputs)
             return net.bottom(batch["inputs"], batch.get("inputs_length"), training=training)
 
@@ -185,7 +190,7 @@ class MultiModel(keras.Model):
     def _decode(self, encoded, targets, problem, training, space):
         net = self._net(self._spec(problem).targets)
         embedded = net.bottom(targets)
-        real = ops.pad(ops.cast(targets[:, :-1] > EOS, "float32"), [[0, 0], [1, 0]], constant_values=1.0)
+        real = ops.pad(ops.cast(targets[:, :-1] > EOS_ID, "float32"), [[0, 0], [1, 0]], constant_values=1.0)
         first = ops.broadcast_to(self._command(problem, space), (ops.shape(targets)[0], 1, self.config.hidden_size))
         shifted = ops.concatenate([first, embedded.states[:, :-1]], axis=1)
         shifted = self.embedding_drop(shifted, training=training)
@@ -193,30 +198,30 @@ class MultiModel(keras.Model):
         states, routing = self.decoder(mixed, real, encoded.states, encoded.mask, training=training)
         return net.top(states, training=training), routing
 
-    def memory(self, encoded: Encoded) -> Memory:
-        """What `step` reads of B encoded inputs."""
+    def precompute(self, encoded: Encoded) -> DecodeConstants:
+        """Returns what every `step` reads of the weights and of B encoded inputs."""
         bias = attention_bias(encoded.mask[:, None, :])
-        parts = self.mixer.memory(encoded.states), self.decoder.memory(encoded.states)
-        return Memory(*parts, self._rings.memory(), bias)
+        parts = self.mixer.precompute(encoded.states), self.decoder.precompute(encoded.states)
+        return DecodeConstants(*parts, self._conv_caches.precompute(), bias)
 
-    def initial_state(self, sentences, length, width=1) -> DecodingState:
-        """The state of `width` outputs for each of `sentences` inputs, before the first of at most `length` tokens."""
+    def init_cache(self, sentences, length, width=1) -> DecodingState:
+        """Returns the state of `width` outputs per input, before the first of at most `length` tokens of `sentences` inputs."""
         rows = sentences * width
-        mixer, decoder = (part.initial_state(rows, length, width) for part in (self.mixer, self.decoder))
-        return DecodingState(mixer, decoder, self._rings.initial_state(rows), initial_ancestors(sentences, width, length))
+        mixer, decoder = (part.init_cache(rows, length, width) for part in (self.mixer, self.decoder))
+        return DecodingState(mixer, decoder, self._conv_caches.init_cache(rows), initial_beam_indices(sentences, width, length))
 
-    def follow(self, state: DecodingState, parents, position) -> DecodingState:
-        """The state after `position`, when row w of a sentence goes on from its row `parents[:, w]`, int32 [B, W]."""
-        return state._replace(ancestors=follow(state.ancestors, parents, position))
+    def reorder_beams(self, state: DecodingState, parents, position) -> DecodingState:
+        """Returns the state after `position`, when row w of a sentence continues its row `parents[:, w]`, int32 [B, W]."""
+        return state._replace(beam_indices=reorder_beams(state.beam_indices, parents, position))
 
-    def step(self, tokens, position, state: DecodingState, memory: Memory, problem=None, space=None):
+    def step(self, tokens, position, state: DecodingState, constants: DecodeConstants, problem=None, space=None):
         """One position of `decode`.
 
         Args:
-            tokens: int32 [R], the ids before this position; at position 0 they are not read. R is a multiple of the memory's B:
+            tokens: int32 [R], the ids before this position; at position 0 they are not read. R is a multiple of the sources' B:
                 R / B neighbouring rows share an input.
             position: int32 scalar.
-            state, memory: from `initial_state` or the step before; from `memory`.
+            state, constants: from `init_cache` or the step before; from `precompute`.
             problem, space: as in `decode`.
 
         Returns:
@@ -225,16 +230,16 @@ class MultiModel(keras.Model):
         net = self._net(self._spec(problem).targets)
         first = position == 0
         x = ops.where(first, self._command(problem, space), net.bottom(tokens[:, None]).states[:, 0])
-        real = ops.cast(ops.logical_or(first, tokens > EOS), "float32")
-        past = self._rings.at(position, state.ancestors, state.rings, memory.kernels)
-        moment = Moment(position, state.ancestors, past)
-        x, mixer = self.mixer.step(x, state.mixer, moment, memory.mixer, memory.bias)
-        x, decoder = self.decoder.step(x, real, state.decoder, moment, memory.decoder, memory.bias)
-        return net.top(x), DecodingState(mixer, decoder, past.state(), state.ancestors)
+        real = ops.cast(ops.logical_or(first, tokens > EOS_ID), "float32")
+        convolutions = self._conv_caches.at(position, state.beam_indices, state.convolutions, constants.kernels)
+        step = DecodeStep(position, state.beam_indices, convolutions)
+        x, mixer = self.mixer.step(x, state.mixer, step, constants.mixer, constants.bias)
+        x, decoder = self.decoder.step(x, real, state.decoder, step, constants.decoder, constants.bias)
+        return net.top(x), DecodingState(mixer, decoder, convolutions.next_cache(), state.beam_indices)
 
     @functools.cached_property
-    def _rings(self):
-        return Rings([*self.mixer.conv_steps, *self.decoder.conv_steps])
+    def _conv_caches(self):
+        return ConvCaches([*self.mixer.conv_steps, *self.decoder.conv_steps])
 
     def _command(self, problem, space):
         if space is None:
@@ -252,10 +257,11 @@ class MultiModel(keras.Model):
         size = f"{spec.inputs.height}x{spec.inputs.width}" if isinstance(spec.inputs, Image) else ""
         return (*(modality_key(feature, self.config)[1] for feature in (spec.inputs, spec.targets)), size)
 
-    def alike(self, problem) -> tuple[str, ...]:
-        """The problems, one a trace key, that can be those of a OneOf with `problem`: all whose targets have its targets' net.
+    def trace_group(self, problem) -> tuple[str, ...]:
+        """Returns the problems that one traced function can serve with `problem`, one per trace key, for a ProblemSwitch.
 
-        Where targets are labels `problem` is alone, since their net may read the shape of the image.
+        They share the net of their targets. A problem whose targets are labels is alone, since their net may read the shape of
+        the image.
         """
         if not self._decodes(problem):
             return (problem,)
@@ -264,7 +270,7 @@ class MultiModel(keras.Model):
         return tuple(sorted(name for key, name in keys.items() if key[1] == net))
 
     def input_variables(self, problem):
-        """Trainable variables that serve for reading the problem's input alone."""
+        """Returns the trainable variables that serve to read the problem's input and nothing else."""
         net, top = (self._net(feature) for feature in (self._spec(problem).inputs, self._spec(problem).targets))
         return [] if net is top else net.trainable_variables
 
@@ -277,14 +283,16 @@ class MultiModel(keras.Model):
         return self._net(self._spec(problem).targets).top(encoded.states, embedded, training=training)
 
     def loss_terms(self, batch, problem, training=True, label_smoothing=0.0, space=None, rows=None, static=False) -> LossTerms:
-        """The loss of a batch of one problem (or of OneOf several), in parts.
+        """Returns the loss of a batch of one problem, or of the chosen one of a ProblemSwitch, in parts.
 
-        `space`: another target space's place, a tensor (see `trace_key`). `rows`: (first, count, total) of a batch that is a
-        replica's part of a larger one; noise and dropout are then those of the whole. `static`: no
-        shape depends on what is computed, as XLA wants it; the experts' queues are then as long as there are tokens.
+        Args:
+            space: the index of another target space, a tensor (see `space_index`).
+            rows: (first, count, total) of a batch that is a replica's part of a larger one; noise and dropout then equal those of
+                the larger batch.
+            static: no shape depends on what is computed, as XLA wants it; the experts' capacity is the number of tokens.
         """
-        queues = known_queues(lambda tokens, k, experts: tokens) if static else contextlib.nullcontext()
-        with part_of_a_batch(rows), queues:
+        capacity = static_capacity(lambda tokens, k, experts: tokens) if static else contextlib.nullcontext()
+        with replica_rows(rows), capacity:
             logits, encoded, routing = self._logits(batch, problem, training, space)
         targets = batch["targets"]
         weights = ops.cast(ops.not_equal(targets, 0), "float32") if self._decodes(problem) else ops.ones_like(targets, "float32")
@@ -308,7 +316,7 @@ class MultiModel(keras.Model):
         return logits, encoded, routing
 
     def _spec(self, problem):
-        if isinstance(problem, OneOf):
+        if isinstance(problem, ProblemSwitch):
             problem = problem.problems[0]  # for what they have in common
         if problem not in self.specs:
             raise ValueError(f"this model knows the problems {', '.join(self.specs)}; got {problem!r}")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from t2t_multimodel.data.vocabulary import FILE_NAME, write_beside
+from t2t_multimodel.data.vocabulary import FILE_NAME
 from t2t_multimodel.training.decisions import Best
+from t2t_multimodel.utils.files import write_atomically
 
 FOLDER = "best"
 _RUN = ("config.json", FILE_NAME)
@@ -43,7 +44,7 @@ def keep_best(output_dir: Path, metric: str, best: Mapping[str, Best]) -> None:
             for path in target.glob("*ckpt-*"):
                 if path.stem != f"ckpt-{each.step}":
                     path.unlink()
-            write_beside(target / "best.json", content.encode())
+            write_atomically(target / "best.json", content.encode())
 
 
 def _holds(target: Path, content: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.utils.errors import DataError
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # how tf.train.Checkpoint ends a variable's name
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from t2t_multimodel.config import TrainingConfig
-from t2t_multimodel.data.mixing import ProblemSchedule
+from t2t_multimodel.training.problem_schedule import ProblemSchedule
 
 MEAN = "mean"
 LEAST_FACTOR = 0.01  # of an adaptive share: what is learned is still trained now and then

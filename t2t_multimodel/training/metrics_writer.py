@@ -18,13 +18,13 @@ from tensorboard.plugins.hparams import api as tensorboard_hparams
 from tqdm import tqdm
 
 from t2t_multimodel.data.json_lines import complete_lines, json_line
-from t2t_multimodel.data.vocabulary import write_beside
-from t2t_multimodel.training.measures import EvaluationSums, measures_of
+from t2t_multimodel.training.metrics import MetricSums, measures_of
+from t2t_multimodel.utils.files import write_atomically
 
 SECONDS_BETWEEN_LINES = 60.0
 # Marks the rows that --schedule=evaluate adds to metrics.jsonl.
 EVALUATE = {"schedule": "evaluate"}
-_OF_TRAINER = {"step", "problem", "split", "time"} | measures_of(EvaluationSums(*[1.0] * 6)).keys()
+_OF_TRAINER = {"step", "problem", "split", "time"} | measures_of(MetricSums(*[1.0] * 6)).keys()
 
 
 class MetricsWriter:
@@ -205,7 +205,7 @@ def _keep_rows(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
             if not wanted(json.loads(line)):
                 continue
         kept.append(line)
-    write_beside(path, b"".join(kept))
+    write_atomically(path, b"".join(kept))
 
 
 def formatted(metrics: Mapping[str, Any]) -> str:

@@ -10,12 +10,12 @@ import keras
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.distributed.sharding import in_parts
 from t2t_multimodel.features import Label, ProblemSpec
 from t2t_multimodel.training.checkpoints import by_path
-from t2t_multimodel.training.measures import EvaluationSums, evaluation_sums
+from t2t_multimodel.training.input_switch import Batch, Choice, InputSwitch
+from t2t_multimodel.training.metrics import MetricSums, metric_sums
 from t2t_multimodel.training.optimizer import Optimizer
-from t2t_multimodel.training.sharding import in_parts
-from t2t_multimodel.training.sources import Batch, Sources
 
 Traced = Callable[..., Any]
 _SCALAR = tf.TensorSpec([], tf.float32)
@@ -36,7 +36,7 @@ class StepResult(NamedTuple):
     expert_load: tf.Tensor
 
 
-class Steps:
+class StepFunctions:
     """Makes and keeps the traced functions of a model.
 
     Args:
@@ -53,8 +53,8 @@ class Steps:
     Where hparams ask for several problems or batches in a step there are, beside `train`'s fused functions, others that add a
     batch's gradient to accumulators and one that applies their sum, so that no mixture is traced anew.
 
-    A function serves several kinds of input (see Sources), but not where steps run elsewhere, on workers that may have a problem
-    each, or under XLA, which would compile all kinds anew for each length of one.
+    A function serves several kinds of input (see InputSwitch), but not where steps run elsewhere, on workers that may have a
+    problem each, or under XLA, which would compile all kinds anew for each length of one.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Steps:
         self._seeds = _seeds(model) if call else []
         self._compiled = hparams.training.xla
         self._static = self._compiled or isinstance(self._strategy, tf.distribute.TPUStrategy)
-        self._sources = Sources(model, hparams, joined=not (call or self._static))
+        self._inputs = InputSwitch(model, hparams, joined=not (call or self._static))
         self._traced: dict[tuple[str, ...], Traced] = {}
         self._used: dict[tuple[str, ...], set[str]] = {}  # by the sources' key, the variables that have a gradient
         c = hparams.training
@@ -85,9 +85,9 @@ class Steps:
         """One step on a batch of `problem` at learning rate `rate`; `step` counts from 1."""
         function = self._function("train", problem, self._make_train)
         scalars = [tf.constant(value, tf.float32) for value in (rate, step, self._model.specs[problem].loss_weight)]
-        return self._call(function, (*self._sources.arguments(problem, batch), *scalars))
+        return self._call(function, (*self._inputs.arguments(problem, batch), *scalars))
 
-    def train_jointly(self, drawn: Sequence[tuple[str, Sequence[Batch]]], rate: float, step: int) -> list[StepResult]:
+    def train_on_several(self, drawn: Sequence[tuple[str, Sequence[Batch]]], rate: float, step: int) -> list[StepResult]:
         """One step on several batches; each of `drawn` is a problem and its batches.
 
         The gradient is the mean over `drawn` of each problem's, so that neither clip_norm nor the rate depends on their number; a
@@ -106,43 +106,43 @@ class Steps:
             spec = self._model.specs[problem]
             weights = tf.add_n([target_weight(spec, batch) for batch in batches])
             shares = [tf.constant(share / len(drawn), tf.float32) for share in (spec.loss_weight, 1 / len(batches))]
-            parts = [add(*self._sources.arguments(problem, batch), weights, *shares) for batch in batches]
-            used |= self._sources.read(problem, self._used[self._sources.key(problem)])
+            parts = [add(*self._inputs.arguments(problem, batch), weights, *shares) for batch in batches]
+            used |= self._inputs.read(problem, self._used[self._inputs.key(problem)])
             results.append(_joined(parts))
         mask = tf.constant([float(name in used) for name in self._accumulators])
         norm = self._apply(mask, tf.constant(rate, tf.float32), tf.constant(step, tf.float32))
         return [result._replace(gradient_norm=norm) for result in results]
 
-    def evaluate(self, problem: str, batch: Batch) -> EvaluationSums:
+    def evaluate(self, problem: str, batch: Batch) -> MetricSums:
         """Sums of the teacher-forced measures over a batch of `problem`."""
         function = self._function("evaluate", problem, self._make_evaluate)
-        return self._call(function, self._sources.arguments(problem, batch))
+        return self._call(function, self._inputs.arguments(problem, batch))
 
     def _function(self, kind: str, problem: str, make: Callable[[str], Traced]) -> Traced:
-        key = (kind, *self._sources.key(problem))
+        key = (kind, *self._inputs.key(problem))
         if key not in self._traced:
             self._traced[key] = make(problem)
         return self._traced[key]
 
     def _make_train(self, problem: str) -> Callable[..., StepResult]:
-        def replica_step(batch, places, rate, number, loss_weight):
+        def replica_step(batch, choice, rate, number, loss_weight):
             with self._noise(number):
-                gradients, result = self._differentiate(problem, batch, places, loss_weight)
-            used = self._sources.used(problem, gradients, places)
+                gradients, result = self._differentiate(problem, batch, choice, loss_weight)
+            used = self._inputs.used(problem, gradients, choice)
             norm = self._optimizer.apply(list(gradients), self._sum(list(gradients.values())), rate, number, used)
             return result._replace(gradient_norm=norm)
 
-        return self._replicated(replica_step, [*self._sources.signature(problem), *[_SCALAR] * 3])
+        return self._replicated(replica_step, [*self._inputs.signature(problem), *[_SCALAR] * 3])
 
     def _make_add(self, problem: str) -> Callable[..., StepResult]:
-        def replica_add(batch, places, weight, loss_weight, balance_weight):
-            gradients, result = self._differentiate(problem, batch, places, loss_weight, weight, balance_weight)
-            self._used[self._sources.key(problem)] = set(gradients)
+        def replica_add(batch, choice, weight, loss_weight, balance_weight):
+            gradients, result = self._differentiate(problem, batch, choice, loss_weight, weight, balance_weight)
+            self._used[self._inputs.key(problem)] = set(gradients)
             for name, gradient in gradients.items():
                 self._accumulators[name].assign_add(gradient)
             return result
 
-        return self._replicated(replica_add, [*self._sources.signature(problem), *[_SCALAR] * 3])
+        return self._replicated(replica_add, [*self._inputs.signature(problem), *[_SCALAR] * 3])
 
     def _make_apply(self) -> Callable[..., tf.Tensor]:
         def replica_apply(used, rate, number):
@@ -168,7 +168,7 @@ class Steps:
             }
 
     def _differentiate(
-        self, problem: str, batch: Batch, places: Any, loss_weight: Any, weight: Any = None, balance_weight: Any = 1.0
+        self, problem: str, batch: Batch, choice: Choice, loss_weight: Any, weight: Any = None, balance_weight: Any = 1.0
     ) -> tuple[dict[str, tf.Tensor], StepResult]:
         """A replica's part of the gradient, by the variables' paths, and the result but for the norm.
 
@@ -180,8 +180,8 @@ class Steps:
             for variable in variables.values():
                 tape.watch(variable)
             smoothing = self._hparams.training.label_smoothing
-            source = self._sources.problem(problem, places[1])
-            terms = self._model.loss_terms(batch, source, True, smoothing, places[0], rows, static=self._static)
+            chosen = self._inputs.problem(problem, choice)
+            terms = self._model.loss_terms(batch, chosen, True, smoothing, choice.space, rows, static=self._static)
             tokens = self._sum(terms.weight * share)
             loss = terms.total * share / tf.maximum(tokens if weight is None else weight, 1.0)
             routings = [
@@ -211,9 +211,10 @@ class Steps:
         return keras.StatelessScope([(state, tf.stack([tf.constant(seed, tf.int64), counter])) for state, seed in self._seeds])
 
     def _part(self, batch: Batch) -> tuple[Batch, tuple[tf.Tensor, ...] | None, tf.Tensor | float]:
-        """A replica's rows of a batch, which they are (first, count, total), and 1; with one replica all, None and 1.
+        """Returns this replica's rows, their range (first, count, total), and a weight of 1.0.
 
-        A replica for which none is left computes the first row, with 0 in place of the 1: no layer need know empty batches.
+        A replica that is left without rows gets one row and a weight of 0.0, so that no layer has to handle empty batches. With a
+        single replica: the whole batch, None, 1.0.
         """
         if self._replicas == 1:
             return batch, None, 1.0
@@ -231,11 +232,11 @@ class Steps:
             return values
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
-    def _make_evaluate(self, problem: str) -> Callable[..., EvaluationSums]:
-        @tf.function(input_signature=self._sources.signature(problem), autograph=False)
-        def evaluate(batch, places):
-            source = self._sources.problem(problem, places[1])
-            return evaluation_sums(self._model.logits(batch, source, places[0]), batch["targets"])
+    def _make_evaluate(self, problem: str) -> Callable[..., MetricSums]:
+        @tf.function(input_signature=self._inputs.signature(problem), autograph=False)
+        def evaluate(batch, choice):
+            chosen = self._inputs.problem(problem, choice)
+            return metric_sums(self._model.logits(batch, chosen, choice.space), batch["targets"])
 
         return evaluate
 

@@ -12,31 +12,28 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.data.generation import print_line
-from t2t_multimodel.data.mixing import ProblemSchedule
 from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches, num_examples
-from t2t_multimodel.data.problem import DataError, Problem
-from t2t_multimodel.training.averages import MovingAverages
+from t2t_multimodel.distributed.cluster import Cluster
+from t2t_multimodel.distributed.sharding import in_parts, joined
+from t2t_multimodel.distributed.strategies import WorkerGroup
+from t2t_multimodel.problem import Problem
 from t2t_multimodel.training.best import keep_best
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
-from t2t_multimodel.training.cluster import Cluster
 from t2t_multimodel.training.decisions import Decisions
-from t2t_multimodel.training.distribution import Peers
-from t2t_multimodel.training.measures import EvaluationSums, measures_of
+from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, Progress, formatted, shortened
+from t2t_multimodel.training.moving_averages import MovingAverages
 from t2t_multimodel.training.optimizer import learning_rate, make_optimizer
+from t2t_multimodel.training.problem_schedule import ProblemSchedule
 from t2t_multimodel.training.profiling import ProfiledSteps
-from t2t_multimodel.training.running_means import RunningMeans
-from t2t_multimodel.training.sharding import in_parts, joined
 from t2t_multimodel.training.signals import stopping
-from t2t_multimodel.training.steps import StepResult, Steps
+from t2t_multimodel.training.step_means import RunningMeans
+from t2t_multimodel.training.steps import StepFunctions, StepResult
+from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.errors import DataError, NotFinite
 
 SUMMARY_EVERY = 50
 MAX_SKIPPED = 10
-
-
-class NotFinite(Exception):
-    """Loss or gradient were no numbers for `MAX_SKIPPED` steps in a row; the message names the problem and the step."""
 
 
 class Trainer:
@@ -65,7 +62,7 @@ class Trainer:
         samples: Callable[[Problem, str, int], Sequence[Any]] | None = None,
         profile: tuple[int, int] | None = None,
     ) -> None:
-        self._peers = Peers(strategy, cluster)
+        self._peers = WorkerGroup(strategy, cluster)
         self.problems = {problem.name: problem for problem in problems}
         self.hparams = hparams
         self.data_dir = data_dir
@@ -74,7 +71,7 @@ class Trainer:
             weights = by_path(model.trainable_variables)
             self._optimizer = make_optimizer(in_parts(weights), hparams)
             self._averages = MovingAverages(weights, hparams.training.ema_decay, strategy)
-        self.steps = Steps(model, self._optimizer, hparams, strategy)
+        self.steps = StepFunctions(model, self._optimizer, hparams, strategy)
         keep = hparams.training.keep_checkpoints
         slots = {kind: joined(variables) for kind, variables in self._optimizer.slots.items()}
         averages = self._averages.variables
@@ -192,7 +189,7 @@ class Trainer:
         if len(names) == self.hparams.training.accumulate_steps == 1:
             return [(names[0], self.steps.train(names[0], next(batches[names[0]]), rate, step))]
         drawn = [(name, [next(batches[name]) for _ in range(self.hparams.training.accumulate_steps)]) for name in names]
-        return list(zip(names, self.steps.train_jointly(drawn, rate, step), strict=True))
+        return list(zip(names, self.steps.train_on_several(drawn, rate, step), strict=True))
 
     def _is_finite(self, step: int, saved: int, results: Sequence[tuple[str, StepResult]], progress: Progress) -> bool:
         """Whether a step was a step; says so where it was skipped, and gives up where that goes on."""
@@ -252,10 +249,10 @@ class Trainer:
         """Teacher-forced measures of one problem over its `split`, or its first `limit` batches."""
         batches = evaluation_batches(self.problems[name], self.data_dir, self.hparams, split)
         own = (batches.take(limit) if limit else batches).shard(self._peers.count, self._peers.index)
-        sums = [0.0] * len(EvaluationSums._fields)
+        sums = [0.0] * len(MetricSums._fields)
         for batch in own:
             sums = [total + float(value) for total, value in zip(sums, self.steps.evaluate(name, batch), strict=True)]
-        return measures_of(EvaluationSums(*self._peers.total(sums)))
+        return measures_of(MetricSums(*self._peers.total(sums)))
 
     def request_stop(self, number: int = signal.SIGTERM) -> None:
         """The loop ends after the step that is running, in all workers, and saves; `number` is the signal that asks for it."""

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.training.checkpoints import newest_weights
+from t2t_multimodel.utils.errors import DataError
 
 
-def take_over(variables: Mapping[str, tf.Variable], output_dir: Path, report: Callable[[str], None]) -> None:
+def load_matching_weights(variables: Mapping[str, tf.Variable], output_dir: Path, report: Callable[[str], None]) -> None:
     """Gives `variables`, by path, what those of the same path and shape have in the newest checkpoint of `output_dir`.
 
     The others keep their first values, as the command token of a target space that was not there; optimizer, noise and positions

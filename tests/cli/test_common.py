@@ -8,9 +8,9 @@ import pytest
 
 from t2t_multimodel.cli import common
 from t2t_multimodel.config import HParams, hparams_sets
-from t2t_multimodel.data.problem import DataError, problems
-from t2t_multimodel.registry import UnknownNameError
+from t2t_multimodel.problem import problems
 from t2t_multimodel.testing import fake_problem
+from t2t_multimodel.utils.errors import DataError, UnknownNameError
 
 
 def run(body, *argv: str) -> int:

@@ -15,8 +15,8 @@ import tensorflow as tf
 import t2t_multimodel.problems  # noqa: F401  (registers them)
 from t2t_multimodel.cli import datagen
 from t2t_multimodel.data import records
-from t2t_multimodel.data.problem import Problem, problems
-from t2t_multimodel.data.problem_file import read_problem_file
+from t2t_multimodel.data.problem_file.load import read_problem_file
+from t2t_multimodel.problem import Problem, problems
 
 
 def elsewhere(folder, problem, name):

@@ -7,8 +7,9 @@ import pytest
 
 from t2t_multimodel.cli import common, datagen
 from t2t_multimodel.config import HParams, hparams_sets
-from t2t_multimodel.data.problem import DataError, Problem, problems
 from t2t_multimodel.features import Text
+from t2t_multimodel.problem import Problem, problems
+from t2t_multimodel.utils.errors import DataError
 
 
 def sentences(split, tmp_dir):

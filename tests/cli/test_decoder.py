@@ -10,10 +10,10 @@ import pytest
 from t2t_multimodel.cli import common, decoder
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.vocabulary import train_vocabulary
-from t2t_multimodel.decoding.decoder import Answer, Output
-from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling
+from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
+from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 from t2t_multimodel.features import Image, ProblemSpec, Text
-from t2t_multimodel.run import RunConfig
+from t2t_multimodel.runs.run_config import RunConfig
 
 ENDE = ProblemSpec("mini_ende", Text(), Text(), "to_german")
 CAPTION = ProblemSpec("mini_caption", Image(16, 16), Text(), "to_english")
@@ -37,7 +37,7 @@ class FakeDecoder:
 
     def answers(self, problem, raws, batch_size=1, progress=None):
         best = getattr(self.strategy, "n_best", 1)
-        return [Answer([Output(raw.upper(), -float(i)) for i in range(best)], 2, 0.25) for raw in raws]
+        return [Prediction([Hypothesis(raw.upper(), -float(i)) for i in range(best)], 2, 0.25) for raw in raws]
 
     def warm_up(self, problem):
         pass
@@ -141,9 +141,9 @@ def test_a_line_that_is_cut_is_told_but_is_no_failure(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "strategy"),
     [
-        ([], Beam(4, 0.6)),
+        ([], BeamSearch(4, 0.6)),
         (["--beam_size=1"], Greedy()),
-        (["--beam_size=8", "--alpha=1", "--n_best=2"], Beam(8, 1.0, 2)),
+        (["--beam_size=8", "--alpha=1", "--n_best=2"], BeamSearch(8, 1.0, 2)),
         (["--sample", "--temperature=0.5", "--top_k=9", "--top_p=0.9", "--seed=3"], Sampling(0.5, 9, 0.9, 3)),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_failure_in_the_middle_leaves_the_old_output(run, tmp_path, monkeypatc
 def trained(tmp_path_factory):
     """A directory as mm-trainer leaves it, with the initial weights as step 7."""
 
-    from t2t_multimodel.run import build_model
+    from t2t_multimodel.runs.run_config import build_model
     from t2t_multimodel.training.checkpoints import Checkpoints
 
     folder = tmp_path_factory.mktemp("trained")

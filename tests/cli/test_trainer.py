@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from t2t_multimodel import run
 from t2t_multimodel.cli import common, trainer
 from t2t_multimodel.config import HParams, hparams_sets
-from t2t_multimodel.data.generation import generate
-from t2t_multimodel.data.problem import problems
+from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
-from t2t_multimodel.experiments import launch, local_cluster, scoring
+from t2t_multimodel.distributed import local_cluster
+from t2t_multimodel.problem import problems
+from t2t_multimodel.runs import launch, run_config, scoring
 from t2t_multimodel.testing import fake_problem
 from t2t_multimodel.training.trainer import Trainer
 
@@ -51,9 +51,9 @@ def command(data_dir, tmp_path):
 @pytest.fixture
 def started(data_dir, tmp_path):
     """An output_dir in which a run of tiny_copy was started."""
-    vocabulary = Vocabulary.load(data_dir / run.VOCABULARY)
-    config = run.RunConfig("tiny_set", tiny(), (COPY.spec(),), vocabulary.size, vocabulary.sha256, str(data_dir))
-    run.start_run(config, tmp_path / "run", data_dir)
+    vocabulary = Vocabulary.load(data_dir / run_config.VOCABULARY)
+    config = run_config.RunConfig("tiny_set", tiny(), (COPY.spec(),), vocabulary.size, vocabulary.sha256, str(data_dir))
+    run_config.start_run(config, tmp_path / "run", data_dir)
     return tmp_path / "run"
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from t2t_multimodel.cli.common import UserError, load_registries
+from t2t_multimodel.cli.common import load_registries
 from t2t_multimodel.config import hparams_sets
-from t2t_multimodel.data.problem import problems
+from t2t_multimodel.problem import problems
+from t2t_multimodel.utils.errors import UserError
 
 SET = "from t2t_multimodel.config import HParams, hparams_sets\nhparams_sets.register({name!r}, HParams)\n"
 
@@ -98,7 +99,7 @@ def test_names_that_commands_could_not_write_are_refused(name, own, records, exp
 
 def test_name_of_a_group_is_checked_too(tmp_path):
     file = tmp_path / "grouped.py"
-    file.write_text("from t2t_multimodel.data.problem import groups\ngroups.register('my-8', ('mini_ende',))\n")
+    file.write_text("from t2t_multimodel.problem import groups\ngroups.register('my-8', ('mini_ende',))\n")
     assert message(file).endswith(f"{file}, line 2: ValueError: group of problems 'my-8': {RULE}")
 
 

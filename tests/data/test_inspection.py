@@ -5,8 +5,8 @@ import pytest
 
 from t2t_multimodel.data import inspection, records
 from t2t_multimodel.data.inspection import inspect, recorded_names
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary
+from t2t_multimodel.utils.errors import DataError
 
 
 @pytest.fixture(scope="module")

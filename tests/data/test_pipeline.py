@@ -13,13 +13,13 @@ from PIL import Image as Picture
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline, preprocess
-from t2t_multimodel.data.generation import generate
-from t2t_multimodel.data.media import decode_audio
+from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.pipeline import TrainingBatches, batch_signature, evaluation_batches, num_examples, prepare_inputs
-from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data.readers.media import decode_audio
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Image, Label
 from t2t_multimodel.testing import fake_problem
+from t2t_multimodel.utils.errors import DataError
 
 HPARAMS = HParams().override(
     "max_length=40,batch_tokens=160,batch_images=4,batch_seconds=0.5,max_seconds=0.4,mel_bins=5,shuffle_buffer=50"

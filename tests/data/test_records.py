@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from t2t_multimodel.data import records
-from t2t_multimodel.data.problem import DataError, Problem
 from t2t_multimodel.features import Audio, Image, Label, Text
+from t2t_multimodel.problem import Problem
+from t2t_multimodel.utils.errors import DataError
 
 
 def problem(inputs, targets):

@@ -1,7 +1,7 @@
 import pytest
 
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.trees import Span, clean, linearise, read_tree, restore, spans, well_formed
+from t2t_multimodel.utils.errors import DataError
 
 TREE = "(S (NP (DT the) (NN dog)) (VP (VBZ barks)))"
 LINEARISED = "(S (NP DT NN )NP (VP VBZ )VP )S"

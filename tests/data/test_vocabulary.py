@@ -2,9 +2,10 @@
 
 import pytest
 
-from t2t_multimodel.data.problem import DataError
-from t2t_multimodel.data.vocabulary import EOS_ID, PAD_ID, Vocabulary, train_vocabulary
+from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
 from t2t_multimodel.features import Text
+from t2t_multimodel.utils.constants import EOS_ID, PAD_ID
+from t2t_multimodel.utils.errors import DataError
 
 SYMBOLS = ["(S", ")S", "(NP", ")NP", "NN", ",", "''", '"', "``", ".", "-LRB-", "\\", "PRP$"]
 SENTENCES = [

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from t2t_multimodel.data.trees import well_formed
 from t2t_multimodel.decoding.constraints import WellFormedTrees
-from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling
+from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 
 # "(Y" has no closing bracket in this vocabulary, so it must never be written.
 SYMBOLS = {"(S": 3, ")S": 4, "(NP": 5, ")NP": 6, "DT": 7, "NN": 8, "(Y": 9}
@@ -40,7 +40,7 @@ def text(ids):
     return " ".join(NAMES[i] for i in itertools.takewhile(EOS.__ne__, map(int, ids)))
 
 
-@pytest.mark.parametrize("strategy", [Greedy(), Beam(3), Sampling(seed=4)])
+@pytest.mark.parametrize("strategy", [Greedy(), BeamSearch(3), Sampling(seed=4)])
 @pytest.mark.parametrize("seed", range(5))
 def test_every_output_is_a_tree_over_its_words_and_ends_in_time(strategy, seed):
     words = np.array([1, 2, 5, 9, 20, 3], np.int32)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from PIL import Image as Picture
 
-from t2t_multimodel.data.problem import DataError
-from t2t_multimodel.decoding.decoder import Answer, Output
 from t2t_multimodel.decoding.files import decode_lines, one_line, read_lines, read_raw, read_text
+from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
 from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
+from t2t_multimodel.utils.errors import DataError
 
 
 class FakeDecoder:
@@ -27,7 +27,7 @@ class FakeDecoder:
     def answers(self, problem, raws, batch_size, progress):
         self.calls.append(len(raws))
         texts = [raw.upper() if isinstance(raw, str) else f"{len(raw)} bytes" for raw in raws]
-        return [Answer([Output(text, 0.0)], 1, 0.0) for text in texts]
+        return [Prediction([Hypothesis(text, 0.0)], 1, 0.0) for text in texts]
 
 
 def decode(decoder, lines, folder=Path(), batch_size=1, progress=None):

@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.decoding import interactive
-from t2t_multimodel.decoding.decoder import Answer, Output
 from t2t_multimodel.decoding.interactive import Session, interact
-from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling
+from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
+from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
-from t2t_multimodel.registry import UnknownNameError, unknown
+from t2t_multimodel.registry import unknown
+from t2t_multimodel.utils.errors import DataError, UnknownNameError
 
 SPECS = [
     ProblemSpec("mini_ende", Text(), Text(), "to_german"),
@@ -40,7 +40,7 @@ class FakeDecoder:
         if raws == ["damaged"]:
             raise DataError("it is\ndamaged")
         best = getattr(self.strategy, "n_best", 1)
-        return [Answer([Output(raw.upper() + "\n", 0.0 - i) for i in range(best)], 1, 0.1) for raw in raws]
+        return [Prediction([Hypothesis(raw.upper() + "\n", 0.0 - i) for i in range(best)], 1, 0.1) for raw in raws]
 
     def classify(self, problem, raws, top):
         return [[("dog", 0.9), ("cat", 0.1)] for _ in raws]
@@ -159,15 +159,15 @@ def test_the_search_can_be_changed_at_the_prompt():
     decoder, answers, messages = FakeDecoder(), [], []
     session = Session(decoder, "mini_ende", answers.append, messages.append)
     for line, strategy in [
-        (":beam 4", Beam(4)),
-        (":nbest 2", Beam(4, n_best=2)),
-        (":beam 6", Beam(6, n_best=2)),
-        (":nbest 8", Beam(8, n_best=8)),
-        (":beam 2", Beam(2, n_best=2)),
+        (":beam 4", BeamSearch(4)),
+        (":nbest 2", BeamSearch(4, n_best=2)),
+        (":beam 6", BeamSearch(6, n_best=2)),
+        (":nbest 8", BeamSearch(8, n_best=8)),
+        (":beam 2", BeamSearch(2, n_best=2)),
         (":beam 1", Greedy()),
-        (":nbest 3", Beam(3, n_best=3)),
+        (":nbest 3", BeamSearch(3, n_best=3)),
         (":sample 0.5", Sampling(0.5)),
-        (":beam 2", Beam(2)),
+        (":beam 2", BeamSearch(2)),
     ]:
         assert session.handle(line)
         assert decoder.strategy == strategy

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.decoding.search import Search
-from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling
+from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.models.multimodel import MultiModel
 
@@ -92,7 +92,7 @@ def test_greedy_equals_a_plain_loop_over_the_model(model, search):
 
 def test_xla_finds_the_same(model, search):
     batch, limits = sentences(7, 3, 5), np.array([6, 3, 5], np.int32)  # sizes that are rounded up
-    for strategy in (Greedy(), Beam(3)):
+    for strategy in (Greedy(), BeamSearch(3)):
         expected = search.decode("ende", batch, limits, strategy)
         found = Search(model, compiled=True).decode("ende", batch, limits, strategy)
         np.testing.assert_array_equal(found.ids, expected.ids)
@@ -101,7 +101,7 @@ def test_xla_finds_the_same(model, search):
 
 def test_beam_scores_are_the_models_and_the_best_is_no_worse_than_greedys(model, search):
     batch = sentences(7, 3, 5)
-    found = search.decode("ende", batch, 8, Beam(4, alpha=0.0, n_best=3))
+    found = search.decode("ende", batch, 8, BeamSearch(4, alpha=0.0, n_best=3))
     for place in range(3):
         np.testing.assert_allclose(found.scores[:, place], scores(model, batch, found.ids[:, place]), atol=1e-4)
     greedy = search.decode("ende", batch, 8)
@@ -109,7 +109,7 @@ def test_beam_scores_are_the_models_and_the_best_is_no_worse_than_greedys(model,
     assert (np.diff(found.scores, axis=1) <= 0).all()
 
 
-@pytest.mark.parametrize("strategy", [Greedy(), Beam(3, n_best=2), Sampling(top_k=1)])
+@pytest.mark.parametrize("strategy", [Greedy(), BeamSearch(3, n_best=2), Sampling(top_k=1)])
 def test_a_batch_equals_its_rows_one_by_one(search, strategy):
     limits = np.array([9, 2, 6], np.int32)
     lengths = (9, 4, 6)
@@ -153,10 +153,10 @@ class Replay:
     def space_index(self, problem):
         return 0
 
-    def memory(self, encoded):
+    def precompute(self, encoded):
         return ()
 
-    def initial_state(self, sentences, length, width):
+    def init_cache(self, sentences, length, width):
         return ()
 
     def step(self, tokens, position, state, memory, problem, space):

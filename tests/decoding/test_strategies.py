@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.decoding.strategies import Beam, Greedy, Sampling
+from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 
 EOS, WORDS = 1, 5  # ids 2, 3, 4 are words, 0 is padding
 LIMIT = 4
@@ -51,7 +51,7 @@ def ranked(log_probs, alpha):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_beam_wide_enough_finds_the_best_of_all_outputs(seed, alpha):
     log_probs = table(seed)
-    ids, scores, _ = run(Beam(81, alpha, n_best=5), log_probs)
+    ids, scores, _ = run(BeamSearch(81, alpha, n_best=5), log_probs)
     for place, (_, score, wanted) in enumerate(ranked(log_probs, alpha)[:5]):
         assert tuple(i for i in ids[0, place] if i) == wanted
         assert scores[0, place] == pytest.approx(score, abs=1e-5)
@@ -59,7 +59,7 @@ def test_a_beam_wide_enough_finds_the_best_of_all_outputs(seed, alpha):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_outputs_are_different_ended_ones_first_and_sorted(seed):
-    ids, scores, _ = run(Beam(4, n_best=4), table(seed))
+    ids, scores, _ = run(BeamSearch(4, n_best=4), table(seed))
     assert len({tuple(row) for row in ids[0]}) == 4
     ended = [EOS in row for row in ids[0]]
     assert ended == sorted(ended, reverse=True)
@@ -72,7 +72,7 @@ def test_a_beam_finds_what_greed_misses():
     log_probs[2, [EOS, 2, 3, 4]] = np.log(0.25)
     log_probs[3, EOS] = 0.0
     assert run(Greedy(), log_probs)[0][0, 0, 0] == 2
-    ids, scores, _ = run(Beam(2, alpha=0.0), log_probs)
+    ids, scores, _ = run(BeamSearch(2, alpha=0.0), log_probs)
     assert ids[0, 0].tolist() == [3, EOS, 0, 0]
     assert scores[0, 0] == pytest.approx(np.log(0.4))
 
@@ -80,16 +80,16 @@ def test_a_beam_finds_what_greed_misses():
 def test_it_stops_as_soon_as_no_beam_can_win():
     log_probs = table(0)
     log_probs[0] = np.log([1e-9, 0.97, 0.01, 0.01, 0.01])
-    assert run(Beam(2), log_probs, limits=[50])[2] <= 3
+    assert run(BeamSearch(2), log_probs, limits=[50])[2] <= 3
     rarely_ends = np.log(np.full((WORDS, WORDS), [1e-9, 1e-6, 0.4, 0.3, 0.3], np.float32))
-    assert run(Beam(2), rarely_ends, limits=[12])[2] == 12
+    assert run(BeamSearch(2), rarely_ends, limits=[12])[2] == 12
 
 
 def test_sentences_of_a_batch_do_not_touch_each_other():
     tables, limits = [table(seed) for seed in range(5)], [4, 1, 9, 6, 2]
-    ids, scores, _ = run(Beam(3, n_best=2), *tables, limits=limits)
+    ids, scores, _ = run(BeamSearch(3, n_best=2), *tables, limits=limits)
     for row, log_probs in enumerate(tables):
-        alone_ids, alone_scores, _ = run(Beam(3, n_best=2), log_probs, limits=limits[row : row + 1])
+        alone_ids, alone_scores, _ = run(BeamSearch(3, n_best=2), log_probs, limits=limits[row : row + 1])
         np.testing.assert_array_equal(ids[row, :, : limits[row]], alone_ids[0])
         assert not ids[row, :, limits[row] :].any()
         np.testing.assert_allclose(scores[row], alone_scores[0], atol=1e-6)
@@ -148,7 +148,7 @@ def test_a_seed_gives_the_same_sample_again_and_another_seed_another():
         (lambda: Sampling(temperature=0), "temperature must be above 0, got 0"),
         (lambda: Sampling(top_k=-1), "top_k must be 0"),
         (lambda: Sampling(top_p=0), "top_p must lie above 0 and up to 1, got 0"),
-        (lambda: Beam(2, n_best=3), "n_best must lie between 1 and the beam size 2, got 3"),
+        (lambda: BeamSearch(2, n_best=3), "n_best must lie between 1 and the beam size 2, got 3"),
     ],
 )
 def test_impossible_settings_are_refused(make, message):

@@ -2,7 +2,7 @@ import pytest
 import sacrebleu
 
 from t2t_multimodel.evaluation.metrics import bleu_signature, metrics, score
-from t2t_multimodel.registry import UnknownNameError
+from t2t_multimodel.utils.errors import UnknownNameError
 
 HYPOTHESES = ["Two dogs run over the wet grass.", "A man is cooking , he smiles."]
 FIRST = ["Two dogs run across the wet grass.", "A man is cooking, and he smiles."]

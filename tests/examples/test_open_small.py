@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from t2t_multimodel.data import problem as contract
-from t2t_multimodel.data.examples import check_example
+from t2t_multimodel import problem as contract
+from t2t_multimodel.data.generation.encode import check_example
 
 NAMES = (
     "m30k_ende",

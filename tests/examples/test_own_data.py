@@ -8,8 +8,8 @@ import own_files
 import pytest
 
 from t2t_multimodel.cli import common, datagen, decoder, trainer
-from t2t_multimodel.data.problem import problems
-from t2t_multimodel.run import RunConfig
+from t2t_multimodel.problem import problems
+from t2t_multimodel.runs.run_config import RunConfig
 
 COMMANDS = {"mm-datagen": datagen.main, "mm-trainer": trainer.main, "mm-decoder": decoder.main}
 TINY = (
@@ -65,7 +65,7 @@ def test_every_command_of_the_tutorial_does_what_it_says(folder, capsys):
 
 
 def test_the_tutorial_names_every_key_and_every_kind(folder):
-    from t2t_multimodel.data.problem_keys import COMMON, KINDS
+    from t2t_multimodel.data.problem_file.schema import COMMON, KINDS
 
     table = (folder / "README.md").read_text().partition("## The keys")[2]
     named = set(re.findall(r"`(\w+)`", table))

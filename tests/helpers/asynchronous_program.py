@@ -4,8 +4,8 @@ import sys
 
 from t2t_multimodel.cli import common, trainer
 from t2t_multimodel.config import HParams, hparams_sets
-from t2t_multimodel.data.problem import problems
 from t2t_multimodel.features import Label
+from t2t_multimodel.problem import problems
 from t2t_multimodel.testing import fake_problem
 
 TEXTS = ["ab", "ba", "aab", "bba"]

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 from t2t_multimodel.cli import common
-from t2t_multimodel.data import making
-from t2t_multimodel.data.generation import generate
-from t2t_multimodel.data.problem import Problem
+from t2t_multimodel.data.generation import split_writer
+from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.features import Text
+from t2t_multimodel.problem import Problem
 
-making._SECONDS_BETWEEN_NOTES = 0.05
+split_writer._SECONDS_BETWEEN_NOTES = 0.05
 
 
 def sentences(examples, waits, data_dir):

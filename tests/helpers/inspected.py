@@ -3,7 +3,7 @@
 import corpora
 import numpy as np
 
-from t2t_multimodel.data.generation import generate
+from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.features import Audio, Image, Label, Text
 from t2t_multimodel.testing import fake_problem
 

@@ -26,7 +26,7 @@ def compiled(model, function):
 def step_by_step(model, name, batch):
     """The logits of a batch with targets [B, T], from `step`, in one loop."""
     targets = batch["targets"]
-    memory = model.memory(model.encode(batch["inputs"], batch.get("inputs_length"), name))
+    memory = model.precompute(model.encode(batch["inputs"], batch.get("inputs_length"), name))
     before = jax.numpy.pad(targets, [[0, 0], [1, 0]])
 
     def body(state, position):
@@ -34,7 +34,7 @@ def step_by_step(model, name, batch):
         return state, logits
 
     positions = jax.numpy.arange(targets.shape[1], dtype="int32")
-    return jax.lax.scan(body, model.initial_state(*targets.shape), positions)[1].swapaxes(0, 1)
+    return jax.lax.scan(body, model.init_cache(*targets.shape), positions)[1].swapaxes(0, 1)
 
 
 def main(weights, output, *names):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from t2t_multimodel.features import Label
 from t2t_multimodel.testing import fake_problem
-from t2t_multimodel.training.measures import EvaluationSums
+from t2t_multimodel.training.metrics import MetricSums
 from t2t_multimodel.training.steps import StepResult
 
 COPY = fake_problem("copy", [{"inputs": "abc"[: i % 3 + 1], "targets": "xyz"[: i % 3 + 1]} for i in range(12)])
@@ -39,14 +39,14 @@ class FakeSteps:
         loss, norm = self.losses.get(step, (1 / step, 0.5))
         return StepResult(*map(tf.constant, (loss, norm, 10.0, 0.3, 0.4, [[0.25, 0.75]])))
 
-    def train_jointly(self, drawn, rate, step):
+    def train_on_several(self, drawn, rate, step):
         results = [self.train(name, batches, rate, step) for name, batches in drawn]
         self.model.number.assign_add(1.0 - len(drawn))
         return results
 
     def evaluate(self, name, batch):
         self.evaluated.append(name)
-        return EvaluationSums(*map(tf.constant, (6.0, 2.0, 3.0, 4.0, 1.0, 2.0)))
+        return MetricSums(*map(tf.constant, (6.0, 2.0, 3.0, 4.0, 1.0, 2.0)))
 
 
 def written(folder):

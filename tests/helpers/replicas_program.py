@@ -12,13 +12,13 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from t2t_multimodel.config import HParams  # noqa: E402
+from t2t_multimodel.distributed.cluster import cluster_of_environment  # noqa: E402
+from t2t_multimodel.distributed.strategies import described, make_strategy  # noqa: E402
 from t2t_multimodel.features import Image, Label, ProblemSpec, Text  # noqa: E402
-from t2t_multimodel.run import RunConfig, build_model  # noqa: E402
+from t2t_multimodel.runs.run_config import RunConfig, build_model  # noqa: E402
 from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
-from t2t_multimodel.training.cluster import cluster_of_environment  # noqa: E402
-from t2t_multimodel.training.distribution import described, make_strategy  # noqa: E402
 from t2t_multimodel.training.optimizer import make_optimizer  # noqa: E402
-from t2t_multimodel.training.steps import Steps  # noqa: E402
+from t2t_multimodel.training.steps import StepFunctions  # noqa: E402
 
 VOCAB = 23
 # Noise of the experts and dropout are on; the gradient is clipped to a small part of its norm.
@@ -52,14 +52,14 @@ def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dic
     with strategy.scope():
         model = build_model(RunConfig("tiny", hparams, SPECS, VOCAB, "", ""))
         optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
-    trained = Steps(model, optimizer, hparams, strategy)
+    trained = StepFunctions(model, optimizer, hparams, strategy)
     joint, count = hparams.training.problems_per_step > 1, hparams.training.accumulate_steps
     losses, norms, found = [], [], {}
     for step in range(1, steps + 1):
         name = {0: "topic", 3: "caption"}.get(step % 5, "german")
         if joint:
             drawn = [(spec.name, [batch(spec.name, step + 100 * i) for i in range(count)]) for spec in SPECS]
-            result = trained.train_jointly(drawn, 0.003, step)[0]
+            result = trained.train_on_several(drawn, 0.003, step)[0]
         else:
             result = trained.train(name, batch(name, step), 0.003, step)
         losses.append(float(result.loss))

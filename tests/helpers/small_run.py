@@ -3,7 +3,7 @@
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.vocabulary import train_vocabulary
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
-from t2t_multimodel.run import RunConfig, build_model
+from t2t_multimodel.runs.run_config import RunConfig, build_model
 from t2t_multimodel.training.checkpoints import Checkpoints
 
 SPECS = (

@@ -12,9 +12,9 @@ quiet_tensorflow()
 from PIL import Image as Picture  # noqa: E402
 
 from t2t_multimodel.config import HParams  # noqa: E402
-from t2t_multimodel.data.generation import generate  # noqa: E402
-from t2t_multimodel.experiments.launch import Terminated, train_run  # noqa: E402
+from t2t_multimodel.data.generation.generate import generate  # noqa: E402
 from t2t_multimodel.features import Image, Label  # noqa: E402
+from t2t_multimodel.runs.launch import Terminated, train_run  # noqa: E402
 from t2t_multimodel.testing import fake_problem  # noqa: E402
 
 COLOURS = ("red", "green", "blue")

@@ -160,20 +160,22 @@ CHOICES = {
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_every_pair_has_one_place_in_its_experts_queue_in_order_of_tokens(name):
+def test_every_pair_has_one_slot_in_its_experts_queue_in_order_of_tokens(name):
     experts = CHOICES[name].astype("int32")
     plan = moe.dispatch(ops.convert_to_tensor(experts), E)
     slots, tokens, pairs = (np.asarray(part) for part in plan[:3])
-    queue = int(plan.queue)
+    capacity = int(plan.capacity)
     counts = np.bincount(experts.ravel(), minlength=E + 1)[:E]
-    assert queue == max(counts.max(), 1) and tokens.shape == (E * queue,)
-    wanted = np.full((E, queue), N)
+    assert capacity == max(counts.max(), 1) and tokens.shape == (E * capacity,)
+    wanted = np.full((E, capacity), N)
     for expert in range(E):
         waiting = np.nonzero((experts == expert).any(axis=1))[0]
         wanted[expert, : len(waiting)] = waiting
-    np.testing.assert_array_equal(tokens.reshape(E, queue), wanted)
+    np.testing.assert_array_equal(tokens.reshape(E, capacity), wanted)
     for (n, k), slot in np.ndenumerate(slots):
-        assert (slot == E * queue) if experts[n, k] == E else (pairs[slot, 0] == 2 * n + k and slot // queue == experts[n, k])
+        assert (
+            (slot == E * capacity) if experts[n, k] == E else (pairs[slot, 0] == 2 * n + k and slot // capacity == experts[n, k])
+        )
     assert (pairs[tokens == N] == 2 * N).all()
 
 

@@ -17,8 +17,8 @@ def made():
     losses = [float(t.total / t.weight + model.balance_loss(t.routings)) for t in terms.values()]
     batch = tiny.batch("speech")
     encoded = model.encode(batch["inputs"], batch["inputs_length"], "speech")
-    state, tokens = model.initial_state(len(batch["inputs"]), 4), ops.zeros(len(batch["inputs"]), "int32")
-    logits, _ = model.step(tokens, ops.cast(0, "int32"), state, model.memory(encoded), "speech")
+    state, tokens = model.init_cache(len(batch["inputs"]), 4), ops.zeros(len(batch["inputs"]), "int32")
+    logits, _ = model.step(tokens, ops.cast(0, "int32"), state, model.precompute(encoded), "speech")
     return model, losses, np.asarray(logits)
 
 

@@ -47,7 +47,7 @@ def test_steps_equal_the_whole_sequence_within_rounding(precision):
     batch = tiny.batch("translate")
     encoded = half.encode(batch["inputs"], problem="translate")
     whole = half.decode(encoded, batch["targets"], "translate")
-    memory, state = half.memory(encoded), half.initial_state(3, whole.shape[1])
+    memory, state = half.precompute(encoded), half.init_cache(3, whole.shape[1])
     before, logits = np.pad(batch["targets"], [[0, 0], [1, 0]]), []
     for position in range(whole.shape[1]):
         step, state = half.step(before[:, position], position, state, memory, "translate")

@@ -8,7 +8,7 @@ from tensors import close
 from tiny import SPECS
 
 from t2t_multimodel.features import Label
-from t2t_multimodel.layers.mixture_of_experts import SHORT_QUEUE
+from t2t_multimodel.layers.mixture_of_experts import SMALL_CAPACITY
 
 DECODED = [name for name, spec in SPECS.items() if not isinstance(spec.targets, Label)]
 
@@ -30,15 +30,15 @@ def step_by_step(model, encoded, targets, name, rows_each=1):
 
     @tf.function(autograph=False)
     def run(targets):
-        memory = model.memory(encoded)
+        constants = model.precompute(encoded)
         length = tf.shape(targets)[1]
         before = tf.pad(targets, [[0, 0], [1, 0]])
 
         def body(position, state, logits):
-            new, state = model.step(before[:, position], position, state, memory, name)
+            new, state = model.step(before[:, position], position, state, constants, name)
             return position + 1, state, logits.write(position, new)
 
-        start = (0, model.initial_state(tf.shape(targets)[0], length), tf.TensorArray(tf.float32, length))
+        start = (0, model.init_cache(tf.shape(targets)[0], length), tf.TensorArray(tf.float32, length))
         return tf.transpose(tf.while_loop(lambda position, *_: position < length, body, start)[2].stack(), (1, 0, 2))
 
     return run(tf.repeat(targets, rows_each, axis=0)).numpy()
@@ -75,14 +75,14 @@ def test_rows_that_go_on_from_others_have_their_past():
 
     @tf.function(autograph=False)
     def last_logits():
-        memory = model.memory(encoded)
+        constants = model.precompute(encoded)
 
         def body(position, state, logits):
             before = tf.gather(tf.constant(tokens), tf.maximum(position - 1, 0))
-            logits, state = model.step(tf.reshape(before, [-1]), position, state, memory, "translate")
-            return position + 1, model.follow(state, tf.gather(tf.constant(parents), position), position), logits
+            logits, state = model.step(tf.reshape(before, [-1]), position, state, constants, "translate")
+            return position + 1, model.reorder_beams(state, tf.gather(tf.constant(parents), position), position), logits
 
-        start = (0, model.initial_state(sentences, length, width), tf.zeros((sentences * width, tiny.VOCAB)))
+        start = (0, model.init_cache(sentences, length, width), tf.zeros((sentences * width, tiny.VOCAB)))
         return tf.while_loop(lambda position, *_: position < length, body, start)[2]
 
     # the token chosen behind position t stands in the row that went on from parents[t]
@@ -96,7 +96,7 @@ def test_rows_that_go_on_from_others_have_their_past():
 
 def test_what_a_step_keeps_grows_with_the_length_by_keys_and_values_alone():
     model = tiny.model()
-    short, long = (tf.nest.flatten(model.initial_state(2, length)[:2]) for length in (10, 30))
+    short, long = (tf.nest.flatten(model.init_cache(2, length)[:2]) for length in (10, 30))
     grown = [(a.shape, b.shape) for a, b in zip(short, long, strict=True) if a.shape != b.shape]
     attentions = 1 + len(model.decoder.attentions)
     assert len(grown) == 2 * attentions
@@ -113,4 +113,4 @@ def test_experts_of_a_handful_of_tokens_are_those_of_many(tokens):
     close(moe.step(x[0], mask[0]), y[0], 1e-5)
     # each of the three ways
     assert (tokens * moe.k <= moe.num_experts) == (tokens == 1)
-    assert (np.max(routing.load) <= SHORT_QUEUE) == (tokens < 40)
+    assert (np.max(routing.load) <= SMALL_CAPACITY) == (tokens < 40)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.data.examples import check_example
+from t2t_multimodel.data.generation.encode import check_example
 from t2t_multimodel.data.preprocess import image_pixels
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.problems.imagenet import IMAGE_IMAGENET, SYNSETS
+from t2t_multimodel.utils.errors import DataError
 
 
 def read(split, folder):

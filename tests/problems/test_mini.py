@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 import t2t_multimodel
 import t2t_multimodel.problems  # noqa: F401  (registers them)
-from t2t_multimodel.data.problem import problems, resolve
+from t2t_multimodel.problem import problems, resolve
 from t2t_multimodel.problems import mini_world
 from t2t_multimodel.problems.mini_language import draw_sentence, draw_spoken
 from t2t_multimodel.problems.mini_world import COLOURS, HELD_OUT, SHAPES, SIZES, Thing, draw_lined_up, draw_scattered

@@ -5,8 +5,8 @@ import json
 import corpora
 import pytest
 
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.problems.mscoco import IMAGE_MSCOCO
+from t2t_multimodel.utils.errors import DataError
 
 LAYOUTS = [(packed, year) for packed in (True, False) for year in ("2014", "2017")]
 

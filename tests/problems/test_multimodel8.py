@@ -10,10 +10,11 @@ import t2t_multimodel.problems  # noqa: F401  (registers them)
 from t2t_multimodel.cli import datagen
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import records
-from t2t_multimodel.data.generation import generate
+from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches
-from t2t_multimodel.data.problem import DataError, resolve
 from t2t_multimodel.features import Image, Label
+from t2t_multimodel.problem import resolve
+from t2t_multimodel.utils.errors import DataError
 
 NAMES = (
     "audio_wsj_tokens_8k",

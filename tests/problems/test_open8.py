@@ -9,10 +9,11 @@ import pytest
 import t2t_multimodel.problems  # noqa: F401  (registers them)
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import trees
-from t2t_multimodel.data.examples import check_example
-from t2t_multimodel.data.generation import generate
+from t2t_multimodel.data.generation.encode import check_example
+from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.pipeline import TrainingBatches
-from t2t_multimodel.data.problem import DataError, problems, resolve
+from t2t_multimodel.problem import problems, resolve
+from t2t_multimodel.utils.errors import DataError
 
 COUNTS = {
     "librispeech_clean": {"train": 4, "dev": 4, "test": 4},

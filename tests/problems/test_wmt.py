@@ -3,8 +3,9 @@
 import corpora
 import pytest
 
-from t2t_multimodel.data.problem import DataError, resolve
+from t2t_multimodel.problem import resolve
 from t2t_multimodel.problems.wmt import WMT_ENDE, WMT_ENFR
+from t2t_multimodel.utils.errors import DataError
 
 
 def read(problem, split, folder):

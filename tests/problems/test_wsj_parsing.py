@@ -4,8 +4,8 @@ import corpora
 import pytest
 
 from t2t_multimodel.data import trees
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.problems.wsj_parsing import WSJ_PARSING
+from t2t_multimodel.utils.errors import DataError
 
 LAYOUTS = [(packed, upper) for packed in (True, False) for upper in (True, False)]
 

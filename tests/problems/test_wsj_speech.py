@@ -7,10 +7,10 @@ import sys
 import corpora
 import pytest
 
-from t2t_multimodel.data import sphere
-from t2t_multimodel.data.examples import check_example
-from t2t_multimodel.data.problem import DataError
+from t2t_multimodel.data.generation.encode import check_example
+from t2t_multimodel.data.readers import sphere
 from t2t_multimodel.problems.wsj_speech import AUDIO_WSJ, normalised
+from t2t_multimodel.utils.errors import DataError
 
 LAYOUTS = [(discs, upper) for discs in (True, False) for upper in (True, False)]
 TEXTS = {

@@ -14,7 +14,7 @@ from PIL import Image as Picture
 
 import t2t_multimodel
 from t2t_multimodel.cli import export
-from t2t_multimodel.run import open_run
+from t2t_multimodel.runs.run_config import open_run
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("tensorflow_text") is None, reason="tensorflow-text is not installed"),

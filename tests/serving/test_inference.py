@@ -11,9 +11,8 @@ import tensorflow as tf
 from PIL import Image as Picture
 
 import t2t_multimodel
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.data.trees import read_tree
-from t2t_multimodel.registry import UnknownNameError
+from t2t_multimodel.utils.errors import DataError, UnknownNameError
 
 
 def draws():

@@ -6,10 +6,10 @@ import tensorflow as tf
 from pretended_training import COPY, TOPIC, FakeModel, FakeSteps
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.data.generation import generate
+from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.features import Label, ProblemSpec, Text
-from t2t_multimodel.run import RunConfig, build_model
-from t2t_multimodel.training.measures import EvaluationSums, measures_of
+from t2t_multimodel.runs.run_config import RunConfig, build_model
+from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.training.trainer import Trainer
 
 HPARAMS = HParams().override(
@@ -83,7 +83,7 @@ def make_trainer(hparams, pretended_data, tmp_path):
         trainer = Trainer(model, [COPY, TOPIC], settings.override(changes), pretended_data, output_dir)
         trainer.steps = FakeSteps(model, losses, at)
         if dev:
-            trainer.measures = lambda name, *args: measures_of(EvaluationSums(dev(name, model.number.numpy()), 1, 1, 1, 1, 1))
+            trainer.measures = lambda name, *args: measures_of(MetricSums(dev(name, model.number.numpy()), 1, 1, 1, 1, 1))
         return trainer, model
 
     return make

@@ -14,8 +14,8 @@ import asynchronous_program
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.data.generation import generate
-from t2t_multimodel.experiments.local_cluster import local_clusters
+from t2t_multimodel.data.generation.generate import generate
+from t2t_multimodel.distributed.local_cluster import local_clusters
 
 WORKERS = int(os.environ.get("MULTIMODEL_CLUSTER", "0"))
 SECONDS = 3000 if WORKERS else 900

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.optimizer import Adam
-from t2t_multimodel.training.steps import Steps
+from t2t_multimodel.training.steps import StepFunctions
+from t2t_multimodel.utils.errors import DataError
 
 
 class Run:
@@ -22,7 +22,7 @@ class Run:
     def __init__(self, model, hparams, folder):
         self.model = model
         self.optimizer = Adam(by_path(model.trainable_variables), hparams.training)
-        self.steps = Steps(model, self.optimizer, hparams)
+        self.steps = StepFunctions(model, self.optimizer, hparams)
         self.checkpoints = Checkpoints(folder, model, self.optimizer.slots)
 
     def state(self):

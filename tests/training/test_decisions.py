@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from t2t_multimodel.config import TrainingConfig
-from t2t_multimodel.data.mixing import ProblemSchedule
 from t2t_multimodel.training.decisions import Best, Decisions
+from t2t_multimodel.training.problem_schedule import ProblemSchedule
 
 NAMES = ("a", "b")
 

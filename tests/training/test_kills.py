@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.experiments.local_cluster import local_clusters
+from t2t_multimodel.distributed.local_cluster import local_clusters
 
 PROGRAM = Path(__file__).parent.parent / "helpers" / "training_program.py"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(PROGRAM.parents[2])}

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.optimizer import Adam, make_optimizer
-from t2t_multimodel.training.steps import Steps, evaluation_sums
+from t2t_multimodel.training.steps import StepFunctions, metric_sums
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def optimizer(model, hparams):
 
 @pytest.fixture(scope="module")
 def steps(model, optimizer, hparams):
-    return Steps(model, optimizer, hparams)
+    return StepFunctions(model, optimizer, hparams)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_it_learns_in_half_precision_and_with_adafactor_and_goes_on_from_its_che
     hparams, batch = hparams.override(**changes), make_batch("topic", 6, 3, 9)
     model = make_model(**changes, dropout=0.0, embedding_dropout=0.0)
     optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
-    trained, checkpoints = Steps(model, optimizer, hparams), Checkpoints(tmp_path, model, optimizer.slots)
+    trained, checkpoints = StepFunctions(model, optimizer, hparams), Checkpoints(tmp_path, model, optimizer.slots)
 
     def losses(first, last):
         rate = hparams.training.learning_rate
@@ -100,7 +100,7 @@ def test_problems_with_one_trace_use_their_own_command_token(steps, model, make_
     german, french = (float(steps.evaluate(problem, batch).nats) for problem in ("german", "french"))
     assert abs(german - french) > 1e-3
     for problem, nats in (("german", german), ("french", french)):
-        wanted = evaluation_sums(model(batch, problem=problem), batch["targets"])
+        wanted = metric_sums(model(batch, problem=problem), batch["targets"])
         assert float(wanted.nats) == pytest.approx(nats, rel=1e-4)
 
 
@@ -115,7 +115,7 @@ def test_a_step_trains_its_own_command_token_alone(steps, model, make_batch):
 
 def test_the_weight_of_a_problem_scales_its_gradient(make_model, hparams, make_batch):
     model = make_model(num_experts=0, dropout=0.0, attention_dropout=0.0, embedding_dropout=0.0)
-    steps = Steps(model, Adam(by_path(model.trainable_variables), hparams.training), hparams)
+    steps = StepFunctions(model, Adam(by_path(model.trainable_variables), hparams.training), hparams)
     batch, norms = make_batch("german", 6, 3), []
     for weight in (1, 3.0):
         model.specs["german"] = dataclasses.replace(model.specs["german"], loss_weight=weight)
@@ -153,7 +153,7 @@ def test_sums_over_text_equal_numpys_and_padding_does_not_count():
     nats = -np.take_along_axis(log_softmax(logits.astype("float64")), targets[..., None], -1)[..., 0]
     right = best[..., 0] == targets
     top5 = (best[..., :5] == targets[..., None]).any(-1)
-    found = evaluation_sums(tf.constant(logits), tf.constant(targets))
+    found = metric_sums(tf.constant(logits), tf.constant(targets))
     assert float(found.nats) == pytest.approx(nats[real].sum(), rel=1e-5)
     assert float(found.correct) == right[real].sum()
     assert float(found.correct_top5) == top5[real].sum()
@@ -170,7 +170,7 @@ def test_sums_over_labels_equal_numpys_and_class_0_counts(classes):
     targets = generator.integers(0, classes, 20).astype("int32")
     nats = -np.take_along_axis(log_softmax(logits.astype("float64")), targets[:, None], -1).sum()
     best = np.argsort(-logits, axis=-1)
-    found = evaluation_sums(tf.constant(logits), tf.constant(targets))
+    found = metric_sums(tf.constant(logits), tf.constant(targets))
     assert 0 in targets
     assert float(found.nats) == pytest.approx(nats, rel=1e-5)
     assert float(found.correct) == float(found.sequences_correct) == (best[:, 0] == targets).sum()

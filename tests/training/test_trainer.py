@@ -4,7 +4,7 @@ import pytest
 from pretended_training import saved, written
 
 from t2t_multimodel.training import trainer as module
-from t2t_multimodel.training.measures import EvaluationSums, measures_of
+from t2t_multimodel.training.metrics import MetricSums, measures_of
 
 
 def test_a_run_trains_evaluates_and_saves_as_it_is_told(make_trainer, tmp_path, capsys):
@@ -58,7 +58,7 @@ def test_training_figures_are_means_since_the_last_line(make_trainer, tmp_path, 
 
 
 def test_measures_are_means():
-    measures = measures_of(EvaluationSums(6.0, 2.0, 3.0, 4.0, 1.0, 2.0))
+    measures = measures_of(MetricSums(6.0, 2.0, 3.0, 4.0, 1.0, 2.0))
     wanted = {"loss": 1.5, "log_perplexity": 1.5, "neg_log_perplexity": -1.5, "accuracy": 0.5, "accuracy_top5": 0.75}
     assert measures == wanted | {"accuracy_per_sequence": 0.5, "examples": 2.0}
 

@@ -9,7 +9,7 @@ import pytest
 from pretended_training import saved, written
 
 from t2t_multimodel.training import trainer as module
-from t2t_multimodel.training.trainer import NotFinite
+from t2t_multimodel.utils.errors import NotFinite
 
 
 def test_request_stop_saves_and_ends(make_trainer, tmp_path, capsys):

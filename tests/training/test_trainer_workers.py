@@ -3,8 +3,8 @@
 import pytest
 from pretended_training import saved
 
-from t2t_multimodel.data.problem import DataError
 from t2t_multimodel.training import trainer as module
+from t2t_multimodel.utils.errors import DataError
 
 
 class OtherWorker:
@@ -27,7 +27,7 @@ class OtherWorker:
 @pytest.fixture
 def make_worker(make_trainer, monkeypatch):
     def make(peers, *args):
-        monkeypatch.setattr(module, "Peers", lambda strategy, cluster: peers)
+        monkeypatch.setattr(module, "WorkerGroup", lambda strategy, cluster: peers)
         return make_trainer(*args)[0]
 
     return make

@@ -7,7 +7,7 @@ import pytest
 
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.optimizer import make_optimizer
-from t2t_multimodel.training.steps import Steps
+from t2t_multimodel.training.steps import StepFunctions
 
 # One block, so that there is little to compile, and one expert, since XLA draws other noise for the choice among several.
 SMALL = {
@@ -27,7 +27,7 @@ def test_a_compiled_step_is_a_step(make_model, make_batch, hparams):
     found = []
     for xla in (False, True):
         settings, model = hparams.override(xla=xla, clip_norm=1.0), make_model(**SMALL)
-        steps = Steps(model, make_optimizer(by_path(model.trainable_variables), settings), settings)
+        steps = StepFunctions(model, make_optimizer(by_path(model.trainable_variables), settings), settings)
         results = [steps.train("topic", make_batch("topic", 6, 3, 9), 0.01, step) for step in range(1, 7)]
         found.append([(float(result.loss), float(result.gradient_norm)) for result in results])
     np.testing.assert_allclose(found[1], found[0], rtol=1e-3)

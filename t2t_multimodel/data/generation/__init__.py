@@ -1,0 +1,1 @@
+"""From raw examples to shards of records: encoding, shuffling, workers, workspace."""

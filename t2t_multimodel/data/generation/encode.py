@@ -1,0 +1,256 @@
+"""From a problem's raw examples to serialised records; what is wrong with an example is a DataError that names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from t2t_multimodel.data.generation import cleaning, shuffle
+from t2t_multimodel.data.generation.text_encoder import PackedText
+from t2t_multimodel.data.normalization import is_normalized, normalize, normalize_spaces
+from t2t_multimodel.data.readers import media
+from t2t_multimodel.data.records import serialise_example
+from t2t_multimodel.data.tf_example import packed_length, release_memory
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.features import Audio, Feature, Image, Label, Text
+from t2t_multimodel.problem import Example, Problem
+from t2t_multimodel.registry import unknown
+from t2t_multimodel.utils.errors import DataError
+
+_CHUNK_EXAMPLES, _CHUNK_BYTES = 2048, 4 << 20
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodingConfig:
+    """How the raw examples of one split become records; picklable.
+
+    Attributes:
+        problem: a forward problem; none of its functions is used.
+        source: what the examples are part of, for messages: "translate-train".
+        vocabulary: the file.
+        buckets: how many the records are dealt to; 1 keeps their order.
+        rules: of `cleaning.RULES`, those to be followed.
+        image_size: pixels of the shorter side of a stored image, at most; 0 stores images as they are.
+        keyed_by_content: whether records with the same content have the same key; keys are random otherwise.
+        evaluation: files of the fingerprints that the rule "overlap" looks for.
+        run: differs from run to run; a process that serves several reads the files above anew.
+    """
+
+    problem: Problem
+    source: str
+    vocabulary: Path
+    buckets: int = 1
+    rules: frozenset[str] = frozenset()
+    image_size: int = 0
+    keyed_by_content: bool = False
+    evaluation: tuple[Path, ...] = ()
+    run: str = ""
+
+
+class Chunk(NamedTuple):
+    """Raw examples in a row, the first of which is number `first` of its split."""
+
+    encoding: EncodingConfig
+    first: int
+    examples: list[Example]
+
+    @property
+    def name(self) -> str:
+        """Different from that of every other chunk of the same records."""
+        return f"{self.encoding.source}-{self.first:012d}"
+
+
+class EncodedChunk(NamedTuple):
+    """What became of a chunk: blocks of records by bucket, messages of damaged examples, and what each rule left out."""
+
+    consumed: int
+    blocks: dict[int, bytes]
+    errors: list[str]
+    left_out: dict[str, int]
+
+
+def chunks(encoding: EncodingConfig, examples: Iterable[Example], first: int = 0) -> Iterator[Chunk]:
+    """The examples from number `first` on, in chunks of bounded size."""
+    # Functions of a user's own module could not be imported where chunks are worked on.
+    problem = dataclasses.replace(encoding.problem, generate=_nothing, check=_no_check, find_classes=None)
+    encoding = dataclasses.replace(encoding, problem=problem)
+    chunk: list[Example] = []
+    size = 0
+    for example in itertools.islice(examples, first, None):
+        if "error" in example:
+            example = {"error": str(example["error"])}
+        chunk.append(example)
+        for value in example.values():
+            size += len(value) if isinstance(value, (bytes, str)) else 0
+        if len(chunk) == _CHUNK_EXAMPLES or size >= _CHUNK_BYTES:
+            yield Chunk(encoding, first, chunk)
+            first += len(chunk)
+            chunk, size = [], 0
+    if chunk:
+        yield Chunk(encoding, first, chunk)
+
+
+def encode_chunk(chunk: Chunk) -> EncodedChunk:
+    """Checks, encodes and deals the examples of a chunk. The outcome is the same in every process."""
+    encoding, problem = chunk.encoding, chunk.encoding.problem
+    left_out: Counter[str] = Counter()
+    errors: list[str] = []
+    kept: list[int] = []
+    checked: list[tuple[Any, Any, Sequence[str]]] = []
+    all_text = isinstance(problem.inputs, Text) and isinstance(problem.targets, Text)
+    for place, example in enumerate(chunk.examples):
+        if encoding.rules and (rule := cleaning.broken_rule(problem, example, encoding.rules)):
+            left_out[rule] += 1
+            continue
+        try:
+            if all_text and _is_plain_pair(example):
+                checked.append((example["inputs"], example["targets"], ()))
+            else:
+                name = f"{encoding.source}, example {chunk.first + place}"
+                checked.append(check_example(problem, example, name, encoding.image_size))
+            kept.append(place)
+        except DataError as error:
+            errors.append(_CONTROL.sub(lambda found: repr(found.group())[1:-1], str(error)))
+    columns = [list(column) for column in zip(*checked, strict=True)] or [[], [], []]
+    inputs, targets = _encoded(encoding, problem.inputs, columns[0]), _encoded(encoding, problem.targets, columns[1])
+    wanted = list(range(len(kept)))
+    if encoding.rules:
+        prints = [_fingerprint(chunk.examples[place]) if encoding.evaluation else 0 for place in kept]
+        wanted = _unbroken(encoding, inputs, targets, prints, left_out)
+    records = [serialise_example(problem, inputs[i], targets[i], columns[2][i]) for i in wanted]
+    release_memory()
+    keys = _keys(chunk)[[kept[i] for i in wanted]]
+    return EncodedChunk(len(chunk.examples), shuffle.partition(keys, records, encoding.buckets), errors, dict(left_out))
+
+
+def _keys(chunk: Chunk) -> np.ndarray:
+    if chunk.encoding.keyed_by_content:
+        return np.fromiter(map(_fingerprint, chunk.examples), np.uint64, len(chunk.examples))
+    return shuffle.random_keys([zlib.crc32(chunk.encoding.source.encode()), chunk.first], len(chunk.examples))
+
+
+def _fingerprint(example: Example) -> int:
+    return cleaning.fingerprint(example.get("inputs"), example.get("targets"))
+
+
+def _unbroken(
+    encoding: EncodingConfig, inputs: Sequence[Any], targets: Sequence[Any], prints: Sequence[int], left_out: Counter[str]
+) -> list[int]:
+    """The numbers of the examples that break no rule about tokens and about dev and test; the others are counted."""
+    problem = encoding.problem
+    sides = {"inputs": (problem.inputs, inputs), "targets": (problem.targets, targets)}
+    texts = {key: values for key, (feature, values) in sides.items() if isinstance(feature, Text)}
+    evaluation = _evaluation(encoding.evaluation, encoding.run)
+    wanted = []
+    for i, fingerprint in enumerate(prints):
+        tokens = {key: packed_length(values[i]) for key, values in texts.items()}
+        rule = cleaning.broken_token_rule(problem, tokens, encoding.rules) or ("overlap" if fingerprint in evaluation else "")
+        if rule:
+            left_out[rule] += 1
+        else:
+            wanted.append(i)
+    return wanted
+
+
+@lru_cache(maxsize=1)
+def _evaluation(paths: tuple[Path, ...], run: str) -> frozenset[int]:
+    return frozenset(key for path in paths for key in np.fromfile(path, np.uint64).tolist())
+
+
+@lru_cache(maxsize=1)
+def _packed_text(vocabulary: Path, run: str) -> PackedText:
+    return PackedText(Vocabulary.load(vocabulary))
+
+
+def _nothing(split: str, tmp_dir: Path) -> Iterable[Example]:
+    return ()
+
+
+def _no_check(tmp_dir: Path) -> None:
+    pass
+
+
+def check_example(problem: Problem, example: Example, name: str, image_size: int = 0) -> tuple[Any, Any, list[str]]:
+    """Inputs, targets and references as a record holds them, except that text is not yet encoded.
+
+    An image whose shorter side has more than `image_size` pixels, if that is not 0, is scaled down.
+
+    Raises:
+        DataError: the problem's generator, or the check of a feature, found the example damaged; the message starts with `name`.
+    """
+    if "error" in example:
+        raise DataError(f"{name}: {example['error']}")
+    if "origin" in example:
+        name = f"{name} ({example['origin']})"
+    missing = [key for key in ("inputs", "targets") if key not in example]
+    if missing:
+        raise DataError(f"{name} has no {' and no '.join(missing)}, only {', '.join(example) or 'nothing'}")
+    inputs = _check(problem.inputs, example["inputs"], f"{name}, inputs", image_size)
+    targets = _check(problem.targets, example["targets"], f"{name}, targets", image_size)
+    written = problem.targets.normalization if isinstance(problem.targets, Text) else "none"
+    references = [check_text(text, f"{name}, references", written) for text in example.get("references", ())]
+    return inputs, targets, references
+
+
+def check_text(text: Any, name: str, normalization: str = "none") -> str:
+    """`text`, normalized; raises DataError if it is empty, no text, or holds control characters (a tab is allowed)."""
+    if not isinstance(text, str):
+        raise DataError(f"{name}: a text must be a str, got {type(text).__name__}")
+    if _is_plain(text):
+        return text
+    if not normalize_spaces(text):
+        raise DataError(f"{name}: the text is empty")
+    control = _CONTROL.search(text)
+    if control:
+        raise DataError(f"{name}: the text holds the control character {control.group()!r}: is this a line of text?")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name}: the text is not valid Unicode: {error.reason}") from None
+    return normalize(text, normalization)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is as most are, so that nothing in it has to be looked for or changed."""
+    return text != "" and is_normalized(text)
+
+
+def _is_plain_pair(example: Example) -> bool:
+    """The same of an example of two texts alone; most pass here, in little more than half the time of `check_example`."""
+    inputs, targets = example.get("inputs"), example.get("targets")
+    nothing_else = len(example) == 2 + ("origin" in example)
+    return nothing_else and type(inputs) is str and type(targets) is str and _is_plain(inputs) and _is_plain(targets)
+
+
+def label_index(feature: Label, value: Any, name: str) -> int:
+    """The index of a class's name; DataError names the nearest classes."""
+    if value not in feature.classes:
+        raise DataError(f"{name}: {unknown('class', str(value), list(feature.classes))[:300]}")
+    return feature.classes.index(value)
+
+
+def _check(feature: Feature, value: Any, name: str, image_size: int) -> Any:
+    if isinstance(feature, Text):
+        return check_text(value, name, feature.normalization)
+    if isinstance(feature, Label):
+        return label_index(feature, value, name)
+    if not isinstance(value, bytes):
+        raise DataError(f"{name}: {feature.kind} must be the bytes of a file, got {type(value).__name__}")
+    if isinstance(feature, Audio):
+        return media.decode_audio(value, feature.sample_rate, name).astype("<i2", copy=False).tobytes()
+    assert isinstance(feature, Image)
+    return media.stored_image(value, name, image_size)
+
+
+def _encoded(encoding: EncodingConfig, feature: Feature, values: list[Any]) -> Sequence[Any]:
+    return _packed_text(encoding.vocabulary, encoding.run).encode(feature, values) if isinstance(feature, Text) else values

@@ -1,0 +1,306 @@
+"""From raw data to a data_dir: the shared vocabulary first, then each problem's records and manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel.data import records
+from t2t_multimodel.data.generation import shuffle
+from t2t_multimodel.data.generation.encode import EncodingConfig
+from t2t_multimodel.data.generation.split_writer import SplitWriter, skipped_name
+from t2t_multimodel.data.generation.vocabulary_sample import Report, ensure_vocabulary
+from t2t_multimodel.data.generation.workers import Workers
+from t2t_multimodel.data.generation.workspace import Workspace, remove_leftovers, workspace_folder
+from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
+from t2t_multimodel.problem import Problem
+from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.errors import DataError
+
+_NAMED_ERRORS = 20
+# Of what a killed run leaves; another one is not gone on with.
+_WORKSPACE_VERSION = 3
+
+
+def generate(
+    problems: Sequence[Problem],
+    data_dir: Path,
+    tmp_dir: Path,
+    vocab_size: int,
+    num_shards: int = 4,
+    on_error: str = "fail",
+    verify: bool = False,
+    num_workers: int = 1,
+    rules: frozenset[str] = frozenset(),
+    image_size: int = 0,
+    report: Report = print_line,
+    workers: Workers | None = None,
+) -> dict[str, records.Manifest]:
+    """Writes vocabulary and records of `problems` to `data_dir`; what is there and complete is left alone.
+
+    A run that was killed or interrupted goes on where it was; the files come out the same, as they do with any number of workers.
+
+    Args:
+        problems: a problem and its reverse share records.
+        data_dir: made if missing.
+        tmp_dir: where the raw data lies.
+        vocab_size: pieces of the vocabulary, if there is none in `data_dir` yet.
+        num_shards: files of a train split; other splits have one.
+        on_error: what damage does: "fail" stops there; "skip" names a damaged example, counts it and goes on, and makes all other
+            problems before it raises the error of one whose files cannot be read to their ends.
+        verify: compare the checksums, not only the sizes, of records that exist.
+        num_workers: processes that check and encode examples.
+        rules: of `cleaning.RULES`, those by which examples are left out of train splits.
+        image_size: pixels of the shorter side of a stored image, at most; 0 stores images as they are.
+        report: takes lines for the user.
+        workers: what checks and encodes examples instead of `num_workers` processes; its machines must share `data_dir`.
+
+    Returns:
+        The manifest of each problem's records, by records name.
+
+    Raises:
+        DataError: raw data is missing or damaged, records exist that were made with another vocabulary, or another process is
+            making the same ones.
+        WorkerError: a worker process was killed, or a pipeline failed.
+    """
+    data_dir = data_dir.absolute() if workers else data_dir  # Their processes have another current directory.
+    forward = {problem.records_name: problem.forward() for problem in problems}
+    _check_raw_data([p for name, p in forward.items() if not records.manifest_path(data_dir, name).exists()], tmp_dir)
+    forward = {name: _with_classes(problem, data_dir, tmp_dir) for name, problem in forward.items()}
+    data_dir.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(data_dir)
+    vocabulary = ensure_vocabulary(list(forward.values()), data_dir, tmp_dir, vocab_size, report, on_error == "skip")
+    options = {"clean": sorted(rules), "image_size": image_size}
+    manifests = {name: _complete(problem, data_dir, vocabulary, verify, options, report) for name, problem in forward.items()}
+    missing = [problem for name, problem in forward.items() if manifests[name] is None]
+    failed: dict[str, DataError] = {}
+    plan = {"num_shards": num_shards, "on_error": on_error, "tmp_dir": str(tmp_dir.resolve()), **options}
+    with workers or Workers(num_workers if missing else 1) as workers:
+        for name, problem in forward.items():
+            if problem not in missing:
+                report(f"{name}: complete already")
+                _finish(data_dir, name)
+                continue
+            try:
+                manifests[name] = _write_records(problem, data_dir, tmp_dir, vocabulary, plan, workers, report)
+            except DataError as error:
+                if on_error != "skip":
+                    raise
+                failed[name] = error
+                report(f"{name}: not made, because {error}")
+    if failed:
+        reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
+        raise DataError(f"{len(failed)} of {len(forward)} problems could not be made, the others are complete: {reasons}")
+    return {name: manifest for name, manifest in manifests.items() if manifest is not None}
+
+
+def _finish(data_dir: Path, name: str) -> None:
+    """Tidies up after a run that was killed when its records were complete."""
+    if workspace_folder(data_dir, name).exists():
+        with Workspace(data_dir, name, {}) as workspace:
+            _tidy(workspace, name)
+
+
+def _check_raw_data(problems: Sequence[Problem], tmp_dir: Path) -> None:
+    """Raises one DataError of all that the problems' checks find missing."""
+    errors = []
+    for problem in problems:
+        try:
+            problem.check(tmp_dir)
+        except DataError as error:
+            errors.append(error)
+    if errors:
+        raise DataError("; ".join(map(str, errors))) from errors[0]
+
+
+def _with_classes(problem: Problem, data_dir: Path, tmp_dir: Path) -> Problem:
+    """`problem` with the classes of the raw data, or where that is gone, with those of the records."""
+    if not problem.find_classes:
+        return problem
+    try:
+        return problem.with_classes(problem.find_classes(tmp_dir))
+    except DataError:
+        if not records.manifest_path(data_dir, problem.records_name).exists():
+            raise
+        return records.as_recorded(problem, data_dir)
+
+
+def _complete(
+    problem: Problem, data_dir: Path, vocabulary: Vocabulary, verify: bool, options: dict[str, Any], report: Report
+) -> records.Manifest | None:
+    """The manifest, if nothing needs to be made."""
+    name = problem.records_name
+    try:
+        manifest = records.read_manifest(data_dir, name)
+    except DataError:
+        return None
+    if manifest["vocabulary_sha256"] != vocabulary.sha256:
+        raise DataError(
+            f"the records of {name} in {data_dir} were made with another vocabulary than {data_dir / FILE_NAME}; put that one "
+            f"back, use another --data_dir, or remove {records.manifest_path(data_dir, name)} to have the records made again"
+        )
+    wanted = _description(problem)
+    sides = ("inputs", "targets")
+    changed = [key for key in sides if _layout(manifest[key]) != _layout(wanted[key])]
+    changed += [f"normalization of {key}" for key in sides if _normalized_otherwise(manifest[key], wanted[key])]
+    if manifest.get("described", "") != problem.described:
+        changed.append("description")
+    if [*manifest["splits"], *manifest.get("empty_splits", ())] != list(problem.splits):
+        changed.append("splits")
+    changed += [key for key, value in options.items() if manifest.get(key, type(value)()) != value]
+    damaged = records.damaged_shards(data_dir, manifest, verify)
+    if changed or damaged:
+        reason = f"its {' and '.join(changed)} changed" if changed else _damage(data_dir / damaged[0], verify)
+        report(f"{name}: made again, because {reason}")
+        return None
+    return manifest
+
+
+def _damage(path: Path, verify: bool) -> str:
+    """What is wrong with a shard that is not as its manifest says; where, if its records are to be read for that."""
+    if not path.is_file():
+        return f"{path.name} is missing"
+    if not verify:
+        return f"{path.name} is not of the size that its manifest says"
+    offset = records.first_bad_record(path)
+    where = "though its records are whole" if offset is None else f"the first bad record is at byte {offset}"
+    return f"{path.name} is not as its manifest says: {where}"
+
+
+def _description(problem: Problem) -> dict[str, Any]:
+    return json.loads(json.dumps(problem.spec().to_dict()))
+
+
+def _layout(feature: dict[str, Any]) -> dict[str, Any]:
+    """The part of a feature that its records depend on."""
+    return {key: feature.get(key) for key in ("kind", "format", "sample_rate", "classes")}
+
+
+def _normalized_otherwise(recorded: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether records name another normalization; those that name none are left as they are."""
+    return "normalization" in recorded and recorded["normalization"] != wanted.get("normalization")
+
+
+def _write_records(
+    problem: Problem,
+    data_dir: Path,
+    tmp_dir: Path,
+    vocabulary: Vocabulary,
+    plan: dict[str, Any],
+    workers: Workers,
+    report: Report,
+) -> records.Manifest:
+    """Makes all splits where no reader looks, and changes places only once all are whole."""
+    name = problem.records_name
+    manifest: dict[str, Any] = {"problem": name, "source": problem.source, "vocabulary_sha256": vocabulary.sha256}
+    manifest |= {key: _description(problem)[key] for key in ("inputs", "targets")}
+    manifest |= {key: plan[key] for key in ("clean", "image_size")}
+    manifest |= {"described": problem.described} if problem.described else {}
+    if problem.source:
+        report(f"{name}: {problem.source}")
+    whole_plan = plan | manifest | {"splits": list(problem.splits), "generator": _generator_sha256(problem)}
+    whole_plan["version"] = _WORKSPACE_VERSION
+    with Workspace(data_dir, name, whole_plan) as workspace:
+        splits = _make_splits(problem, workspace, plan, data_dir / FILE_NAME, tmp_dir, workers, report)
+        there = [split for split in problem.splits if splits[split]]
+        manifest |= {"splits": {split: splits[split] for split in there}, "complete": True}
+        manifest |= {"empty_splits": [split for split in problem.splits if split not in there]}
+        records.manifest_path(data_dir, name).unlink(missing_ok=True)
+        workspace.publish(_files(manifest))
+        records.write_manifest(data_dir, name, manifest)
+        _tidy(workspace, name)
+    return manifest
+
+
+def _tidy(workspace: Workspace, name: str) -> None:
+    """Removes the workspace, and before it files of earlier records that the manifest does not name."""
+    data_dir = workspace.data_dir
+    current = _files(records.read_manifest(data_dir, name))
+    for split in ("train", "dev", "test"):
+        for pattern in (f"{name}-{split}-?????-of-?????.tfrecord", skipped_name(f"{name}-{split}")):
+            for path in data_dir.glob(pattern):
+                if path.name not in current:
+                    path.unlink()
+    workspace.remove()
+
+
+def _files(manifest: records.Manifest) -> list[str]:
+    """The names of a manifest's files: shards, and lists of what was skipped."""
+    splits = manifest["splits"].values()
+    shards = [shard["file"] for split in splits for shard in split["shards"]]
+    return shards + [split["skipped_list"] for split in splits if "skipped_list" in split]
+
+
+def _make_splits(
+    problem: Problem,
+    workspace: Workspace,
+    plan: dict[str, Any],
+    vocabulary: Path,
+    tmp_dir: Path,
+    workers: Workers,
+    report: Report,
+) -> dict[str, Any]:
+    """The manifest's entry of each split. Train comes last: what is left out of it can depend on the others."""
+    entries: dict[str, Any] = {}
+    evaluation: tuple[Path, ...] = ()
+    rules = frozenset(plan["clean"])
+    for split in sorted(problem.splits, key="train".__eq__):
+        source = f"{problem.records_name}-{split}"
+        encoding = EncodingConfig(problem, source, vocabulary, image_size=plan["image_size"], run=uuid.uuid4().hex)
+        train = split == "train"
+        if train:
+            buckets = shuffle.bucket_count(plan["num_shards"])
+            encoding = dataclasses.replace(encoding, buckets=buckets, rules=rules, evaluation=evaluation)
+        encoding = dataclasses.replace(encoding, keyed_by_content=("duplicates" if train else "overlap") in rules)
+        errors = _Errors(plan["on_error"] == "skip", skipped_name(source), report)
+        maker = SplitWriter(workspace, split, encoding, plan["num_shards"] if train else 1, errors)
+        entry = entries[split] = maker.make(functools.partial(problem.generate, split, tmp_dir), workers)
+        report(f"{source}: {entry['examples']} examples{_losses(entry)}" if entry else f"{source}: this data has no such split")
+        if entry and encoding.keyed_by_content and not train:
+            evaluation += (maker.fingerprints,)
+    return entries
+
+
+def _losses(entry: dict[str, Any]) -> str:
+    """What a split's line says of examples that are not in its records."""
+    skipped = f", {entry['skipped']} skipped" if entry["skipped"] else ""
+    rules = ", ".join(f"{rule} {count}" for rule, count in entry["left_out"].items())
+    return skipped + (f", {sum(entry['left_out'].values())} left out ({rules})" if rules else "")
+
+
+def _generator_sha256(problem: Problem) -> str:
+    """Of the file that defines what generates the examples: what was made before it was mended is not to be kept."""
+    generate: Any = problem.generate
+    while isinstance(generate, functools.partial):
+        generate = generate.func
+    try:
+        return hashlib.sha256(Path(inspect.getfile(generate)).read_bytes()).hexdigest()
+    except (TypeError, OSError):
+        return ""
+
+
+class _Errors:
+    """What to do with damaged examples: stop, or name them (the first few)."""
+
+    def __init__(self, skip: bool, listed_in: str, report: Report) -> None:
+        self._named = 0
+        self._skip = skip
+        self._listed_in = listed_in
+        self._report = report
+
+    def __call__(self, errors: list[str]) -> None:
+        for error in errors:
+            if not self._skip:
+                raise DataError(f"{error} (--on_error=skip goes on without it)")
+            self._named += 1
+            if self._named <= _NAMED_ERRORS:
+                self._report(f"skipped: {error}")
+            elif self._named == _NAMED_ERRORS + 1:
+                self._report(f"skipped: more, all of them listed in {self._listed_in}")

@@ -1,0 +1,182 @@
+"""One split from raw examples to shards, in two steps, each of which goes on where a killed run was.
+
+Examples are encoded chunk by chunk, maybe in several processes, and dealt to bucket files; every few seconds it is noted how many
+examples those hold. Then shards are written, one after the other; evaluation splits keep their order and have one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from tqdm import tqdm
+
+from t2t_multimodel.data.generation import shuffle
+from t2t_multimodel.data.generation.encode import EncodedChunk, EncodingConfig, chunks, encode_chunk
+from t2t_multimodel.data.generation.workers import Workers
+from t2t_multimodel.data.generation.workspace import Workspace
+from t2t_multimodel.data.records import ShardWriter, shard_names
+from t2t_multimodel.problem import Example
+from t2t_multimodel.utils.errors import DataError
+
+_SECONDS_BETWEEN_NOTES = 10.0
+
+
+def skipped_name(source: str) -> str:
+    """The file that names the skipped examples of a split, a line each; `source` is the encoding's."""
+    return f"{source}-skipped.txt"
+
+
+class Shard(NamedTuple):
+    """What a shard is made of.
+
+    Attributes:
+        path: the file to be written.
+        buckets: the files of all buckets. A single one has all records in their order, and is one shard.
+        low, high: the range of keys, `high` exclusive.
+        distinct: of the records with the same key only the first one.
+    """
+
+    path: Path
+    buckets: tuple[Path, ...]
+    low: int
+    high: int
+    distinct: bool
+
+    @property
+    def name(self) -> str:
+        """Different from that of every other shard."""
+        return self.path.name
+
+
+def write_shard(shard: Shard) -> dict[str, Any]:
+    """Writes a shard and returns its entry in the manifest."""
+    if len(shard.buckets) > 1:
+        records = shuffle.by_key(shard.buckets, shard.low, shard.high, shard.distinct)
+    else:
+        records = shuffle.in_order(shard.buckets[0])
+    with ShardWriter(shard.path) as writer:
+        writer.write(records)
+        return writer.finish()
+
+
+class SplitWriter:
+    """Makes the shards of one split in a workspace.
+
+    Args:
+        workspace: entered already.
+        split: "train", "dev" or "test".
+        encoding: how examples become records.
+        num_shards: files to spread them over.
+        on_errors: called with the messages of damaged examples, in order; to stop there, let it raise.
+    """
+
+    def __init__(
+        self, workspace: Workspace, split: str, encoding: EncodingConfig, num_shards: int, on_errors: Callable[[list[str]], None]
+    ) -> None:
+        self._workspace = workspace
+        self._split = split
+        self._encoding = encoding
+        self._on_errors = on_errors
+        self._names = shard_names(encoding.problem.records_name, split, num_shards)
+        self._buckets = [workspace.folder / f"{split}-{i:03d}.bucket" for i in range(encoding.buckets)]
+        self._skipped = workspace.folder / skipped_name(encoding.source)
+        self._files = [*self._buckets, self._skipped]
+        self._nothing = {"consumed": 0, "made": 0, "skipped": 0, "left_out": {}, "sizes": [0] * len(self._files)}
+        self._state: dict[str, Any] = self._nothing | {"dealt": False, "shards": [], "done": False} | workspace.state(split)
+
+    @property
+    def fingerprints(self) -> Path:
+        """Where the fingerprints of its examples lie, if its encoding has keys by content and it keeps their order."""
+        return self._workspace.folder / f"{self._split}.keys"
+
+    def make(self, examples: Callable[[], Iterable[Example]], workers: Workers) -> dict[str, Any]:
+        """Does what is left to do and returns the split's entry in the manifest; an empty one for a "test" that is not there.
+
+        Args:
+            examples: gives all raw examples of the split, the same each time.
+            workers: for what is expensive.
+
+        Raises:
+            DataError: there is no example.
+        """
+        state = self._state
+        if not state["dealt"]:
+            self._partition(examples(), workers)
+        if not state["consumed"] and self._split == "test":
+            return {}
+        if not state["made"]:
+            dropped = state["skipped"] + sum(state["left_out"].values())
+            raise DataError(f"{self._encoding.source} has no examples" + (f": all {dropped} were skipped" if dropped else ""))
+        if not state["done"]:
+            self._write_shards(workers)
+        count = sum(shard["examples"] for shard in state["shards"])
+        left_out = Counter(state["left_out"]) + Counter(duplicates=state["made"] - count)
+        entry = {"examples": count, "shards": state["shards"], "skipped": state["skipped"], "left_out": dict(left_out)}
+        return entry | ({"skipped_list": self._skipped.name} if state["skipped"] else {})
+
+    def _partition(self, examples: Iterable[Example], workers: Workers) -> None:
+        state = self._state
+        sized = zip(self._files, state["sizes"], strict=True)
+        if any(not path.exists() or path.stat().st_size < size for path, size in sized if size):
+            state |= self._nothing
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(path.open("ab")) for path in self._files]
+            for file, size in zip(files, state["sizes"], strict=True):
+                if file.tell() != size:  # Ext4 writes a file to the disk when it is closed, if it was cut to nothing before.
+                    file.truncate(size)
+                    file.seek(size)
+            bar = stack.enter_context(self._bar())
+            noted = time.monotonic()
+            raw = chunks(self._encoding, examples, state["consumed"])
+            for encoded in workers.map(encode_chunk, raw, self._workspace.spool):
+                self._add(encoded, files)
+                bar.update(encoded.consumed)
+                if time.monotonic() - noted > _SECONDS_BETWEEN_NOTES:
+                    self._save_progress(files)
+                    noted = time.monotonic()
+            self._save_progress(files, dealt=True)
+
+    def _bar(self) -> tqdm:
+        initial, shown = self._state["consumed"], sys.stderr.isatty()
+        return tqdm(desc=self._encoding.source, unit=" examples", initial=initial, leave=False, disable=not shown)
+
+    def _add(self, encoded: EncodedChunk, files: Sequence[BinaryIO]) -> None:
+        state = self._state
+        self._on_errors(encoded.errors)
+        files[-1].write("".join(f"{error}\n" for error in encoded.errors).encode(errors="backslashreplace"))
+        for bucket, block in encoded.blocks.items():
+            files[bucket].write(block)
+        state["consumed"] += encoded.consumed
+        state["skipped"] += len(encoded.errors)
+        state["made"] += encoded.consumed - len(encoded.errors) - sum(encoded.left_out.values())
+        state["left_out"] = dict(Counter(state["left_out"]) + Counter(encoded.left_out))
+
+    def _save_progress(self, files: Sequence[BinaryIO], dealt: bool = False) -> None:
+        for file in files:
+            file.flush()
+        self._state |= {"sizes": [file.tell() for file in files], "dealt": dealt}
+        self._workspace.save(self._split, self._state)
+
+    def _write_shards(self, workers: Workers) -> None:
+        state, spool, buckets = self._state, self._workspace.spool, tuple(self._buckets)
+        ranges = itertools.pairwise(shuffle.shard_bounds(len(self._names)))
+        distinct = self._encoding.keyed_by_content
+        shards = [Shard(spool / name, buckets, *keys, distinct) for name, keys in zip(self._names, ranges, strict=True)]
+        left = shards[len(state["shards"]) :]
+        for entry in workers.map(write_shard, left, spool) if len(left) > 1 else map(write_shard, left):
+            self._workspace.keep(entry["file"])
+            state["shards"].append(entry)
+            self._workspace.save(self._split, state)
+        if distinct and len(buckets) == 1:
+            shuffle.keys_of(self._buckets[0]).tofile(self.fingerprints)
+        state["done"] = True
+        self._workspace.save(self._split, state)
+        for path in self._buckets:
+            path.unlink()

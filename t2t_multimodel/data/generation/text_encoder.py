@@ -1,0 +1,61 @@
+"""Text to the packed ids that a record holds, several times as fast as SentencePiece alone: a word's ids are looked up."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+
+from t2t_multimodel.data.tf_example import pack
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.features import Text
+
+_KEPT_WORDS = 1 << 17
+
+
+class PackedText:
+    """Encodes text and linearised trees like `vocabulary.encode_feature`, and remembers the words it has met.
+
+    No piece of a vocabulary reaches across a blank, so a text's ids are its words' ids in a row.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._words: dict[str, bytes] = {}
+
+    @cached_property
+    def _symbols(self) -> dict[str, bytes]:
+        return {symbol: pack([i]) for symbol, i in self._vocabulary.symbols.items()}
+
+    def encode(self, feature: Text, texts: Sequence[str]) -> list[bytes]:
+        """The packed ids of each text, without an end-of-sequence id."""
+        if feature.format == "tree":
+            return self._joined(texts, str.split, dict(self._symbols))
+        if len(self._words) > _KEPT_WORDS:
+            self._words.clear()
+        return self._joined(texts, _words, self._words)
+
+    def _joined(self, texts: Sequence[str], split: Callable[[str], list[str]], packed: dict[str, bytes]) -> list[bytes]:
+        of = packed.__getitem__
+        joined: list[bytes] = []
+        unknown: dict[int, list[str]] = {}
+        for place, text in enumerate(texts):
+            try:
+                joined.append(b"".join(map(of, split(text))))
+            except KeyError:
+                joined.append(b"")
+                unknown[place] = split(text)
+        self._learn(set(itertools.chain.from_iterable(unknown.values())).difference(packed), packed)
+        for place, words in unknown.items():
+            joined[place] = b"".join(map(of, words))
+        return joined
+
+    def _learn(self, words: Iterable[str], packed: dict[str, bytes]) -> None:
+        """Adds the packed ids of `words`, all at once, which is several times as fast as one by one."""
+        new = list(words)
+        for word, ids in zip(new, self._vocabulary.encode_batch(new) if new else (), strict=True):
+            packed[word] = pack(ids or self._vocabulary.encode(" ")[:1])
+
+
+def _words(text: str) -> list[str]:
+    return text.split(" ") if text else []

@@ -1,0 +1,1 @@
+"""Problems described in TOML: loading, the schema of the keys, and the kinds of data."""

@@ -1,0 +1,213 @@
+"""Problems that a file describes instead of a class: where their data lies, and how each kind of it is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import glob
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from t2t_multimodel.data.normalization import normalize_spaces
+from t2t_multimodel.data.readers import archives, bitext, captions, corpora, row_files, treebank
+from t2t_multimodel.problem import Example
+from t2t_multimodel.registry import nearest
+from t2t_multimodel.utils.errors import DataError
+
+PICTURES = (".jpg", ".jpeg", ".png")
+
+# What a split may take or leave as a whole; it becomes examples of the split that is asked for.
+Item = Callable[[str], Iterable[Example]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a problem file says of one problem's data; picklable.
+
+    Attributes:
+        file: the problem file.
+        name: the problem's.
+        kind: one of `READERS`.
+        paths: of each split that has files of its own, pairs of a key, for messages, and a path or a pattern.
+        aligned: splits of which the two paths are the two sides of line-aligned text.
+        dev_fraction: the part of train that is dev, if dev has no files.
+        max_train_words: leaves longer sentences out of train; 0 leaves none out.
+    """
+
+    file: Path
+    name: str
+    kind: str
+    paths: Mapping[str, Sequence[tuple[str, str]]]
+    aligned: frozenset[str] = frozenset()
+    dev_fraction: float = 0.0
+    max_train_words: int = 0
+
+    @property
+    def place(self) -> str:
+        """What messages about it begin with."""
+        return f"{self.file}, problems.{self.name}"
+
+
+def check(description: Description, tmp_dir: Path) -> None:
+    """Raises a DataError that names every file that is missing, by its key."""
+    errors = []
+    for key, path in itertools.chain.from_iterable(description.paths.values()):
+        try:
+            _located(description, key, path, tmp_dir)
+        except DataError as error:
+            errors.append(str(error))
+    if errors:
+        raise DataError("; ".join(errors))
+
+
+def generate(description: Description, split: str, tmp_dir: Path) -> Iterator[Example]:
+    """The examples of a split. A damaged one is an error example; raises DataError where a file is missing or damaged."""
+    check(description, tmp_dir)
+    items = _items(description, split if split in description.paths else "train", tmp_dir)
+    held_out = "dev" not in description.paths and split != "test"
+    if held_out:
+        items = _part(items, description.dev_fraction, split == "dev")
+    empty = True
+    for example in itertools.chain.from_iterable(item(split) for item in items):
+        if split == "train" and description.max_train_words and _words(description.kind, example) > description.max_train_words:
+            continue
+        empty = False
+        yield example
+    if empty and held_out:
+        fraction = description.dev_fraction
+        raise DataError(f"{description.place}, dev_fraction: {fraction:g} of train leaves no example for {split}; give dev files")
+
+
+def find_classes(description: Description, tmp_dir: Path) -> tuple[str, ...]:
+    """The names of the folders in those of train, sorted; DataError if there are none."""
+    folders = _paths(description, "train", tmp_dir)
+    classes = sorted({folder.name for path in folders for folder in _class_folders(path)})
+    if not classes:
+        raise DataError(
+            f"{description.place}, train: no folder in {folders[0]}; expected one for each class, as {folders[0]}/cat"
+        )
+    return tuple(classes)
+
+
+def _items(description: Description, split: str, tmp_dir: Path) -> Iterable[Item]:
+    paths = _paths(description, split, tmp_dir)
+    if split in description.aligned:
+        return map(_as_item, bitext.aligned([_member(path) for path in paths]))
+    return itertools.chain.from_iterable(map(READERS[description.kind], paths))
+
+
+def _part(items: Iterable[Item], fraction: float, inside: bool) -> Iterator[Item]:
+    """The items inside or outside of a fraction that their places decide on, so that no item changes sides between runs."""
+    for place, item in enumerate(items):
+        digest = hashlib.blake2b(b"%d" % place, digest_size=8).digest()
+        if (int.from_bytes(digest, "little") < fraction * 2**64) == inside:
+            yield item
+
+
+def _paths(description: Description, split: str, tmp_dir: Path) -> list[Path]:
+    return [found for key, path in description.paths[split] for found in _located(description, key, path, tmp_dir)]
+
+
+def _located(description: Description, key: str, path: str, tmp_dir: Path) -> list[Path]:
+    """What a path or pattern stands for: below `tmp_dir`, otherwise beside the problem file."""
+    folders = [Path(tmp_dir), description.file.parent]
+    for folder in folders:
+        found = sorted(glob.glob(path, root_dir=folder)) if "*" in path else [path] * (folder / path).exists()
+        if found:
+            return [_of_right_sort(description, key, folder / name) for name in found]
+    where = " and in ".join(dict.fromkeys(str(folder) for folder in folders))
+    beside = [entry.name for parent in {folder.joinpath(path).parent for folder in folders} for entry in _entries(parent)]
+    hint = nearest(Path(path).name, beside)
+    raise DataError(f"{description.place}, {key}: {path} is missing in {where}" + (f"; {hint}" if hint else ""))
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _of_right_sort(description: Description, key: str, path: Path) -> Path:
+    if path.is_dir() != (description.kind == "image_folder"):
+        wrong, right = ("a folder", "a file") if path.is_dir() else ("a file", "a folder with one for each class")
+        raise DataError(f"{description.place}, {key}: {path} is {wrong}, but {description.kind} takes {right}")
+    return path
+
+
+def _member(path: Path) -> archives.Member:
+    return archives.Folder(path.parent).open(path.name)
+
+
+def _as_item(example: Example) -> Item:
+    return lambda split: (example,)
+
+
+def _error(error: DataError) -> Item:
+    return _as_item({"error": error})
+
+
+def _pairs(path: Path) -> Iterator[Item]:
+    for row in row_files.rows(_member(path), ("inputs", "targets")):
+        if row.error:
+            yield _error(row.error)
+        else:
+            inputs, targets = map(normalize_spaces, row.values)
+            yield _as_item({"inputs": inputs, "targets": targets, "origin": row.origin})
+
+
+def _pictures(path: Path) -> Iterator[Item]:
+    """A picture of each class in turn, so that the first batches of dev have all of them."""
+    return corpora.round_robin(map(_class_pictures, _class_folders(path)))
+
+
+def _class_folders(path: Path) -> list[Path]:
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+
+
+def _class_pictures(folder: Path) -> Iterator[Item]:
+    for member in archives.Folder(folder).members():
+        if member.name.lower().endswith(PICTURES):
+            yield functools.partial(_media, folder / member.name, folder.name)
+
+
+def _captioned(path: Path) -> Iterator[Item]:
+    """Images with all their captions, wherever in the list these stand."""
+    listed: dict[str, list[str]] = {}
+    for row in row_files.rows(_member(path), ("path", "caption"), several=True):
+        if row.error:
+            yield _error(row.error)
+        else:
+            listed.setdefault(row.values[0], []).extend(map(normalize_spaces, row.values[1:]))
+    for name, texts in listed.items():
+        yield functools.partial(captions.examples, functools.partial(_member, path.parent / name), texts)
+
+
+def _recordings(path: Path) -> Iterator[Item]:
+    for row in row_files.rows(_member(path), ("path", "transcript")):
+        if row.error:
+            yield _error(row.error)
+        else:
+            yield functools.partial(_media, path.parent / row.values[0], normalize_spaces(row.values[1]))
+
+
+def _media(path: Path, targets: str, split: str) -> Iterator[Example]:
+    yield corpora.file_example(lambda: _member(path), targets=targets)
+
+
+def _trees(path: Path) -> Iterator[Item]:
+    return map(_as_item, treebank.examples(_member(path)))
+
+
+def _words(kind: str, example: Example) -> int:
+    """The words of an example's longest sentence; a linearised tree is none."""
+    sides = ("inputs",) if kind == "treebank_files" else ("inputs", "targets")
+    return max((len(example[side].split()) for side in sides if side in example), default=0)
+
+
+READERS: dict[str, Callable[[Path], Iterator[Item]]] = {
+    "text_pairs": _pairs,
+    "image_folder": _pictures,
+    "image_captions": _captioned,
+    "speech_manifest": _recordings,
+    "treebank_files": _trees,
+}

@@ -1,0 +1,127 @@
+"""Problems described in a TOML file (`--problem_file`): its keys, what they may hold, and one line for each mistake."""
+
+from __future__ import annotations
+
+import functools
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel.data.problem_file import kinds
+from t2t_multimodel.data.problem_file.kinds import Description
+from t2t_multimodel.data.problem_file.schema import COMMON, KINDS, REVERSE, SIDES, SPLITS, Kind, check_table
+from t2t_multimodel.features import Feature, Label
+from t2t_multimodel.problem import NAME, NAME_RULE, Problem, problems
+from t2t_multimodel.registry import nearest, unknown
+from t2t_multimodel.utils.errors import DataError
+
+DEV_FRACTION = 0.05
+
+
+def register_problem_file(path: Path) -> None:
+    """Registers the problems of a file; the same ones a second time do nothing.
+
+    Raises:
+        DataError: the file is missing or no TOML, a key is misspelt or missing, a value is wrong, or a name is taken.
+    """
+    for problem in read_problem_file(path):
+        if problem.name not in problems:
+            problems.register(problem.name, problem)
+        elif _identity(problems.get(problem.name)) != _identity(problem):
+            raise DataError(f"{path}, problems.{problem.name}: another problem has this name already; choose a new one")
+
+
+def read_problem_file(path: Path) -> list[Problem]:
+    """The problems of a file, reversed ones included; raises DataError as `register_problem_file` does, but for taken names."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"--problem_file={path}: {error.strerror}; give a TOML file") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not TOML: {error}") from None
+    for key in content.keys() - {"problems"}:
+        raise DataError(f"{path}: {unknown('key', key, ['problems'])}; a problem begins with [problems.its_name]")
+    described = content.get("problems")
+    if not isinstance(described, dict) or not described:
+        raise DataError(f"{path} describes no problem; one begins with [problems.its_name]")
+    return [problem for name, values in described.items() for problem in _problems(path, name, values)]
+
+
+def _identity(problem: Problem) -> tuple[Any, ...]:
+    """What two readings of the same description have in common."""
+    return problem.spec(), problem.records_name, getattr(problem.generate, "args", None)
+
+
+def _problems(path: Path, name: str, values: Any) -> list[Problem]:
+    """The problem of one table, and its reverse if it has one."""
+    place = f"{path}, problems.{name}"
+    if not NAME.fullmatch(name):
+        raise DataError(f"{place}: {NAME_RULE}")
+    if not isinstance(values, dict):
+        raise DataError(f"{place}: must be a table that begins with [problems.{name}]")
+    kind = KINDS[_kind(place, values)]
+    needed = ("train",) if kind.target_space else ("train", "target_space")
+    check_table(place, values, COMMON | kind.keys, needed)
+    if "dev" in values and "dev_fraction" in values:
+        raise DataError(f"{place}, dev_fraction: dev has files of its own; leave one of the two out")
+    problem = _problem(kind, _description(path.resolve(), name, values), values)
+    if "reverse" not in values:
+        return [problem]
+    check_table(f"{place}, reverse", values["reverse"], REVERSE, ("target_space",))
+    return [problem, problem.reverse(**values["reverse"])]
+
+
+def _kind(place: str, values: Mapping[str, Any]) -> str:
+    if "kind" not in values:
+        misspelt = next((key for key in values if nearest(key, ["kind"])), "")
+        hint = f"; did you mean it by {misspelt!r}?" if misspelt else f"; there are: {', '.join(KINDS)}"
+        raise DataError(f"{place}: the key kind is missing{hint}")
+    if not isinstance(values["kind"], str) or values["kind"] not in KINDS:
+        raise DataError(f"{place}, kind: {unknown('kind', str(values['kind']), list(KINDS))}")
+    return values["kind"]
+
+
+def _description(file: Path, name: str, values: Mapping[str, Any]) -> Description:
+    paths = {split: _paths(split, values[split]) for split in SPLITS if split in values}
+    return Description(
+        file,
+        name,
+        values["kind"],
+        paths,
+        frozenset(split for split in paths if isinstance(values[split], dict)),
+        0.0 if "dev" in values else float(values.get("dev_fraction", DEV_FRACTION)),
+        values.get("max_train_words", 0),
+    )
+
+
+def _paths(split: str, value: Any) -> list[tuple[str, str]]:
+    """Paths with the keys that messages call them by."""
+    if isinstance(value, dict):
+        return [(f"{split}.{side}", value[side]) for side in SIDES]
+    return [(split, path) for path in ([value] if isinstance(value, str) else value)]
+
+
+def _problem(kind: Kind, description: Description, values: Mapping[str, Any]) -> Problem:
+    inputs, targets = kind.features(description.name, values)
+    content = {"kind": description.kind, "paths": description.paths, "dev_fraction": description.dev_fraction}
+    content |= {"max_train_words": description.max_train_words}
+    return Problem(
+        description.name,
+        inputs,
+        targets,
+        values.get("target_space", kind.target_space),
+        functools.partial(kinds.generate, description),
+        metrics=tuple(values.get("metrics", kind.metrics)),
+        splits=tuple(split for split in SPLITS if split != "test" or split in values),
+        loss_weight=float(values.get("loss_weight", 1.0)),
+        source=values.get("source", ""),
+        check=functools.partial(kinds.check, description),
+        find_classes=functools.partial(kinds.find_classes, description) if _lacks_classes(targets) else None,
+        described=json.dumps(content, ensure_ascii=False),
+    )
+
+
+def _lacks_classes(feature: Feature) -> bool:
+    return isinstance(feature, Label) and not feature.classes

@@ -1,0 +1,122 @@
+"""The keys of a problem file: those that each kind of problem has, and what they may hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from t2t_multimodel.features import Audio, Feature, Image, Label, Text
+from t2t_multimodel.problem import NAME
+from t2t_multimodel.registry import unknown
+from t2t_multimodel.utils.errors import DataError
+
+METRICS = ("bleu", "wer", "cider", "parse_f1")
+SPLITS = ("train", "dev", "test")
+SIDES = ("inputs", "targets")
+_AUGMENT = ("crop", "flip")
+
+
+class Key(NamedTuple):
+    """What the value of a key must be, in words and as a test."""
+
+    must_be: str
+    holds: Callable[[Any], bool]
+
+
+class Kind(NamedTuple):
+    """A kind of problem: the keys it has besides those of all, its features, and what keys hold that are not given."""
+
+    keys: dict[str, Key]
+    features: Callable[[str, Mapping[str, Any]], tuple[Feature, Feature]]
+    metrics: tuple[str, ...]
+    target_space: str = ""
+
+
+def check_table(place: str, values: Mapping[str, Any], known: Mapping[str, Key], needed: tuple[str, ...]) -> None:
+    """Raises a DataError for the first key that is misspelt or missing, or whose value is wrong."""
+    for key, value in values.items():
+        if key not in known:
+            raise DataError(f"{place}: {unknown('key', key, list(known))}")
+        if not known[key].holds(value):
+            got = json.dumps(value, default=str, ensure_ascii=False)
+            raise DataError(f"{place}, {key}: must be {known[key].must_be}, got {got[:80]}")
+    for key in needed:
+        if key not in values:
+            raise DataError(f"{place}: the key {key} is missing; it must be {known[key].must_be}")
+
+
+def _image(values: Mapping[str, Any]) -> Image:
+    sizes = {key: values[key] for key in ("height", "width") if key in values}
+    return Image(**sizes, augment=tuple(values.get("augment", ())))
+
+
+def _classified(name: str, values: Mapping[str, Any]) -> tuple[Feature, Feature]:
+    return _image(values), Label(tuple(values.get("classes", ())), values.get("class_set", name))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value)) and len(set(value)) == len(value)
+
+
+def _are_paths(value: Any) -> bool:
+    return _is_text(value) or _is_list(value)
+
+
+def _are_sides(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == set(SIDES) and all(_is_text(v) and "*" not in v for v in value.values())
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < float("inf")
+
+
+def _one_of(names: tuple[str, ...]) -> Key:
+    return Key(f"a list of some of {', '.join(names)}", lambda value: isinstance(value, list) and all(v in names for v in value))
+
+
+_TEXT, _COUNT = Key("a text in quotes", _is_text), Key("a whole number above 0", _is_count)
+_TOKEN = Key('the command token in quotes, as "to_german"', lambda value: _is_text(value) and not re.search(r"\s", value))
+_PATHS = Key("a path in quotes, or a list of them; * stands for any characters", _are_paths)
+_SIDES_OR_PATHS = Key(
+    '{inputs = "...", targets = "..."}, or the path of a file with both', lambda value: _are_sides(value) or _are_paths(value)
+)
+COMMON = {
+    "kind": _TEXT,
+    "target_space": _TOKEN,
+    **dict.fromkeys(SPLITS, _PATHS),
+    "dev_fraction": Key("a number between 0 and 1", lambda value: _is_number(value) and value < 1),
+    "metrics": _one_of(METRICS),
+    "source": _TEXT,
+    "loss_weight": Key("a number above 0", _is_number),
+}
+REVERSE = {"name": Key("letters, digits and _, in quotes", lambda value: _is_text(value) and bool(NAME.fullmatch(value)))}
+REVERSE |= {"target_space": _TOKEN}
+_PICTURE = {"height": _COUNT, "width": _COUNT, "augment": _one_of(_AUGMENT)}
+_WORDS = {"max_train_words": _COUNT}
+KINDS = {
+    "text_pairs": Kind(
+        dict.fromkeys(SPLITS, _SIDES_OR_PATHS)
+        | _WORDS
+        | {"reverse": Key('a table, as {target_space = "to_english"}', lambda value: isinstance(value, dict))},
+        lambda name, values: (Text(), Text()),
+        ("bleu",),
+    ),
+    "image_folder": Kind(
+        _PICTURE | {"classes": Key("a list of different texts", _is_list), "class_set": _TEXT}, _classified, (), "to_class"
+    ),
+    "image_captions": Kind(_PICTURE, lambda name, values: (_image(values), Text()), ("cider",)),
+    "speech_manifest": Kind(
+        {"sample_rate": _COUNT}, lambda name, values: (Audio(values.get("sample_rate", 16000)), Text()), ("wer",)
+    ),
+    "treebank_files": Kind(_WORDS, lambda name, values: (Text(), Text("tree")), ("parse_f1",), "to_parse_tree"),
+}

@@ -1,0 +1,251 @@
+"""Members of archives as corpora are distributed (tar, tgz, zip) and of unpacked folders, read alike and never unpacked to disk.
+
+Archives come from elsewhere: a member that calls itself `../x` or `/x`, or is larger than what is asked for can be, is refused.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import functools
+import gzip
+import lzma
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple, cast
+
+from t2t_multimodel.utils.errors import DataError
+
+# An image, a recording or a file of trees; no corpus read here has one of half this size.
+MAX_BYTES = 64 << 20
+# The larger half of WMT's giga corpus has 4 GB.
+MAX_TEXT_BYTES = 16 << 30
+MAX_LINE_BYTES = 1 << 20
+# Text packs to a tenth or so, a bomb to a thousandth.
+MAX_EXPANSION = 100
+
+_MEBIBYTE = 1 << 20
+_DAMAGE = (
+    *(OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(RuntimeError, ValueError, LookupError, TypeError, ArithmeticError, struct.error),
+)
+
+
+class Member(NamedTuple):
+    """A file in an archive.
+
+    Attributes:
+        name: its path there, "/" between folders.
+        origin: what messages call it: archive and name.
+        size: bytes, as the archive declares them.
+        open: opens its content; of a compressed tar, before the next member is asked for.
+    """
+
+    name: str
+    origin: str
+    size: int
+    open: Callable[[], BinaryIO]
+
+
+class Archive(abc.ABC):
+    """What folders, tar and zip files have in common. `origin` is what messages call it."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+
+    @abc.abstractmethod
+    def members(self) -> Iterator[Member]:
+        """All files: of an archive in its own order, of a folder sorted by name; raises DataError where it is damaged."""
+
+    def open(self, name: str) -> Member:
+        """The member `name`; raises DataError if there is none. A tar file is read up to it, and takes the end of a name too."""
+        _refuse_outside(name, self.origin)
+        for member in self.members():
+            if f"/{member.name}".endswith(f"/{name}"):
+                return member
+        raise DataError(f"{self.origin} has no {name}")
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Closes what was opened."""
+
+
+class Folder(Archive):
+    """An unpacked archive."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+
+    def members(self) -> Iterator[Member]:
+        # Names, not paths: ImageNet has a million of them.
+        for name in sorted(path.relative_to(self._path).as_posix() for path in self._path.rglob("*") if path.is_file()):
+            yield self.open(name)
+
+    def open(self, name: str) -> Member:
+        _refuse_outside(name, self.origin)
+        path = self._path / name
+        with error_context(str(path)):
+            there = path.is_file()
+        if not there:
+            raise DataError(f"{path} is missing")
+        return Member(name, str(path), path.stat().st_size, lambda: path.open("rb"))
+
+    def close(self) -> None:
+        pass
+
+
+class Tar(Archive):
+    """A tar file, compressed or not; one inside of another is made from the outer one's member."""
+
+    def __init__(self, origin: str, file: BinaryIO) -> None:
+        super().__init__(origin)
+        with error_context(origin):
+            self._tar = tarfile.open(fileobj=file, mode="r:*")
+
+    def members(self) -> Iterator[Member]:
+        while True:
+            with error_context(self.origin):
+                info = self._tar.next()
+            if info is None:
+                break
+            if info.isreg():
+                yield _checked(info.name, self.origin, info.size, functools.partial(self._extract, info))
+            # Otherwise tarfile keeps every header: a gigabyte of them for ImageNet.
+            self._tar.members.clear()  # type: ignore[attr-defined]
+        with error_context(self.origin):
+            file = cast(BinaryIO, self._tar.fileobj)
+            # A tar file ends with a block of zeros, which has been read; without a whole one, tarfile ends without a word.
+            if file.tell() < self._tar.offset + tarfile.BLOCKSIZE:
+                raise EOFError("the end of the archive is missing")
+            while file.read(_MEBIBYTE):  # What is behind it has to be read for a checksum to be compared.
+                pass
+
+    def close(self) -> None:
+        self._tar.close()
+
+    def _extract(self, info: tarfile.TarInfo) -> BinaryIO:
+        return cast(BinaryIO, self._tar.extractfile(info))
+
+
+class Zip(Archive):
+    """A zip file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        with error_context(self.origin):
+            self._zip = zipfile.ZipFile(path)
+        self._names = set(self._zip.namelist())
+
+    def members(self) -> Iterator[Member]:
+        for info in self._zip.infolist():
+            if not info.is_dir():
+                yield self._member(info)
+
+    def open(self, name: str) -> Member:
+        _refuse_outside(name, self.origin)
+        if name not in self._names:
+            raise DataError(f"{self.origin} has no {name}")
+        return self._member(self._zip.getinfo(name))
+
+    def close(self) -> None:
+        self._zip.close()
+
+    def _member(self, info: zipfile.ZipInfo) -> Member:
+        return _checked(info.filename, self.origin, info.file_size, lambda: cast(BinaryIO, self._zip.open(info)))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Archive]:
+    """The folder, zip file or (compressed) tar file at `path`; raises DataError if it is none of them."""
+    with contextlib.ExitStack() as stack:
+        archive: Archive
+        if path.is_dir():
+            archive = Folder(path)
+        elif path.suffix == ".zip":
+            archive = Zip(path)
+        else:
+            with error_context(str(path)):
+                file = stack.enter_context(path.open("rb"))
+            archive = Tar(str(path), file)
+        yield stack.enter_context(contextlib.closing(archive))
+
+
+def read(member: Member, limit: int = MAX_BYTES) -> bytes:
+    """The content of a member; raises DataError if it is damaged, cut short or larger than `limit` bytes."""
+    _refuse_large(member.size, limit, member.origin)
+    with error_context(member.origin), member.open() as file:
+        content = file.read(limit + 1)
+    _refuse_large(len(content), limit, member.origin)
+    if len(content) < member.size:
+        raise DataError(f"{member.origin} is cut short: {member.size} bytes are declared, {len(content)} are there")
+    return content
+
+
+def lines(member: Member, limit: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
+    """The lines of a text, without their ends, one after another; of `x.gz` those of x.
+
+    A line of more than `MAX_LINE_BYTES` is cut behind them, and so long that `decoded` refuses it.
+
+    Raises:
+        DataError: the member is damaged, it has more than `limit` bytes, or is gzipped and unpacks to more than `MAX_BYTES` and
+            `MAX_EXPANSION` times its own.
+    """
+    _refuse_large(member.size, limit, member.origin)
+    total = 0
+    with contextlib.ExitStack() as stack, error_context(member.origin):
+        file = stack.enter_context(member.open())
+        if member.name.endswith(".gz"):
+            file = stack.enter_context(cast(BinaryIO, gzip.GzipFile(fileobj=file)))
+            limit = min(limit, max(MAX_BYTES, MAX_EXPANSION * member.size))
+        within = False  # a line of which a part has been read
+        while part := file.readline(MAX_LINE_BYTES + 1):
+            total += len(part)
+            _refuse_large(total, limit, member.origin)
+            if not within:
+                yield part if len(part) > MAX_LINE_BYTES else part.rstrip(b"\r\n")
+            within = len(part) > MAX_LINE_BYTES and not part.endswith(b"\n")
+
+
+def decoded(line: bytes, name: str) -> str:
+    """A line as text; raises DataError, which begins with `name`, if it is no UTF-8, has zero bytes, or was cut by `lines`."""
+    if len(line) > MAX_LINE_BYTES:
+        raise DataError(f"{name} has more than {MAX_LINE_BYTES:,} bytes: is this a file of text?")
+    if b"\0" in line:
+        raise DataError(f"{name} is not UTF-8: it has zero bytes")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not UTF-8: {error.reason}") from None
+
+
+@contextlib.contextmanager
+def error_context(origin: str) -> Iterator[None]:
+    """Turns what reading a damaged file raises into a DataError that names it."""
+    try:
+        yield
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{origin} cannot be read: {error.strerror}") from error
+        raise DataError(f"{origin} is damaged, cut short or not in its usual format: {error}") from error
+
+
+def _checked(name: str, archive: str, size: int, open_member: Callable[[], BinaryIO]) -> Member:
+    _refuse_outside(name, archive)
+    name = name.removeprefix("./")
+    return Member(name, f"{archive}: {name}", size, open_member)
+
+
+def _refuse_outside(name: str, archive: str) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        raise DataError(f"{archive}: the name {name!r} leads out of the archive, as none of the original ones does; get it again")
+
+
+def _refuse_large(size: int, limit: int, origin: str) -> None:
+    if size > limit:
+        raise DataError(f"{origin} has {size:,} bytes, more than the {limit:,} that can be right there; get the archive again")

@@ -1,0 +1,26 @@
+"""An image with its captions, as examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from t2t_multimodel.data.readers import archives, corpora
+from t2t_multimodel.problem import Example
+
+
+def examples(open_image: Callable[[], archives.Member], captions: Sequence[str], split: str) -> Iterator[Example]:
+    """An example for each caption in training, elsewhere one with all captions as references.
+
+    An image that is missing, or cannot be read, is an error example.
+    """
+    return of_image(corpora.file_example(open_image), captions, split)
+
+
+def of_image(example: Example, captions: Sequence[str], split: str) -> Iterator[Example]:
+    """The same for an image that has been read."""
+    if "error" in example:
+        yield example
+    elif split == "train":
+        yield from ({**example, "targets": caption} for caption in captions)
+    else:
+        yield {**example, "targets": captions[0], "references": list(captions)}

@@ -1,0 +1,70 @@
+"""Data sets that tensorflow-datasets has prepared, read where they lie: `<tmp_dir>/tensorflow_datasets/<name>/<version>/`.
+
+Nothing is downloaded here: `tfds build <name> --data_dir=<tmp_dir>/tensorflow_datasets --manual_dir=<tmp_dir>` prepares one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel.data.readers import archives
+from t2t_multimodel.utils.errors import DataError
+
+FOLDER = "tensorflow_datasets"
+_INFO = "dataset_info.json"
+
+
+def find(name: str, tmp_dir: Path) -> Path | None:
+    """The folder of the newest version of a prepared data set, `name` with its configuration ("wmt14_translate/de-en") if any."""
+    versions = [path.parent for path in (Path(tmp_dir) / FOLDER / name).glob(f"*/{_INFO}")]
+    return max((path for path in versions if _version(path)), key=_version, default=None)
+
+
+def read(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The examples of some splits of a prepared data set, behind each other, in the order of their files.
+
+    Yields:
+        Features by name: images are the bytes of their files, classes and texts str, sequences lists of their items, numbers int.
+
+    Raises:
+        DataError: tensorflow-datasets is not installed, the data set has no such split, or a file is damaged.
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise DataError(
+            f"{folder} is a data set of tensorflow-datasets, which is not installed; in the checkout: pip install '.[tfds]'"
+        ) from None
+    import tensorflow as tf
+
+    with archives.error_context(str(folder)):
+        builder = tfds.builder_from_directory(folder)
+    features = builder.info.features
+    decoders = {name: tfds.decode.SkipDecoding() for name, kind in features.items() if isinstance(kind, tfds.features.Image)}
+    one_by_one = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, add_tfds_id=False)
+    for split in splits:
+        if split not in builder.info.splits:
+            raise DataError(f"{folder} has no split {split}, only {', '.join(builder.info.splits) or 'none'}")
+        try:
+            for example in builder.as_dataset(split=split, decoders=decoders, read_config=one_by_one).as_numpy_iterator():
+                yield {name: _plain(features[name], value, tfds) for name, value in example.items()}
+        except tf.errors.OpError as error:
+            raise DataError(f"{folder}, split {split}, is damaged: {error.message}; prepare it again") from None
+
+
+def _version(folder: Path) -> tuple[int, ...]:
+    parts = folder.name.split(".")
+    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else ()
+
+
+def _plain(kind: Any, value: Any, tfds: Any) -> Any:
+    """A feature as plain Python has it."""
+    if isinstance(kind, tfds.features.ClassLabel):
+        return kind.int2str(int(value))
+    if isinstance(value, dict):  # A sequence of features is a dictionary of sequences.
+        return {name: [_plain(kind.feature[name], item, tfds) for item in items] for name, items in value.items()}
+    if isinstance(value, bytes) and not isinstance(kind, tfds.features.Image):
+        return value.decode("utf-8", errors="surrogateescape")
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value

@@ -1,0 +1,1 @@
+"""Devices and machines: strategies, clusters, parameter servers, sharded experts."""

@@ -1,0 +1,106 @@
+"""The processes of asynchronous training: a chief, workers that compute steps, parameter servers that hold the variables."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from t2t_multimodel.distributed.cluster import Cluster
+from t2t_multimodel.distributed.rendezvous import host_and_port, missing_tasks
+from t2t_multimodel.distributed.sharding import by_experts
+from t2t_multimodel.utils.errors import DataError
+
+
+class ParameterServers:
+    """A chief's connection to its workers and parameter servers.
+
+    Args:
+        cluster: whose chief this process is.
+        seconds: for every task to appear.
+        num_experts: of a mixture; their weights are divided among the parameter servers.
+
+    Attributes:
+        strategy: in whose scope variables are made, on the parameter servers in turn.
+        coordinator: hands functions out to the workers.
+        num_workers: how many there are.
+
+    Raises:
+        DataError: a task did not appear.
+    """
+
+    def __init__(self, cluster: Cluster, seconds: float, num_experts: int = 0) -> None:
+        self._cluster = cluster
+        self._lost: set[str] = set()
+        self._wait(seconds)
+        _fail_fast()
+        tf.get_logger().setLevel(logging.CRITICAL)  # a lost worker is several lines a second; see report_lost
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            _cluster_spec(cluster), task_type=cluster.job, task_id=cluster.index, rpc_layer="grpc"
+        )
+        partitioner = by_experts(num_experts, len(cluster.jobs["ps"]))
+        self.strategy = tf.distribute.ParameterServerStrategy(resolver, partitioner)
+        self.coordinator = tf.distribute.coordinator.ClusterCoordinator(self.strategy)
+        self.num_workers = len(cluster.jobs["worker"])
+
+    def _wait(self, seconds: float) -> None:
+        """Returns when all tasks listen: TensorFlow would wait for an absent one in silence."""
+        end = time.monotonic() + seconds
+        while missing := _silent(self._cluster):
+            if time.monotonic() > end:
+                raise DataError(missing_tasks(self._cluster, missing, seconds))
+            time.sleep(0.2)
+
+    def report_lost(self, report: Callable[[str], None]) -> None:
+        """Says which tasks do not answer, and which do again."""
+        lost, addresses = set(_silent(self._cluster)), self._cluster.addresses
+        for name in sorted(lost - self._lost):
+            report(f"{name} ({addresses[name]}) does not answer; its steps are done by other workers, or wait for one")
+        for name in sorted(self._lost - lost):
+            report(f"{name} ({addresses[name]}) answers again")
+        self._lost = lost
+
+
+def serve(cluster: Cluster) -> None:
+    """A worker or a parameter server: does what the chief asks for.
+
+    Returns on SIGTERM. TensorFlow does not tell when the chief has ended.
+    """
+    config = tf.compat.v1.ConfigProto()
+    # Steps wait for each other's variables: with fewer threads than steps under way, all of them could.
+    config.inter_op_parallelism_threads = max(os.cpu_count() or 1, len(cluster.jobs["worker"]) + 1)
+    _fail_fast()
+    server = tf.distribute.Server(
+        _cluster_spec(cluster), job_name=cluster.job, task_index=cluster.index, protocol="grpc", config=config
+    )
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *received: ended.set())
+    while server and not ended.wait(60.0):  # Server.join would not let signals through
+        pass
+
+
+def _cluster_spec(cluster: Cluster) -> tf.train.ClusterSpec:
+    return tf.train.ClusterSpec({job: list(addresses) for job, addresses in cluster.jobs.items()})
+
+
+def _fail_fast() -> None:
+    """A call to a task that is lost fails at once, instead of being tried again for minutes (TensorFlow's guide advises it)."""
+    os.environ["GRPC_FAIL_FAST"] = "use_caller"
+
+
+def _silent(cluster: Cluster) -> list[str]:
+    """The names of the other tasks at whose address nobody listens."""
+    return [name for name, address in cluster.addresses.items() if name != cluster.name and not _listens(address)]
+
+
+def _listens(address: str) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(host_and_port(address), timeout=2.0):
+        return True
+    return False

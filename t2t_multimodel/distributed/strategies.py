@@ -1,0 +1,148 @@
+"""On which devices a run trains."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from t2t_multimodel.distributed.cluster import CHIEF_JOBS, Cluster
+from t2t_multimodel.utils.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu", "parameter_server")
+
+
+def resolve_strategy(name: str, cluster: Cluster | None) -> str:
+    """What "auto" stands for, as far as TF_CONFIG decides it; any other name if it fits the cluster.
+
+    Raises:
+        DataError: a cluster without the strategy that trains in it, or the strategy without a cluster.
+        ValueError: no strategy has this name.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(f"the strategy is one of {', '.join(STRATEGIES)}, got {name!r}")
+    several = cluster is not None and len(cluster.addresses) > 1
+    if name == "auto" and cluster and several:
+        name = "parameter_server" if "ps" in cluster.jobs else "multi_worker"
+    if name == "parameter_server":
+        _check_parameter_servers(cluster)
+        return name
+    if name == "multi_worker":
+        if cluster is None:
+            raise DataError("--strategy=multi_worker needs TF_CONFIG in each worker's environment, or --local_workers=N")
+        if unknown := [job for job in cluster.jobs if job not in CHIEF_JOBS]:
+            raise DataError(f"the jobs of TF_CONFIG should be chief and worker for --strategy=multi_worker, got {unknown[0]}")
+    elif several:
+        raise DataError(f"TF_CONFIG describes a cluster, in which --strategy=multi_worker trains; --strategy={name} trains alone")
+    return name
+
+
+def _check_parameter_servers(cluster: Cluster | None) -> None:
+    if cluster is None:
+        raise DataError("--strategy=parameter_server needs TF_CONFIG in the environment of each task, or --local_workers=N")
+    counts = {job: len(addresses) for job, addresses in cluster.jobs.items()}
+    if set(counts) != {"chief", "worker", "ps"} or counts["chief"] != 1:
+        found = ", ".join(f"{count} {job}" for job, count in counts.items())
+        raise DataError(f"--strategy=parameter_server needs a TF_CONFIG with 1 chief, workers and ps; it has {found}")
+
+
+def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
+    """The strategy of a name that `resolve_strategy` returned; docs/distribution.md says what each promises.
+
+    "multi_worker" has to be made before anything was computed in this process, and waits for the other workers.
+
+    Raises:
+        DataError: "tpu" where there is none.
+    """
+    import tensorflow as tf
+
+    if name == "tpu":
+        return _tpu_strategy()
+    if name == "multi_worker":
+        handler = signal.getsignal(signal.SIGTERM)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        signal.signal(signal.SIGTERM, handler)  # TensorFlow took it, for notices of preemption that nobody reads
+        return strategy
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "mirrored" or (name == "auto" and len(gpus) > 1):
+        return tf.distribute.MirroredStrategy([device.name for device in gpus or tf.config.list_logical_devices("CPU")])
+    return tf.distribute.get_strategy()
+
+
+def _tpu_strategy() -> tf.distribute.Strategy:
+    """As https://www.tensorflow.org/guide/tpu has it; TPU_NAME names a TPU that is not this machine's own."""
+    import tensorflow as tf
+
+    name = os.environ.get("TPU_NAME", "local")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
+        if name != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].split(". ")[0]
+        raise DataError(f"there is no TPU {name!r} ({reason}); the environment variable TPU_NAME names another") from error
+
+
+def described(strategy: tf.distribute.Strategy) -> str:
+    """The devices of several replicas in a line: "2 replicas: GPU:0, GPU:1"; of several workers, "2 replicas, here: GPU:0"."""
+    devices = strategy.extended.worker_devices
+    here = ", here" if len(devices) < strategy.num_replicas_in_sync else ""
+    return f"{strategy.num_replicas_in_sync} replicas{here}: {', '.join(':'.join(device.split(':')[-2:]) for device in devices)}"
+
+
+def lost_task(error: tf.errors.UnavailableError) -> str:
+    """The worker without which a step could not be taken, "worker 1", as TensorFlow's message names it."""
+    found = re.search(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)", str(error))
+    return f"{found[1]} {found[2]}" if found else "another worker"
+
+
+class WorkerGroup:
+    """The workers that take each step together, as one of them; without "multi_worker" this process alone.
+
+    Args:
+        strategy: of the run.
+        cluster: whose workers they are.
+
+    Attributes:
+        count: how many workers there are.
+        index: which of them this is; 0 is the chief.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None, cluster: Cluster | None = None) -> None:
+        names = list(cluster.addresses) if cluster else [""]
+        self.count = len(names)
+        self.index = names.index(cluster.name) if cluster else 0
+        self._total = _summed_over_workers(strategy) if strategy and self.count > 1 else None
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this worker writes what the run leaves."""
+        return self.index == 0
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Sums over the workers, the same in each; all of them have to call it, with as many values."""
+        return list(values) if self._total is None else self._total(np.array(values, np.float64)).tolist()
+
+
+def _summed_over_workers(strategy: tf.distribute.Strategy) -> Callable[[np.ndarray], np.ndarray]:
+    import tensorflow as tf
+
+    replicas = len(strategy.extended.worker_devices)  # of this worker, each of which adds what the worker has
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float64)], autograph=False)
+    def total(values: tf.Tensor) -> Any:
+        def add() -> tf.Tensor:
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values / replicas)
+
+        return strategy.experimental_local_results(strategy.run(add))[0]
+
+    return lambda values: total(values).numpy()

@@ -1,1 +1,0 @@
-"""Runs that train, evaluate and write a report."""

@@ -1,0 +1,215 @@
+"""The decoding cache: what the steps of causal layers keep of earlier positions, and how beam search moves through it.
+
+Cached values never move between rows. The row that computed a key, a value or a convolution's input keeps it. Beam search instead
+rewrites a small table, `beam_indices`, which says which row of the sentence holds each earlier position of each row.
+
+Without XLA every operation costs microseconds, however small. A step therefore reads the caches of all convolutions of a kind
+(kernel size and dilation) together, before it computes the first of them.
+
+Letters in shapes: B sentences, W rows per sentence, R = B * W rows, T positions, n convolutions of a kind, K taps, d dilation,
+C channels, D depth.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from t2t_multimodel.layers.position import timing_signal
+
+
+def initial_beam_indices(sentences, width: int, length):
+    """Returns int32 [T, B, W]: every row reads itself."""
+    return ops.broadcast_to(ops.arange(width, dtype="int32"), (length, sentences, width))
+
+
+def reorder_beams(beam_indices, parents, position):
+    """Returns the table [T, B, W] after `position`, when row w of a sentence continues its row `parents[:, w]`.
+
+    Args:
+        beam_indices: int32 [T, B, W].
+        parents: int32 [B, W].
+        position: int32 scalar.
+    """
+    length, width = ops.shape(beam_indices)[0], beam_indices.shape[2]
+    past = ops.arange(length, dtype="int32")[:, None, None] <= position
+    indices = sum(ops.where(parents == row, beam_indices[:, :, row : row + 1], 0) for row in range(width))
+    return ops.where(past, indices, ops.arange(width, dtype="int32"))
+
+
+def gather_beams(values, beam_indices):
+    """Returns [K, n, R, C]: for each row the cached values of the rows that it continues.
+
+    Args:
+        values: [K, n, R, C], as each row cached them.
+        beam_indices: int32 [K, B, W], the row of the sentence that wrote each position.
+    """
+    taps, count, _, channels = values.shape
+    width = beam_indices.shape[2]
+    index = ops.arange(ops.size(values) // channels, dtype="int32")
+    first_rows = ops.reshape(index - index % width, (taps, count, -1))  # R is a multiple of W
+    written = first_rows + ops.reshape(beam_indices, (taps, 1, -1))
+    found = ops.take(ops.reshape(values, (-1, channels)), ops.reshape(written, (-1,)), axis=0)
+    return ops.reshape(found, ops.shape(values))
+
+
+class DecodeStep:
+    """One position of the decoding loop, and what many layers derive from it, each computed once.
+
+    Args:
+        position: int32 scalar.
+        beam_indices: int32 [T, B, W].
+        convolutions: a ConvStepReader, as ConvCaches.at returns it.
+    """
+
+    def __init__(self, position, beam_indices, convolutions):
+        self.position = position
+        self.beam_indices = beam_indices
+        self.convolutions = convolutions
+        self.width = beam_indices.shape[2]
+        self._mask = self._timing = self._scatter_indices = None
+
+    def scatter_indices(self, batch_heads):
+        """Returns int32 [batch_heads * W, 2]: where self-attention writes this position's keys and values.
+
+        Args:
+            batch_heads: int, B * N for N heads; each holds the positions of W rows.
+        """
+        if self._scatter_indices is None:
+            row = ops.arange(batch_heads * self.width, dtype="int32")
+            column = self.position * self.width + row % self.width
+            self._scatter_indices = ops.stack([row // self.width, column], axis=1)
+        return self._scatter_indices
+
+    def timing(self, depth: int):
+        """Returns the timing signal of the position, float32 [1, D]; all layers have one depth."""
+        if self._timing is None:
+            self._timing = timing_signal(1, depth, self.position)
+        return self._timing
+
+    def mask(self):
+        """Returns float32: 1 where a row may read, else 0.
+
+        Of shape [T], or with several rows per sentence [B, 1, W, T * W] over the positions of all of a sentence's rows.
+        """
+        if self._mask is None:
+            length = ops.shape(self.beam_indices)[0]
+            readable = ops.arange(length, dtype="int32") <= self.position
+            if self.width > 1:
+                indices = ops.transpose(self.beam_indices, (1, 2, 0))[..., None]
+                own = indices == ops.arange(self.width, dtype="int32")
+                readable = ops.logical_and(own, readable[:, None])  # [B, W, T, W]
+                readable = ops.reshape(readable, (-1, 1, self.width, length * self.width))
+            self._mask = ops.cast(readable, "float32")
+        return self._mask
+
+
+class ConvCache(NamedTuple):
+    """The last inputs of the n convolutions of a kind, as in arXiv 1611.09482.
+
+    Attributes:
+        past: [d * (K - 1), n, R, C], a ring buffer of K - 1 inputs per phase (position modulo d). All that a position reads lies
+            in one phase.
+        last: [n, R, C], the inputs of the position before, not yet in the ring buffer. The next step writes them before it reads
+            anything, so that XLA need not copy the buffer.
+    """
+
+    past: Any
+    last: Any
+
+
+class ConvKernels(NamedTuple):
+    """The kernels of the n convolutions of a kind.
+
+    Attributes:
+        past: [2 * (K - 1), n, C], the K - 1 taps for earlier inputs, oldest first, stored twice in a row so that every rotation
+            of the ring buffer is one contiguous slice.
+        present: n times [C], the taps for the position itself.
+    """
+
+    past: Any
+    present: tuple[Any, ...]
+
+
+class ConvCaches:
+    """The caches of causal one-dimensional ConvSteps, all of C channels.
+
+    Args:
+        layers: built ConvSteps.
+    """
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self._kinds: dict[tuple[int, int], list[Any]] = {}
+        for layer in layers:
+            self._kinds.setdefault((layer.kernel_size[0], layer.dilation), []).append(layer)
+
+    def init_cache(self, rows) -> tuple[ConvCache, ...]:
+        """Returns a cache of zeros per kind, for R = `rows` rows."""
+        caches = []
+        for (size, dilation), layers in self._kinds.items():
+            shape, dtype = (len(layers), rows, layers[0].depthwise.shape[1]), layers[0].compute_dtype
+            caches.append(ConvCache(ops.zeros((dilation * (size - 1), *shape), dtype=dtype), ops.zeros(shape, dtype=dtype)))
+        return tuple(caches)
+
+    def precompute(self) -> tuple[ConvKernels, ...]:
+        """Returns the kernels per kind, in the form that every step reads."""
+        found = []
+        for layers in self._kinds.values():
+            kernels = [ops.cast(layer.depthwise, layer.compute_dtype) for layer in layers]
+            past = ops.stack([kernel[:-1] for kernel in kernels], axis=1)
+            found.append(ConvKernels(ops.concatenate([past, past]), tuple(kernel[-1] for kernel in kernels)))
+        return tuple(found)
+
+    def at(self, position, beam_indices, caches: tuple[ConvCache, ...], kernels: tuple[ConvKernels, ...]) -> "ConvStepReader":
+        """Returns what the step at `position` reads.
+
+        Args:
+            position: int32 scalar.
+            beam_indices: int32 [T, B, W].
+            caches: from `init_cache` or the step before.
+            kernels: from `precompute`.
+        """
+        buffers: list[Any] = []
+        contributions: dict[int, Any] = {}
+        for (kind, layers), cache, kernel in zip(self._kinds.items(), caches, kernels, strict=True):
+            buffer, sums = _convolve_past(*kind, cache, kernel.past, position, beam_indices)
+            buffers.append(buffer)
+            values = ops.unstack(sums, len(layers))
+            contributions.update((id(layer), each) for layer, *each in zip(layers, values, kernel.present, strict=True))
+        return ConvStepReader(self._kinds, buffers, contributions)
+
+
+class ConvStepReader:
+    """What every convolution reads at one position, and the inputs that it gets there."""
+
+    def __init__(self, kinds, buffers, contributions) -> None:
+        self._kinds, self._buffers, self._contributions = kinds, buffers, contributions
+        self._inputs: dict[int, Any] = {}
+
+    def convolve(self, layer, x):
+        """Returns the depthwise convolution [R, C] of `layer` at this position, where its input is x [R, C]."""
+        earlier, present = self._contributions[id(layer)]
+        self._inputs[id(layer)] = x
+        return earlier + x * present
+
+    def next_cache(self) -> tuple[ConvCache, ...]:
+        """Returns the caches for the next position; every convolution has been computed."""
+        last = [ops.stack([self._inputs[id(layer)] for layer in layers]) for layers in self._kinds.values()]
+        return tuple(ConvCache(*each) for each in zip(self._buffers, last, strict=True))
+
+
+def _convolve_past(size, dilation, cache: ConvCache, kernel, position, beam_indices):
+    """Returns the ring buffer with its last inputs written, and what earlier inputs contribute at `position`, [n, R, C]."""
+    taps = size - 1
+    shape = (taps, *ops.shape(cache.past)[1:])
+    before = position - 1
+    newest = before % dilation * taps + before // dilation % taps
+    buffer = ops.scatter_update(cache.past, ops.reshape(newest, (1, 1)), cache.last[None])
+    start, rotation = position % dilation * taps, position // dilation % taps
+    values = ops.slice(buffer, (start, 0, 0, 0), shape)
+    if beam_indices.shape[2] > 1:
+        ages = 1 + (rotation - ops.arange(taps, dtype="int32") - 1) % taps  # before the start all rows have zeros
+        indices = ops.take(beam_indices, ops.maximum(position - dilation * ages, 0), axis=0)
+        values = gather_beams(values, indices)
+    rotated = ops.slice(kernel, (taps - rotation, 0, 0), (taps, *kernel.shape[1:]))
+    return buffer, ops.sum(values * rotated[:, :, None], axis=0)

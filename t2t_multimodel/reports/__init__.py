@@ -1,0 +1,1 @@
+"""Pages for people: the report of a run, the page of mm-datagen --inspect, the demo."""

@@ -1,0 +1,82 @@
+"""The report of a scored run: `report.html`, one self-contained file, and the same as `report.md` with `report_files/`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.reports import pictures
+from t2t_multimodel.reports.examples import example_blocks
+from t2t_multimodel.reports.page import Block, Heading, Paragraph, Picture, Table, to_html, to_markdown
+from t2t_multimodel.reports.scored_run import Run, read_run
+from t2t_multimodel.reports.scores import Goals, goals_of, not_reached, score_table
+from t2t_multimodel.runs.run_config import VOCABULARY
+from t2t_multimodel.utils.files import write_atomically
+
+FOLDER = "report_files"
+TABLE_TEXT = (
+    "All of dev, outputs decoded greedily. accuracy is per token (per example for classes), accuracy_per_sequence counts outputs "
+    "that are right from end to end. Beside the model stands the trivial answer, which does not look at the input: the most "
+    "frequent class, the most frequent token at each position, or the source left as it is. Where a problem has two goals, "
+    "one is enough."
+)
+CURVES_TEXT = "Grey, left scale: training loss in nats per token. Blue, right scale: accuracy on dev."
+LOAD_TEXT = (
+    "The share of tokens that each expert got in the last steps: bars are means over the problems, points single problems, the "
+    "dashed line is an even load. Below, how unevenly the load was spread (standard deviation over mean) as training went on."
+)
+
+
+def write_report(output_dir: Path, data_dir: Path, facts: Sequence[str] = (), continue_with: str = "make demo-full") -> Table:
+    """Writes the report of the run in `output_dir` and returns its table of scores.
+
+    Args:
+        data_dir: records it was trained on.
+        facts: sentences about how it was run.
+        continue_with: the command that gets further, for a run that has not reached all its goals.
+
+    Raises:
+        DataError: the run has not been scored, or its records are missing.
+    """
+    run = read_run(output_dir)
+    goals = {problem.name: goals_of(problem, run.decoded[problem.name]) for problem in run.problems}
+    table = score_table(run, goals, data_dir, Vocabulary.load(output_dir / VOCABULARY))
+    title = f"One model, {len(run.problems)} problems"
+    blocks: list[Block] = [Paragraph(summary(run, facts)), Heading("Results"), Paragraph(TABLE_TEXT), table]
+    blocks += [Paragraph(outcome(run, goals, continue_with)), *training_blocks(run), *example_blocks(run, data_dir)]
+    write_atomically(output_dir / "report.html", to_html(title, blocks).encode())
+    markdown, files = to_markdown(title, blocks, FOLDER)
+    (output_dir / FOLDER).mkdir(exist_ok=True)
+    for name, content in files.items():
+        (output_dir / FOLDER / name).write_bytes(content)
+    write_atomically(output_dir / "report.md", markdown.encode())
+    return table
+
+
+def summary(run: Run, facts: Sequence[str]) -> str:
+    """What was run."""
+    names = ", ".join(problem.name for problem in run.problems)
+    time = f"{run.step:,} steps in {run.seconds / 60:.1f} minutes"
+    return " ".join([f"One MultiModel ({run.config.hparams_set}) learned {names} jointly: {time}.", *facts])
+
+
+def outcome(run: Run, goals: dict[str, Goals], continue_with: str) -> str:
+    """Which goals were reached, and what to do about the others."""
+    missed = not_reached(run, goals)
+    if not missed:
+        return f"All {len(run.problems)} problems have reached their goals."
+    total = run.config.hparams.training.train_steps
+    text = f"Not yet reached after {run.step:,} of {total:,} steps: {'; '.join(missed)}."
+    return f"{text} `{continue_with}` goes on from here to the end." if run.step < total else text
+
+
+def training_blocks(run: Run) -> list[Block]:
+    """Curves, and how the experts were used, if there are any."""
+    curves = Picture("curves", pictures.curves(run), "training loss and dev accuracy of each problem against steps")
+    blocks: list[Block] = [Heading("Curves"), Paragraph(CURVES_TEXT), curves]
+    if run.config.hparams.model.num_experts:
+        load = Picture("expert_load", pictures.expert_load(run), "share of tokens of each expert")
+        balance = Picture("expert_balance", pictures.expert_balance(run), "expert_load_cv against steps")
+        blocks += [Heading("Expert load"), Paragraph(LOAD_TEXT), load, balance]
+    return blocks

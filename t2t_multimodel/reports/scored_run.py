@@ -1,0 +1,75 @@
+"""What a report reads of a run: its config, metrics.jsonl and the decoded examples that `score_run` left."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from t2t_multimodel.data.json_lines import newest_by_step, read_json_lines
+from t2t_multimodel.problem import Problem, problems
+from t2t_multimodel.runs.run_config import RunConfig
+from t2t_multimodel.runs.scoring import Decoded
+from t2t_multimodel.utils.errors import DataError
+
+Row = dict[str, Any]
+
+
+class Run(NamedTuple):
+    """A scored run.
+
+    Attributes:
+        config: what it was started with.
+        problems: what it learned.
+        train, dev: rows of metrics.jsonl by problem, by step.
+        seconds: time spent in training, over all its continuations.
+        decoded: the scored examples by problem.
+    """
+
+    config: RunConfig
+    problems: list[Problem]
+    train: dict[str, list[Row]]
+    dev: dict[str, list[Row]]
+    seconds: float
+    decoded: dict[str, list[Decoded]]
+
+    @property
+    def step(self) -> int:
+        """The step that was scored."""
+        return max(rows[-1]["step"] for rows in self.dev.values())
+
+    def scores(self, problem: Problem) -> Row:
+        """The newest measures of a problem on dev."""
+        return self.dev[problem.name][-1]
+
+
+def read_run(output_dir: Path) -> Run:
+    """Reads a run that `score_run` has scored on dev; DataError where something is missing or damaged."""
+    config = RunConfig.load(output_dir)
+    rows = _json_lines(output_dir / "metrics.jsonl")
+    chosen = [problems.get(spec.name) for spec in config.problems]
+    names = [problem.name for problem in chosen]
+    train, dev = ({name: _by_step(rows, name, split) for name in names} for split in ("train", "dev"))
+    decoded = {name: [Decoded(**row) for row in _json_lines(output_dir / f"decoded-{name}-dev.jsonl")] for name in names}
+    unscored = [name for name in names if not dev[name] or not decoded[name]]
+    if unscored:
+        raise DataError(f"{output_dir} has no scores of {', '.join(unscored)} on dev; run mm-trainer --schedule=evaluate first")
+    return Run(config, chosen, train, dev, training_seconds(rows), decoded)
+
+
+def training_seconds(rows: list[Row]) -> float:
+    """The time of the last training row of each continuation; a continuation's clock starts at 0 again."""
+    times = [row["time"] for row in rows if row["split"] == "train"]
+    return sum((time for time, following in pairwise([*times, 0.0]) if following < time), start=0.0)
+
+
+def _by_step(rows: list[Row], problem: str, split: str) -> list[Row]:
+    """The newest row of each step, in order."""
+    return newest_by_step(row for row in rows if row["problem"] == problem and row["split"] == split)
+
+
+def _json_lines(path: Path) -> list[Row]:
+    try:
+        return read_json_lines(path)
+    except FileNotFoundError:
+        raise DataError(f"there is no {path}; run mm-trainer --schedule=evaluate first") from None

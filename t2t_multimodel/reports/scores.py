@@ -1,0 +1,137 @@
+"""The table of a report: each problem's measures beside what is reached without looking, and the goal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from t2t_multimodel.data.records import parse_example, shard_paths
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.evaluation.baselines import copied_source, most_frequent_class, most_frequent_token
+from t2t_multimodel.evaluation.metrics import score
+from t2t_multimodel.features import Label, Text
+from t2t_multimodel.problem import Problem
+from t2t_multimodel.reports.page import Table
+from t2t_multimodel.reports.scored_run import Run
+from t2t_multimodel.runs.scoring import Decoded
+from t2t_multimodel.utils.constants import EOS_ID
+
+HEADER = ("problem", "measure", "model", "trivial", "which is", "goal", "verdict")
+OF_REFERENCES = 0.9  # the part of the references' own CIDEr that is the goal
+_RECORDS_AT_ONCE = 500
+_LOWER_IS_BETTER = frozenset({"wer"})
+_DIGITS = {"bleu": 1, "cider": 2}
+
+
+class Trivial(NamedTuple):
+    """What an answer that does not look at the input reaches."""
+
+    value: float
+    name: str
+
+
+class Goals(NamedTuple):
+    """The measures of a problem with their goals, any one of which is enough, and what references score themselves."""
+
+    values: dict[str, float | None]
+    references_own: dict[str, float]
+
+    def reached(self, scores: dict[str, Any]) -> list[str]:
+        """The measures that have reached their goals."""
+        return [name for name, goal in self.values.items() if goal is not None and _is_reached(name, scores[name], goal)]
+
+
+def goals_of(problem: Problem, decoded: list[Decoded]) -> Goals:
+    """What a problem of this kind should reach on mini8."""
+    if isinstance(problem.targets, Label):
+        return Goals({"accuracy": 0.95}, {})
+    values: dict[str, float | None] = {"accuracy": None, "accuracy_per_sequence": None}
+    own: dict[str, float] = {}
+    for metric in problem.metrics:
+        values[metric] = {"bleu": 90.0, "wer": 0.15}.get(metric)
+        if metric == "parse_f1":
+            values["accuracy_per_sequence"] = 0.95
+        if metric == "cider":
+            references = [example.references for example in decoded]
+            own = score("cider", [alternatives[0] for alternatives in references], references)
+            values |= {"accuracy_per_sequence": 0.8, "cider": OF_REFERENCES * own["cider"]}
+    return Goals(values, own)
+
+
+def trivial_of(problem: Problem, decoded: list[Decoded], data_dir: Path, vocabulary: Vocabulary) -> dict[str, Trivial]:
+    """The trivial answer to each measure: most frequent class, most frequent token per position, or the source copied."""
+    train, dev = (target_ids(problem, data_dir, split) for split in ("train", "dev"))
+    if isinstance(problem.targets, Label):
+        return {"accuracy": Trivial(most_frequent_class(train, dev), "most frequent class")}
+    name = "most frequent tokens"
+    found = {measure: Trivial(value, name) for measure, value in most_frequent_token(train, dev).items()}
+    inputs, references = [example.inputs for example in decoded], [example.references for example in decoded]
+    answer = vocabulary.decode([Counter(filter(None, column)).most_common(1)[0][0] for column in zip_longest(*train)])
+    for metric in problem.metrics:
+        if metric == "bleu" and isinstance(problem.inputs, Text):
+            found["bleu"] = Trivial(copied_source(inputs, references)["bleu"], "source copied")
+        else:
+            found[metric] = Trivial(score(metric, [answer] * len(decoded), references, inputs)[metric], name)
+    return found
+
+
+def target_ids(problem: Problem, data_dir: Path, split: str) -> list[Any]:
+    """The targets in the records: class indices, or lists of token ids with the end-of-sequence id."""
+    forward, side = problem.forward(), "inputs" if problem.reversed else "targets"
+    records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split)).batch(_RECORDS_AT_ONCE)
+    targets = [parse_example(batch, forward.inputs, forward.targets)[side].numpy() for batch in records]
+    if isinstance(problem.targets, Label):
+        return [index for batch in targets for index in batch.tolist()]
+    return [[*filter(None, ids), EOS_ID] for batch in targets for ids in batch.tolist()]
+
+
+def score_table(run: Run, goals: dict[str, Goals], data_dir: Path, vocabulary: Vocabulary) -> Table:
+    """A row for each measure of each problem of the run."""
+    rows: list[tuple[str, ...]] = []
+    for problem in run.problems:
+        trivial = trivial_of(problem, run.decoded[problem.name], data_dir, vocabulary)
+        rows += _rows(problem.name, run.scores(problem), goals[problem.name], trivial)
+    return Table(HEADER, rows)
+
+
+def not_reached(run: Run, goals: dict[str, Goals]) -> list[str]:
+    """What each problem that missed its goals has, and should have."""
+    lines = []
+    for problem in run.problems:
+        scores, wanted = run.scores(problem), goals[problem.name]
+        if not wanted.reached(scores):
+            missing = [(name, goal) for name, goal in wanted.values.items() if goal is not None]
+            parts = [f"{name} {shown(name, scores[name])}, wanted {_goal(name, goal)}" for name, goal in missing]
+            lines.append(f"{problem.name} ({' or '.join(parts)})")
+    return lines
+
+
+def shown(measure: str, value: float) -> str:
+    """A figure with the digits that matter."""
+    return f"{value:.{_DIGITS.get(measure, 3)}f}"
+
+
+def _rows(problem: str, scores: dict[str, Any], goals: Goals, trivial: dict[str, Trivial]) -> list[tuple[str, ...]]:
+    reached = goals.reached(scores)
+    rows: list[tuple[str, ...]] = []
+    for name, goal in goals.values.items():
+        model = shown(name, scores[name])
+        if name in goals.references_own:
+            model += f" (references: {shown(name, goals.references_own[name])})"
+        verdict = "" if goal is None else "reached" if name in reached else f"reached by {reached[0]}" if reached else "not yet"
+        rows.append((problem, name, model, shown(name, trivial[name].value), trivial[name].name, _goal(name, goal), verdict))
+    return rows
+
+
+def _goal(name: str, goal: float | None) -> str:
+    if goal is None:
+        return ""
+    return f"{'at most' if name in _LOWER_IS_BETTER else 'at least'} {shown(name, goal)}"
+
+
+def _is_reached(name: str, value: float, goal: float) -> bool:
+    return value <= goal if name in _LOWER_IS_BETTER else value >= goal

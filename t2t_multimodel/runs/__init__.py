@@ -1,0 +1,1 @@
+"""A run's directory, its launch and checks, its scores and averages."""

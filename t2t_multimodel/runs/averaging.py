@@ -1,0 +1,44 @@
+"""The mean of a run's last checkpoints, as a run's directory of its own (arXiv 1706.03762, section 6.1)."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from t2t_multimodel.runs.run_config import open_run, start_run
+from t2t_multimodel.training.checkpoints import Checkpoints, by_path
+from t2t_multimodel.utils.errors import DataError
+
+FOLDER = "averaged"
+
+
+def average_run(output_dir: Path, count: int) -> Path:
+    """Writes the mean of the weights of the last `count` checkpoints to `output_dir/averaged`, and returns that.
+
+    It has the run's config (without ema_decay: the weights are themselves averaged) and vocabulary: whatever takes a run's
+    output_dir takes it.
+
+    Raises:
+        DataError: no run, or fewer checkpoints than that, or one that is damaged or does not fit.
+    """
+    config, _, model, newest = open_run(output_dir)
+    checkpoints = Checkpoints(output_dir, model)
+    steps = checkpoints.steps[-count:]
+    if len(steps) < count or newest != steps[-1]:
+        kept = ", ".join(map(str, checkpoints.steps))
+        raise DataError(f"{output_dir} has no {count} whole checkpoints, but those of the steps {kept}; see keep_checkpoints")
+    weights = by_path(model.trainable_variables)
+    sums = {name: np.zeros(variable.shape, np.float64) for name, variable in weights.items()}
+    for step in steps:
+        checkpoints.restore(step)
+        for name, variable in weights.items():
+            sums[name] += variable.numpy()
+    for name, variable in weights.items():
+        variable.assign((sums[name] / count).astype(variable.numpy().dtype))
+    target = output_dir / FOLDER
+    config = dataclasses.replace(config, hparams=config.hparams.override(ema_decay=0.0))
+    start_run(config, target, output_dir)
+    Checkpoints(target, model, keep=1).save(newest)
+    return target

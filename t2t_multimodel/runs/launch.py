@@ -1,0 +1,165 @@
+"""Starting a training run from records on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.distributed.cluster import Cluster, cluster_of_environment
+from t2t_multimodel.distributed.parameter_server import ParameterServers, serve
+from t2t_multimodel.distributed.rendezvous import WORKER_TIMEOUT, handshake
+from t2t_multimodel.distributed.strategies import described, lost_task, make_strategy, resolve_strategy
+from t2t_multimodel.problem import Problem
+from t2t_multimodel.runs import run_config
+from t2t_multimodel.runs.checks import check_strategy, check_warm_start, check_xla, checked_data
+from t2t_multimodel.runs.scoring import Scorer
+from t2t_multimodel.runs.start_report import start_report
+from t2t_multimodel.training.async_trainer import AsynchronousTrainer
+from t2t_multimodel.training.checkpoints import by_path
+from t2t_multimodel.training.trainer import Trainer
+from t2t_multimodel.training.warm_start import load_matching_weights
+from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.errors import DataError, NotFinite
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM ended a run before its time; its checkpoint is written."""
+
+
+def train_run(
+    problems: Sequence[Problem],
+    set_name: str,
+    hparams: HParams,
+    data_dir: Path,
+    output_dir: Path,
+    seconds: float = 0.0,
+    strategy: str = "auto",
+    warm_start: Path | None = None,
+    worker_timeout: float = WORKER_TIMEOUT,
+    profile: tuple[int, int] | None = None,
+) -> int:
+    """Trains `problems` in `output_dir` on their records in `data_dir`, going on where a run there stopped.
+
+    Args:
+        set_name: the hparams set that `hparams` came from, for config.json.
+        seconds: stop after so long; 0 is no limit.
+        strategy: see training.distribution.
+        warm_start: output_dir of a run whose weights a new run begins with, where they fit.
+        worker_timeout: how long to wait for the other tasks of TF_CONFIG.
+        profile: first and last step to profile.
+
+    Returns:
+        The steps done; 0 in the workers of parameter servers and in these, once they were told to end.
+
+    Raises:
+        KeyboardInterrupt: a signal ended the run before its time, Terminated if it was SIGTERM; its checkpoint is written.
+        DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, the loss was no
+            number, another worker does not appear or is gone, or the run to begin with has another vocabulary, no checkpoint, or
+            nothing that fits.
+    """
+    cluster = cluster_of_environment()
+    strategy = resolve_strategy(strategy, cluster)
+    check_strategy(hparams, strategy)
+    if cluster:
+        print_line(f"this is {cluster}")
+        if strategy == "parameter_server" and not cluster.is_chief:
+            serve(cluster)
+            return 0
+    _configure_tensorflow()
+    check_xla(hparams, strategy)
+    problems, config = checked_data(problems, set_name, hparams, data_dir)
+    config, source = _beginning(config, output_dir, warm_start)
+    if cluster is None or cluster.is_chief:
+        if replaced := run_config.start_run(config, output_dir, data_dir):
+            print_line(replaced)
+    with _failures_told(cluster):
+        devices, make_trainer = _gather(strategy, cluster, config, seconds, worker_timeout)
+        model = _build_model(config, devices, source)
+        extras = _extras(model, config, output_dir, cluster, profile) if strategy != "parameter_server" else {}
+        trainer = make_trainer(model, problems, hparams, data_dir, output_dir, **extras)
+        steps = trainer.train(seconds=seconds)
+    if trainer.interrupted:
+        raise KeyboardInterrupt if trainer.interrupted == signal.SIGINT else Terminated
+    return steps
+
+
+def _configure_tensorflow() -> None:
+    # Grappler's passes took longer than they saved (docs/architecture.md).
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    if not tf.config.list_physical_devices("GPU"):  # Costs nothing measurable on a CPU; some operations lack it on a GPU.
+        tf.config.experimental.enable_op_determinism()
+
+
+def _beginning(
+    config: run_config.RunConfig, output_dir: Path, warm_start: Path | None
+) -> tuple[run_config.RunConfig, Path | None]:
+    """The config with where the run began, and the run whose weights are to be taken now: None where this one goes on."""
+    if warm_start is None:
+        return config, None
+    config = dataclasses.replace(config, warm_start=str(warm_start.resolve()))
+    if tf.train.latest_checkpoint(str(output_dir)):
+        return config, None
+    check_warm_start(warm_start, config, output_dir)
+    return config, warm_start
+
+
+@contextlib.contextmanager
+def _failures_told(cluster: Cluster | None) -> Iterator[None]:
+    """Steps that are no numbers, and workers that are gone, become a DataError."""
+    try:
+        yield
+    except NotFinite as error:
+        raise DataError(f"{error}; a lower learning_rate or clip_norm may help") from error
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        if cluster is None:
+            raise
+        raise DataError(
+            f"{lost_task(error)} is gone; the same command in all tasks goes on from the newest checkpoint"
+        ) from error
+
+
+def _gather(
+    name: str, cluster: Cluster | None, config: run_config.RunConfig, seconds: float, worker_timeout: float
+) -> tuple[tf.distribute.Strategy, Callable[..., Trainer]]:
+    """The strategy in whose scope the model is built, once the other tasks are there, and what makes its trainer."""
+    if cluster and name == "parameter_server":
+        servers = ParameterServers(cluster, worker_timeout, config.hparams.model.num_experts)
+        return servers.strategy, functools.partial(AsynchronousTrainer, servers=servers)
+    if cluster:
+        handshake(cluster, {**config.facts(), "train_minutes": seconds / 60}, worker_timeout)
+    strategy = make_strategy(name)
+    if strategy.num_replicas_in_sync > 1:
+        print_line(f"training on {described(strategy)}")
+    return strategy, functools.partial(Trainer, strategy=strategy, cluster=cluster)
+
+
+def _build_model(config: run_config.RunConfig, devices: tf.distribute.Strategy, source: Path | None) -> Any:
+    """The run's model, with the weights of `source`'s newest checkpoint where one is given."""
+    tf.keras.utils.set_random_seed(config.hparams.training.seed)  # tf.data shuffles by TensorFlow's own seed too
+    with devices.scope():
+        model = run_config.build_model(config)
+    if source:
+        load_matching_weights(by_path(model.trainable_variables), source, print_line)
+    return model
+
+
+def _extras(
+    model: Any, config: run_config.RunConfig, output_dir: Path, cluster: Cluster | None, profile: tuple[int, int] | None
+) -> dict[str, Any]:
+    """What a Trainer whose weights are in this process takes besides; the chief reports on the model first."""
+    if cluster and not cluster.is_chief:
+        return {"profile": profile}
+    for line in start_report(model, config):
+        print_line(line)
+    vocabulary = Vocabulary.load(output_dir / run_config.VOCABULARY)
+    samples = Scorer(model, vocabulary, config.hparams, config.problems, Path(config.data_dir)).samples
+    return {"profile": profile, "samples": samples}

@@ -1,0 +1,66 @@
+"""What training would hold in memory, from a graph that never runs: the machine need not have as much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.pipeline import batch_signature
+from t2t_multimodel.layers.mixture_of_experts import static_capacity
+from t2t_multimodel.runs.run_config import RunConfig, build_model
+from t2t_multimodel.training.memory import parameter_counts, peak_bytes, state_bytes
+
+Shapes = Mapping[str, Sequence[int]]
+
+
+class MemoryCount(NamedTuple):
+    """Counts of a run.
+
+    Attributes:
+        parameters: trainable numbers by part, see training.memory.
+        state: bytes of parameters, gradients, optimizer and accumulators.
+        steps: bytes of each batch's activations, gradients and temporary values, where they are most.
+    """
+
+    parameters: dict[str, int]
+    state: dict[str, int]
+    steps: dict[str, int]
+
+
+def count_memory(config: RunConfig, batches: Mapping[str, Shapes], imbalance: float = 1.5) -> MemoryCount:
+    """Counts what a run of `config` on one device holds.
+
+    Args:
+        config: of the run.
+        batches: by problem, the shapes of "inputs", "targets", and "inputs_length" for sound.
+        imbalance: how many times an expert's mean queue the longest one is; all queues are as long as that.
+    """
+    hparams = config.hparams
+    with tf.Graph().as_default():  # whose variables have no values
+        model = build_model(config)
+        steps = {}
+        for problem, shapes in batches.items():
+            with static_capacity(lambda tokens, k, experts: math.ceil(imbalance * tokens * k / experts)):
+                graph = _gradients(model, problem, shapes, hparams).get_concrete_function().graph
+            steps[problem] = peak_bytes(graph.get_operations(), graph.outputs)
+        return MemoryCount(parameter_counts(model), state_bytes(model, hparams), steps)
+
+
+def _gradients(model: Any, problem: str, shapes: Shapes, hparams: HParams) -> Any:
+    """A function of a batch of these shapes that returns all gradients."""
+    specs = batch_signature(model.specs[problem], hparams)
+    signature = {name: tf.TensorSpec(shapes[name], spec.dtype) for name, spec in specs.items()}
+
+    @tf.function(input_signature=[signature], autograph=False)
+    def gradients(batch):
+        variables = [variable.value for variable in model.trainable_variables]
+        with tf.GradientTape() as tape:
+            terms = model.loss_terms(batch, problem, True, hparams.training.label_smoothing)
+            objective = terms.total / tf.maximum(terms.weight, 1.0) + model.balance_loss(terms.routings)
+        return [tf.convert_to_tensor(value) for value in tape.gradient(objective, variables) if value is not None]
+
+    return gradients

@@ -1,0 +1,155 @@
+"""A run's directory: `config.json`, `vocabulary.model` and checkpoints, enough to go on, to evaluate and to decode."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.features import ProblemSpec
+from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import write_atomically
+from t2t_multimodel.version import __version__
+
+VOCABULARY = "vocabulary.model"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything a run was started with.
+
+    Attributes:
+        hparams_set: the set's name; `hparams`: its values with all overrides.
+        problems: what it learns.
+        vocab_size, vocabulary_sha256: of the vocabulary copied beside.
+        data_dir: where the records lay.
+        version: of this package.
+        warm_start: the run whose weights it began with; "" is none.
+    """
+
+    hparams_set: str
+    hparams: HParams
+    problems: tuple[ProblemSpec, ...]
+    vocab_size: int
+    vocabulary_sha256: str
+    data_dir: str
+    version: str = __version__
+    warm_start: str = ""
+
+    def save(self, output_dir: Path | str) -> None:
+        """Writes `config.json` beside its place and renames it."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values["hparams"] = self.hparams.to_dict()
+        values["problems"] = [spec.to_dict() for spec in self.problems]
+        write_atomically(Path(output_dir) / "config.json", (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+
+    @classmethod
+    def load(cls, output_dir: Path | str) -> RunConfig:
+        """Reads `config.json`; DataError where it is missing or damaged."""
+        path = Path(output_dir) / "config.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            values["hparams"] = HParams.from_dict(values["hparams"])
+            values["problems"] = tuple(ProblemSpec.from_dict(spec) for spec in values["problems"])
+            return cls(**values)
+        except FileNotFoundError:
+            raise DataError(f"{output_dir} is no output_dir of mm-trainer: there is no {path}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} is damaged or of another version: {type(error).__name__}: {error}") from None
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """What keeps a run of `other` from going on in this one's directory: "name: ours, theirs" each.
+
+        How long, how often and where from may differ; what the weights and the order of batches depend on may not.
+        """
+        free = {"train_steps", "eval_every", "eval_steps", "eval_samples", "save_every", "keep_checkpoints", "keep_best"}
+        ours, theirs = self.facts(), other.facts()
+        found = [f"{name}: {ours[name]}, now {theirs[name]}" for name in ours if name not in free and ours[name] != theirs[name]]
+        known = {spec.name: spec for spec in self.problems}
+        changed = [spec.name for spec in other.problems if known.get(spec.name, spec) != spec]
+        return found + [f"the definition of {name} changed" for name in changed]
+
+    def facts(self) -> dict[str, Any]:
+        """The problems, the vocabulary, the run begun with and every hyperparameter, by name."""
+        values = {name: value for part in self.hparams.to_dict().values() for name, value in part.items()}
+        names = ",".join(spec.name for spec in self.problems)
+        return {"problems": names, "vocabulary": self.vocabulary_sha256[:12], "warm_start": self.warm_start, **values}
+
+
+def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -> str:
+    """Prepares `output_dir` for a run, or checks that the run in it is the same.
+
+    Returns:
+        A line that says which config was replaced because its run has no checkpoint; "" where none was.
+
+    Raises:
+        DataError: another run's config is there beside its checkpoints; nothing is changed then.
+    """
+    output_dir = Path(output_dir)
+    trained, replaced = output_dir.is_dir() and any(output_dir.glob("ckpt-*")), ""
+    if (output_dir / "config.json").exists():
+        different = RunConfig.load(output_dir).differences(config)
+        if different and trained:
+            raise DataError(
+                f"{output_dir} holds a run with another config ({'; '.join(different[:3])}); choose another --output_dir"
+            )
+        if different:
+            replaced = f"{output_dir} held another config ({'; '.join(different[:3])}) without a checkpoint: it is replaced"
+    elif trained:
+        raise DataError(f"{output_dir} holds checkpoints but no config.json; choose another --output_dir")
+    output_dir.mkdir(parents=True, exist_ok=True)
+    temporary = output_dir / f".{VOCABULARY}.new"
+    shutil.copyfile(Path(data_dir) / VOCABULARY, temporary)
+    temporary.replace(output_dir / VOCABULARY)
+    config.save(output_dir)
+    return replaced
+
+
+def build_model(config: RunConfig) -> Any:
+    """The run's MultiModel, built, its initial weights from the run's seed. The process's random generators stay as they were."""
+    from t2t_multimodel.models.multimodel import MultiModel
+
+    mel_bins = config.hparams.data.mel_bins
+    with _python_seeded(config.hparams.training.seed):
+        model = MultiModel(config.hparams.model, config.vocab_size, config.problems, mel_bins, name="multimodel")
+        model.build()
+    return model
+
+
+@contextlib.contextmanager
+def _python_seeded(seed: int) -> Iterator[None]:
+    """Python's generator, from which Keras takes the seeds of initial weights and noise, begins at `seed` for a while."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def open_run(output_dir: Path | str, step: int | None = None) -> tuple[RunConfig, Vocabulary, Any, int]:
+    """A finished or running run, to decode or evaluate with: config, vocabulary, model with a checkpoint's weights, its step.
+
+    The weights are their moving averages where the run keeps them (ema_decay).
+
+    Raises:
+        DataError: no run, no checkpoint, or one that does not fit.
+    """
+    from t2t_multimodel.training.checkpoints import Checkpoints
+
+    config = RunConfig.load(output_dir)
+    vocabulary = Vocabulary.load(Path(output_dir) / VOCABULARY)
+    if vocabulary.sha256 != config.vocabulary_sha256:
+        raise DataError(f"{output_dir}/{VOCABULARY} is not the vocabulary the run was trained with (see config.json)")
+    model = build_model(config)
+    found = Checkpoints(output_dir, model, averaged=config.hparams.training.ema_decay > 0).restore(step)
+    if found is None:
+        raise DataError(f"there is no checkpoint in {output_dir}; train first: mm-trainer --output_dir={output_dir} ...")
+    return config, vocabulary, model, found

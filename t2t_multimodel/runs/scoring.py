@@ -1,0 +1,150 @@
+"""Scores of a trained run: teacher-forced measures and decoded outputs, over a whole split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.json_lines import json_line, json_lines
+from t2t_multimodel.data.pipeline import evaluation_batches
+from t2t_multimodel.data.records import as_recorded, read_manifest
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.decoding.predictor import Predictor
+from t2t_multimodel.evaluation.metrics import score
+from t2t_multimodel.features import Label, ProblemSpec, Text
+from t2t_multimodel.problem import Problem, problems
+from t2t_multimodel.runs.run_config import RunConfig, open_run
+from t2t_multimodel.training.metrics import MetricSums, measures_of
+from t2t_multimodel.training.metrics_writer import EVALUATE, formatted
+from t2t_multimodel.training.steps import StepFunctions
+from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import write_atomically
+
+
+class Decoded(NamedTuple):
+    """One example: its input as text ("" for images and sound), right answers, the model's."""
+
+    inputs: str
+    references: list[str]
+    output: str
+
+
+class Scorer:
+    """Evaluates a model on splits of its problems.
+
+    Args:
+        model, vocabulary, hparams, specs: of the run.
+        data_dir: where the records lie.
+    """
+
+    def __init__(
+        self, model: Any, vocabulary: Vocabulary, hparams: HParams, specs: Sequence[ProblemSpec], data_dir: Path
+    ) -> None:
+        self._steps = StepFunctions(model, None, hparams)
+        self._decoder = Predictor(model, specs, vocabulary, hparams)
+        self._vocabulary, self._hparams, self._data_dir = vocabulary, hparams, data_dir
+
+    def score(self, problem: Problem, split: str, limit: int = 0) -> tuple[dict[str, float], list[Decoded]]:
+        """Every measure of `problem` on `split` (its first `limit` batches, if not 0), and the decoded examples."""
+        batches = evaluation_batches(problem, self._data_dir, self._hparams, split)
+        rows, decoded = [], []
+        for batch in tqdm(batches.take(limit) if limit else batches, desc=f"{problem.name} {split}", unit="batch", disable=None):
+            rows.append(self._steps.evaluate(problem.name, batch))
+            decoded += self._decode(problem, batch)
+        metrics = measures_of(MetricSums(*(sum(float(value) for value in column) for column in zip(*rows, strict=True))))
+        for name in problem.metrics:
+            outputs, references = [row.output for row in decoded], [row.references for row in decoded]
+            metrics |= score(name, outputs, references, [row.inputs for row in decoded])
+        return metrics, decoded
+
+    def samples(self, problem: Problem, split: str, count: int) -> list[Decoded]:
+        """The first `count` examples of `split` with what the model says to them."""
+        batch = next(iter(evaluation_batches(problem, self._data_dir, self._hparams, split)))
+        return self._decode(problem, {name: values[:count] for name, values in batch.items()})
+
+    def _decode(self, problem: Problem, batch: dict[str, Any]) -> list[Decoded]:
+        outputs = self._decoder.decode_batch(problem.name, {k: v for k, v in batch.items() if k.startswith("inputs")})
+        inputs = [self._vocabulary.decode(row) for row in batch["inputs"].numpy().tolist()] if _is_text(problem.inputs) else None
+        return [
+            Decoded(inputs[i] if inputs else "", self._references(problem, batch, i), output) for i, output in enumerate(outputs)
+        ]
+
+    def _references(self, problem: Problem, batch: dict[str, Any], i: int) -> list[str]:
+        if isinstance(problem.targets, Label):
+            return [problem.targets.classes[int(batch["targets"][i])]]
+        several = [text.decode() for text in batch["references"][i].numpy() if text] if "references" in batch else []
+        return several or [self._vocabulary.decode(batch["targets"][i].numpy().tolist())]
+
+
+def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, split: str, limit: int = 0) -> None:
+    """Scores the newest checkpoint: a line per problem, the same in metrics.jsonl, and `decoded-<problem>-<split>.jsonl`.
+
+    A problem's line is printed before anything is written, so that a run in a folder that may only be read can be scored.
+
+    Args:
+        names: problems of the run; None means all of them that have the split.
+        limit: batches of each; 0 means all.
+
+    Raises:
+        DataError: no run, no checkpoint, no records or ones of another vocabulary, a problem that is not the run's, or, after
+            all have been scored, a file that could not be written.
+    """
+    chosen = _chosen(RunConfig.load(output_dir), names, split, data_dir)
+    config, vocabulary, model, step = open_run(output_dir)
+    for problem in chosen:
+        _check_fits(problem, config, data_dir)
+    scorer = Scorer(model, vocabulary, config.hparams, config.problems, data_dir)
+    unwritten: dict[str, str] = {}
+    for problem in chosen:
+        start = time.monotonic()
+        metrics, decoded = scorer.score(problem, split, limit)
+        print(f"{problem.name} {split} step {step}: {formatted(metrics)}", flush=True)
+        row = {"step": step, "problem": problem.name, "split": split, "time": round(time.monotonic() - start, 2), **EVALUATE}
+        try:
+            _write_scores(output_dir, row | metrics, decoded)
+        except OSError as error:
+            unwritten[problem.name] = f"{error.filename}: {error.strerror}"
+    if unwritten:
+        reason = next(iter(unwritten.values()))
+        raise DataError(f"the scores of {', '.join(unwritten)} were printed but not written to {output_dir}: {reason}")
+
+
+def _write_scores(output_dir: Path, row: Mapping[str, Any], decoded: Sequence[Decoded]) -> None:
+    with (output_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json_line(row))
+    content = json_lines(example._asdict() for example in decoded)
+    write_atomically(output_dir / f"decoded-{row['problem']}-{row['split']}.jsonl", content)
+
+
+def _chosen(config: RunConfig, names: Sequence[str] | None, split: str, data_dir: Path) -> list[Problem]:
+    trained = [spec.name for spec in config.problems]
+    unknown = [name for name in names or () if name not in trained]
+    if unknown:
+        raise DataError(f"this run has no problem {', '.join(unknown)}; there are: {', '.join(trained)}")
+    chosen = [as_recorded(problems.get(name), data_dir) for name in names or trained]
+    splits = {problem.name: read_manifest(data_dir, problem.records_name)["splits"] for problem in chosen}
+    with_split = [problem for problem in chosen if split in splits[problem.name]]
+    if not with_split:
+        raise DataError(f"no split {split!r}; there are: {', '.join(sorted(set().union(*splits.values())))}")
+    return with_split
+
+
+def _check_fits(problem: Problem, config: RunConfig, data_dir: Path) -> None:
+    trained = {spec.name: spec for spec in config.problems}[problem.name]
+    if (problem.inputs, problem.targets) != (trained.inputs, trained.targets):
+        raise DataError(
+            f"{problem.name} has other features now than in the run's config.json: was {trained.inputs}, {trained.targets}"
+        )
+    if read_manifest(data_dir, problem.records_name)["vocabulary_sha256"] != config.vocabulary_sha256:
+        raise DataError(
+            f"the records of {problem.name} in {data_dir} were made with another vocabulary than the run was trained with"
+        )
+
+
+def _is_text(feature: Any) -> bool:
+    return isinstance(feature, Text)

@@ -1,0 +1,129 @@
+"""What a run is made of, for its first lines: parameters and arithmetic by part, and whether it will fit in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
+from t2t_multimodel.modalities import modality_key
+from t2t_multimodel.runs.memory_estimate import count_memory
+from t2t_multimodel.runs.run_config import RunConfig
+from t2t_multimodel.training.memory import parameter_counts, state_bytes
+
+# Tracing a step to see what it holds takes seconds: it is not done where the state is a smaller part of a computer's memory.
+SMALL_PART = 0.1
+
+
+def start_report(model: Any, config: RunConfig) -> list[str]:
+    """The report on the built model of a run of `config`, a line each."""
+    hparams = config.hparams
+    counts, flops = parameter_counts(model), flops_forward(model, hparams)
+    width = max(map(len, counts))
+    lines = [f"  {part:<{width}} {count / 1e6:9.3f} M{_arithmetic(flops, part)}" for part, count in counts.items()]
+    lines.append(f"  {'together':<{width}} {sum(counts.values()) / 1e6:9.3f} M")
+    return ["parameters, and floating-point operations forward:", *lines, *_memory_lines(model, config, *_memory())]
+
+
+def flops_forward(model: Any, hparams: HParams) -> dict[str, tuple[float, str]]:
+    """Floating-point operations forward of a built model's parts, and of what: (number, "token").
+
+    Encoder, mixer and decoder do two for each weight and token, which leaves out what attention does beside its projections: it
+    grows with the length. Of the experts, moe_k work, and the gate. Nets of images and sound are counted in their graph.
+    """
+    c, counts = model.config, parameter_counts(model)
+    found = {part: (2.0 * counts[part], "token") for part in ("encoder", "mixer", "decoder")}
+    found["experts"] = (4.0 * c.moe_k * c.hidden_size * c.moe_hidden_size + 2.0 * c.hidden_size * c.num_experts, "token")
+    found["language"] = (2.0 * c.hidden_size * model.vocab_size, "output token")
+    for spec in model.specs.values():
+        if isinstance(spec.inputs, Image):
+            found[_net(model, spec)] = (
+                _net_flops(model, spec, hparams),
+                f"picture of {spec.inputs.height} x {spec.inputs.width}",
+            )
+        elif isinstance(spec.inputs, Audio):
+            found[_net(model, spec)] = (_net_flops(model, spec, hparams), "second")
+    return {part: value for part, value in found.items() if part in counts}
+
+
+def _arithmetic(flops: dict[str, tuple[float, str]], part: str) -> str:
+    return f" {flops[part][0] / 1e6:10.3f} MFLOP per {flops[part][1]}" if part in flops else ""
+
+
+def _net(model: Any, spec: ProblemSpec) -> str:
+    return modality_key(spec.inputs, model.config)[1]
+
+
+def _net_flops(model: Any, spec: ProblemSpec, hparams: HParams) -> float:
+    """Of the input's modality net, for one picture or one second of sound."""
+    arguments = [tf.TensorSpec(shape, tf.float32) for shape in [_input_shape(spec, hparams, 1, 1.0)]]
+    if isinstance(spec.inputs, Audio):
+        arguments.append(tf.TensorSpec([1], tf.int32))
+    net = model.nets[_net(model, spec)]
+    graph = tf.function(lambda *values: net.bottom(*values).states, autograph=False).get_concrete_function(*arguments).graph
+    builder = tf.compat.v1.profiler.ProfileOptionBuilder
+    options = builder(builder.float_operation()).with_empty_output().build()
+    return float(tf.compat.v1.profiler.profile(graph, options=options).total_float_ops)
+
+
+def _input_shape(spec: ProblemSpec, hparams: HParams, batch: int, seconds: float) -> tuple[int, ...]:
+    if isinstance(spec.inputs, Text):
+        return batch, hparams.data.max_length
+    if isinstance(spec.inputs, Image):
+        return batch, spec.inputs.height, spec.inputs.width, spec.inputs.channels
+    assert isinstance(spec.inputs, Audio)  # nothing reads labels
+    if hparams.model.audio_input == "waveform":
+        return batch, int(seconds * spec.inputs.sample_rate)
+    return batch, int(seconds * 1000 / hparams.data.hop_ms), hparams.data.mel_bins
+
+
+def _memory_lines(model: Any, config: RunConfig, where: str, room: int) -> list[str]:
+    """What a step holds, of the `room` bytes of `where`; a second line if that is too much."""
+    hparams = config.hparams
+    state = state_bytes(model, hparams)
+    total, parts = sum(state.values()), [f"{name} {_size(size)}" for name, size in state.items() if size]
+    if where == "GPU" or total > SMALL_PART * room:
+        steps = count_memory(config, dict(_largest_batches(model, hparams))).steps
+        problem = max(steps, key=steps.__getitem__)
+        parts.append(f"a step of {problem} {_size(steps[problem])}")
+        total += max(0, steps[problem] - state["gradients"])  # they are in the step's count as well
+    lines = [f"memory: {', '.join(parts)}; together {_size(total)} of the {where}'s {_size(room)}"]
+    if total > room:
+        remedies = "smaller batch_tokens, batch_images or batch_seconds, recompute=true, optimizer=adafactor"
+        lines.append(f"warning: that does not fit; what helps, in --hparams: {remedies}")
+    return lines
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
+
+
+def _largest_batches(model: Any, hparams: HParams) -> Iterator[tuple[str, dict[str, tuple[int, ...]]]]:
+    """The shapes of a full batch of the longest examples, of one problem for each graph of a step."""
+    c, seen = hparams.data, set()
+    for name, spec in model.specs.items():
+        if model.trace_key(name) in seen:
+            continue
+        seen.add(model.trace_key(name))
+        batches = {
+            "text": c.batch_tokens // (2 * c.max_length),
+            "image": c.batch_images,
+            "audio": c.batch_seconds / c.max_seconds,
+        }
+        batch = max(1, int(batches[spec.inputs.kind]))
+        shapes: dict[str, tuple[int, ...]] = {"inputs": _input_shape(spec, hparams, batch, c.max_seconds)}
+        if isinstance(spec.inputs, Audio):
+            shapes["inputs_length"] = (batch,)
+        yield name, shapes | {"targets": (batch, c.max_length) if isinstance(spec.targets, Text) else (batch,)}
+
+
+def _memory() -> tuple[str, int]:
+    """What holds a model, and its bytes: the first GPU, or the computer."""
+    from tensorflow.python.client import device_lib  # the only way to ask for a GPU's memory
+
+    gpus = [device for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+    return ("GPU", gpus[0].memory_limit) if gpus else ("computer", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -1,0 +1,106 @@
+"""Asynchronous training on parameter servers, the paper's own topology (arXiv 1706.05137, section 3).
+
+Steps overlap on shared variables: each reads them when it begins and updates them when it ends, whatever others did meanwhile.
+The chief reads the data, counts the steps and writes checkpoints; workers compute (distributed/parameter_server.py).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.data.pipeline import TrainingBatches
+from t2t_multimodel.distributed.parameter_server import ParameterServers
+from t2t_multimodel.problem import Problem
+from t2t_multimodel.training.optimizer import learning_rate
+from t2t_multimodel.training.problem_schedule import ProblemSchedule
+from t2t_multimodel.training.steps import StepFunctions, StepResult, Traced
+from t2t_multimodel.training.trainer import Trainer
+from t2t_multimodel.utils.console import print_line
+
+SECONDS_BETWEEN_LOOKS = 10.0
+
+
+class AsynchronousTrainer(Trainer):
+    """A Trainer whose steps are done by workers, several at a time.
+
+    With problem_schedule=worker_per_problem one step of each problem is under way at any time; with another schedule as many
+    steps as there are workers, their problems drawn in order. Before a checkpoint and an evaluation the steps under way are
+    waited for, so that a checkpoint holds exactly the steps that it counts. The step of a worker that is lost is done again by
+    another one.
+
+    Args:
+        model: a MultiModel, built in the scope of the servers' strategy.
+        problems, hparams, data_dir, output_dir: as Trainer's.
+        servers: connected to.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        problems: Sequence[Problem],
+        hparams: HParams,
+        data_dir: Path,
+        output_dir: Path,
+        servers: ParameterServers,
+    ) -> None:
+        super().__init__(model, problems, hparams, data_dir, output_dir, servers.strategy)
+        self._servers = servers
+        self._tracing = threading.Lock()
+        self.steps = StepFunctions(model, self._optimizer, hparams, servers.strategy, self._call)
+        self._per_problem = hparams.training.problem_schedule == "worker_per_problem"
+        self._pool = ThreadPoolExecutor(max(servers.num_workers, len(self.problems)))
+        self._running: dict[Future[StepResult], tuple[str, float]] = {}  # problem and learning rate of each step under way
+        self._begun = dict.fromkeys(self.problems, -1)  # the last step of each
+        self._looked = time.monotonic()
+        self._total = 0
+        self._may_begin = True
+
+    def _call(self, function: Traced, arguments: tuple[Any, ...]) -> Any:
+        """Runs a traced function on the next free worker; returns its results as NumPy arrays."""
+        with self._tracing:
+            result = self._servers.coordinator.schedule(function, arguments)
+        return result.fetch()
+
+    def _goes_on(self, step: int, total: int, deadline: float) -> bool:
+        self._total, self._may_begin = total, super()._goes_on(step, total, deadline)
+        return self._may_begin or bool(self._running)
+
+    def _next(
+        self, schedule: ProblemSchedule, batches: dict[str, TrainingBatches], step: int
+    ) -> tuple[float, list[tuple[str, StepResult]]]:
+        """Begins what steps may begin, waits for one that ends, and returns it. `step` have ended before."""
+        while (number := step + len(self._running)) < self._end(step) and (name := self._free(schedule, number)):
+            rate, self._begun[name] = learning_rate(number, self.hparams.training), number
+            self._running[self._pool.submit(self.steps.train, name, next(batches[name]), rate, number + 1)] = name, rate
+        done: set[Future[StepResult]] = set()
+        while not done:
+            done, _ = wait(self._running, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
+            if time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+                self._servers.report_lost(print_line)
+                self._looked = time.monotonic()
+        ended = next(future for future in self._running if future in done)
+        name, rate = self._running.pop(ended)
+        return rate, [(name, ended.result())]
+
+    def _end(self, step: int) -> int:
+        """Up to where steps may begin: the next that is saved or evaluated, or nowhere."""
+        config = self.hparams.training
+        intervals = (config.eval_every, config.save_every or config.eval_every)
+        return min(self._total, *(step + every - step % every for every in intervals)) if self._may_begin else 0
+
+    def _free(self, schedule: ProblemSchedule, number: int) -> str | None:
+        """The problem that step `number`, counted from 0, trains; None where it has to wait."""
+        busy = [name for name, _ in self._running.values()]
+        if not self._per_problem:
+            return schedule.at(number) if len(busy) < self._servers.num_workers else None
+        free = set(self.problems) - set(busy) - self._decisions.stopped
+        return min(sorted(free), key=self._begun.__getitem__, default=None)
+
+    def _map(self, function: Callable[[str], dict[str, float]], names: Sequence[str]) -> Iterable[dict[str, float]]:
+        return self._pool.map(function, names)

@@ -1,0 +1,45 @@
+"""Teacher-forced measures: sums over batches, and their means."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class MetricSums(NamedTuple):
+    """Sums over a batch: nats, right tokens, right among five, weights, wholly right sequences, sequences."""
+
+    nats: tf.Tensor
+    correct: tf.Tensor
+    correct_top5: tf.Tensor
+    weight: tf.Tensor
+    sequences_correct: tf.Tensor
+    sequences: tf.Tensor
+
+
+def metric_sums(logits: tf.Tensor, targets: tf.Tensor) -> MetricSums:
+    """Sums over logits [B, T, V] against ids [B, T], where id 0 does not count, or [B, classes] against classes [B]."""
+    is_text = targets.shape.rank == 2
+    weights = tf.cast(targets != 0, tf.float32) if is_text else tf.ones_like(targets, tf.float32)
+    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    right = tf.cast(tf.argmax(logits, -1, tf.int32) == targets, tf.float32)
+    flat, ids = tf.reshape(logits, (-1, logits.shape[-1])), tf.reshape(targets, [-1])
+    top5 = tf.reshape(tf.cast(tf.math.in_top_k(ids, flat, min(5, logits.shape[-1])), tf.float32), tf.shape(targets))
+    whole = tf.reduce_min(tf.maximum(right, 1.0 - weights), axis=-1) if is_text else right
+    nats, right, top5 = (tf.reduce_sum(values * weights) for values in (nats, right, top5))
+    return MetricSums(nats, right, top5, tf.reduce_sum(weights), tf.reduce_sum(whole), tf.cast(tf.size(whole), tf.float32))
+
+
+def measures_of(sums: MetricSums) -> dict[str, float]:
+    """Named means of summed measures."""
+    nats = float(sums.nats) / float(sums.weight)
+    return {
+        "loss": nats,
+        "log_perplexity": nats,
+        "neg_log_perplexity": -nats,
+        "accuracy": float(sums.correct) / float(sums.weight),
+        "accuracy_top5": float(sums.correct_top5) / float(sums.weight),
+        "accuracy_per_sequence": float(sums.sequences_correct) / float(sums.sequences),
+        "examples": float(sums.sequences),
+    }

@@ -1,0 +1,49 @@
+"""Looking words up gives the ids that SentencePiece gives for the whole text."""
+
+import random
+
+import pytest
+import tensorflow as tf
+
+from t2t_multimodel.data import tf_example
+from t2t_multimodel.data.generation.text_encoder import PackedText
+from t2t_multimodel.data.vocabulary import train_vocabulary
+from t2t_multimodel.features import Text
+
+SENTENCES = ["A red square  stands above the blue circle.", "Das rote Quadrat, (NP tree NN.", "  two   spaces  "] * 30
+CHARACTERS = "ab red\t \u2581\u00e9\u4e2d\U0001f600\ufdd0\x00"
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory):
+    return train_vocabulary(SENTENCES, ["(S", ")S", "NN"], 450, tmp_path_factory.mktemp("vocabulary") / "v.model")
+
+
+def test_any_text_is_packed_to_its_ids(vocabulary):
+    rng = random.Random(5)
+    odd = ["".join(rng.choice(CHARACTERS) for _ in range(rng.randrange(14))) for _ in range(3000)]
+    texts = ["", " ", *SENTENCES[:3], *odd]
+    packer = PackedText(vocabulary)
+    for _ in range(2):
+        assert packer.encode(Text(), texts) == [tf_example.pack(vocabulary.encode(text)) for text in texts]
+
+
+def test_a_tree_is_packed_to_its_symbols_and_the_pieces_of_what_is_none(vocabulary):
+    trees = ["(S NN )S", "(S (ODD XX YY )ODD NN )S", "(ODD XX )ODD"]
+    packed = PackedText(vocabulary).encode(Text("tree"), trees)
+    assert packed == [tf_example.pack(vocabulary.encode_tree(tree)) for tree in trees]
+
+
+def test_a_word_that_is_a_symbol_of_trees_is_ordinary_in_text(vocabulary):
+    packer = PackedText(vocabulary)
+    packer.encode(Text("tree"), ["NN"])
+    assert packer.encode(Text(), ["NN"]) == [tf_example.pack(vocabulary.encode("NN"))]
+
+
+@pytest.mark.parametrize("integers", [[], [0, 1, 127, 128, 300, 16383, 16384, 1 << 40]])
+def test_packed_integers_come_back_from_tensorflows_message(integers):
+    packed = tf_example.pack(integers)
+    example = tf.train.Example.FromString(tf_example.serialise({"inputs": packed, "targets": [b"x", b""]}))
+    assert list(example.features.feature["inputs"].int64_list.value) == integers
+    assert list(example.features.feature["targets"].bytes_list.value) == [b"x", b""]
+    assert tf_example.packed_length(packed) == len(integers)

@@ -1,0 +1,146 @@
+"""The report: the same in both formats, whole in one file, honest about what was not reached."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from t2t_multimodel.reports.page import Heading
+from t2t_multimodel.reports.report import outcome, training_blocks, write_report
+from t2t_multimodel.reports.scored_run import read_run, training_seconds
+from t2t_multimodel.reports.scores import goals_of
+from t2t_multimodel.utils.errors import DataError
+
+VOID = {"meta", "img", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed in order; collects the cells of table rows, the sources of media, and the text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.rows, self.sources, self.text = [], [], [], ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def written(made_run):
+    output_dir, data_dir = made_run
+    table = write_report(output_dir, data_dir, ["It ran on 2 cores."])
+    return output_dir, table, Page((output_dir / "report.html").read_text()), (output_dir / "report.md").read_text()
+
+
+def row(table, problem, measure):
+    [found] = [dict(zip(table.header, row, strict=True)) for row in table.rows if tuple(row[:2]) == (problem, measure)]
+    return found
+
+
+def test_html_is_one_well_formed_file(written):
+    _, _, page, _ = written
+
+    assert page.sources and all(source.startswith("data:") for source in page.sources)
+    assert "150 steps in 3.2 minutes. It ran on 2 cores." in page.text
+
+
+def test_both_formats_have_the_same_table_rows(written):
+    _, _, page, markdown = written
+    lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in markdown.splitlines() if line.startswith("|")]
+    cells = [[re.sub(r"\\(.)", r"\1", cell).strip() for cell in line] for line in lines if line[0].strip() != "---"]
+
+    assert cells == page.rows
+    assert len(page.rows) > 20
+
+
+def test_markdown_shows_files_that_exist(written):
+    output_dir, _, page, markdown = written
+    named = re.findall(r"\]\(([^)]*)\)", markdown)
+
+    assert len(named) == len(page.sources)
+    assert all((output_dir / name).stat().st_size > 100 for name in named)
+
+
+def test_goals_that_are_reached_and_not(written):
+    _, table, page, markdown = written
+
+    assert row(table, "t_class", "accuracy")["verdict"] == "reached"
+    assert row(table, "t_caption", "accuracy_per_sequence")["verdict"] == "reached by cider"
+    assert row(table, "t_caption", "cider")["verdict"] == "reached"
+    assert row(table, "t_speech", "wer")["verdict"] == "reached"
+    assert row(table, "t_enfr_rev", "bleu")["verdict"] == "not yet"
+    for text in (page.text, markdown):
+        assert "Not yet reached after 150 of 1,000 steps: t_enfr_rev (bleu 45.0, wanted at least 90.0)." in text
+    assert "make demo-full goes on" in page.text
+    assert "`make demo-full` goes on" in markdown
+
+
+def test_trivial_answers(written):
+    _, table, _, _ = written
+
+    assert row(table, "t_class", "accuracy")["trivial"] == "0.250"
+    assert row(table, "t_parse", "accuracy_per_sequence")["trivial"] == "1.000"
+    assert row(table, "t_speech", "wer")["trivial"] == "0.750"
+    assert row(table, "t_enfr", "bleu")["which is"] == "source copied"
+    assert float(row(table, "t_enfr", "bleu")["trivial"]) < 30
+
+
+def test_examples_stand_beside_the_right_answers(written):
+    _, _, page, _ = written
+
+    assert "<b>something else</b>" in page.text
+    assert "a small green | square *" in page.text
+    assert ["the green is", "(S (NP (DT the) (NN green)) (VP (VBZ is)))"] == [r for r in page.rows if r[0] == "the green is"][0][
+        :2
+    ]
+
+
+def test_all_reached_needs_no_further_command(scored_run):
+    output_dir, _ = scored_run
+    metrics = output_dir / "metrics.jsonl"
+    metrics.write_text(metrics.read_text().replace('"bleu": 45.0', '"bleu": 95.0'))
+    run = read_run(output_dir)
+    goals = {problem.name: goals_of(problem, run.decoded[problem.name]) for problem in run.problems}
+
+    assert outcome(run, goals, "make demo-full") == "All 6 problems have reached their goals."
+
+
+def test_a_run_without_scores_is_named(scored_run):
+    output_dir, data_dir = scored_run
+    (output_dir / "decoded-t_parse-dev.jsonl").unlink()
+
+    with pytest.raises(DataError, match=r"there is no .*decoded-t_parse-dev\.jsonl"):
+        write_report(output_dir, data_dir)
+
+
+def test_a_run_without_experts_has_no_load(scored_run):
+    output_dir, _ = scored_run
+    config = read_run(output_dir).config
+    dataclasses.replace(config, hparams=config.hparams.override(num_experts=0)).save(output_dir)
+
+    assert [block.text for block in training_blocks(read_run(output_dir)) if isinstance(block, Heading)] == ["Curves"]
+
+
+def test_time_adds_up_over_continuations():
+    rows = [{"split": "train", "time": time} for time in (10.0, 20.0, 5.0, 7.0)] + [{"split": "dev", "time": 99.0}]
+
+    assert training_seconds(rows) == 27.0
+    assert training_seconds([]) == 0.0

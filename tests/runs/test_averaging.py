@@ -1,0 +1,41 @@
+"""Averaged checkpoints: means of the weights, in a directory that decodes."""
+
+import numpy as np
+import pytest
+import small_run
+
+from t2t_multimodel.runs.averaging import average_run
+from t2t_multimodel.runs.run_config import open_run
+from t2t_multimodel.training.checkpoints import Checkpoints, by_path
+from t2t_multimodel.utils.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def output_dir(tmp_path_factory):
+    """A run with checkpoints of the steps 7, 8 and 9, each of other weights."""
+    folder = small_run.make(tmp_path_factory.mktemp("run"))
+    _, _, model, _ = open_run(folder)
+    checkpoints = Checkpoints(folder, model)
+    for step in (8, 9):
+        for variable in model.trainable_variables:
+            variable.assign(variable * 0.5 + step)
+        checkpoints.save(step)
+    return folder
+
+
+def weights(folder, step=None):
+    return {name: value.numpy() for name, value in by_path(open_run(folder, step)[2].trainable_variables).items()}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_weights_are_the_mean_of_the_last_checkpoints(count, output_dir):
+    target = average_run(output_dir, count)
+    last = [weights(output_dir, step) for step in (7, 8, 9)[-count:]]
+    for name, value in weights(target).items():
+        np.testing.assert_allclose(value, np.mean([each[name] for each in last], axis=0), rtol=1e-6, atol=1e-6)
+    assert open_run(target)[3] == 9
+
+
+def test_more_checkpoints_than_there_are_cannot_be_averaged(output_dir):
+    with pytest.raises(DataError, match="has no 4 whole checkpoints, but those of the steps 7, 8, 9"):
+        average_run(output_dir, 4)

@@ -1,0 +1,46 @@
+"""What a run says of itself before its first step."""
+
+import dataclasses
+
+import pytest
+import tiny
+
+from t2t_multimodel.config import HParams
+from t2t_multimodel.runs import start_report
+from t2t_multimodel.runs.run_config import RunConfig
+from t2t_multimodel.runs.start_report import flops_forward
+from t2t_multimodel.training.memory import parameter_counts
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A model and hparams of its run."""
+    small = f"vocab_size={tiny.VOCAB},max_length=12,batch_tokens=48,batch_images=2,batch_seconds=2,max_seconds=1"
+    hparams = HParams().override(small, mel_bins=tiny.model().mel_bins)
+    hparams = dataclasses.replace(hparams, model=tiny.model().config)
+    return tiny.model(), RunConfig("tiny", hparams, tuple(tiny.SPECS.values()), tiny.VOCAB, "", "")
+
+
+def test_arithmetic_is_two_operations_a_weight_that_works(made):
+    model, config = made
+    c, counts, flops = model.config, parameter_counts(model), flops_forward(model, config.hparams)
+    assert flops.keys() <= counts.keys()
+    assert flops["decoder"] == (2 * counts["decoder"], "token")
+    assert flops["language"] == (2 * c.hidden_size * tiny.VOCAB, "output token")
+    # one mixture's gate, of two matrices of which one works, and moe_k of its experts: the two mixtures are alike
+    gate = c.hidden_size * c.num_experts
+    expert = (counts["experts"] / 2 - 2 * gate) / c.num_experts
+    assert flops["experts"] == (2 * (gate + c.moe_k * expert), "token")
+    pictures = [value for part, value in flops.items() if part.startswith("image")]
+    assert pictures and all(number > 0 and what.startswith("picture of") for number, what in pictures)
+
+
+@pytest.mark.parametrize(("room", "fits"), [(2**40, True), (2**20, False)])
+def test_what_does_not_fit_is_told(room, fits, made, monkeypatch):
+    model, config = made
+    monkeypatch.setattr(start_report, "_memory", lambda: ("computer", room))
+    lines = start_report.start_report(model, config)
+    assert sum(line.startswith("  ") for line in lines) == len(parameter_counts(model)) + 1
+    assert any(line.startswith("warning: that does not fit") for line in lines) != fits
+    (memory,) = (line for line in lines if line.startswith("memory: parameters"))
+    assert ("a step of" in memory) != fits  # traced where it is near
