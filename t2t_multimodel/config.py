@@ -176,7 +176,8 @@ class TrainingConfig:
     eval_every: int = setting(2000, "Steps between evaluations.", least=1)
     eval_steps: int = setting(20, "Batches of each problem per evaluation; 0 means the whole split.", least=0)
     eval_samples: int = setting(3, "Examples of each problem that an evaluation decodes, for people to read.", least=0)
-    save_every: int = setting(0, "Steps between checkpoints; 0 saves at each evaluation.", least=0)
+    save_every: int = setting(0, "Steps between checkpoints; 0 saves before each evaluation.", least=0)
+    save_minutes: float = setting(10.0, "Minutes without a checkpoint after which one is written as well; 0: never.", least=0)
     keep_checkpoints: int = setting(3, "Newest checkpoints that are kept.", least=1)
     dev_metric: str = setting(
         "loss",

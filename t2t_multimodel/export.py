@@ -17,7 +17,6 @@ import tensorflow as tf
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
 from t2t_multimodel.data.graph_tokenizer import GraphTokenizer
-from t2t_multimodel.data.json_lines import newest_by_step, read_json_lines
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.predictor import output_limits
@@ -28,6 +27,8 @@ from t2t_multimodel.runs.run_config import VOCABULARY, RunConfig, open_run
 from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.constants import EOS_ID, PAD_ID
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.json_lines import newest_by_step, read_json_lines
+from t2t_multimodel.utils.plain_path import plain_path
 from t2t_multimodel.utils.standard_error import standard_error_held_back
 
 BEST = "best.json"  # beside a best checkpoint, see training.best
@@ -216,8 +217,12 @@ def export_run(
         report: told what is being done, which takes a minute or two for eight problems.
 
     Raises:
-        DataError: no run, no such problem, or `export_dir` exists.
+        DataError: no run, no such problem, `export_dir` exists, or TensorFlow could not load a model from a folder of its name.
     """
+    if plain_path(export_dir) != str(export_dir):
+        raise DataError(
+            f"TensorFlow loads no SavedModel from a path with one of the signs [ * ? \\, as {export_dir}; name another"
+        )
     export_dir = Path(export_dir)
     if export_dir.exists():
         raise DataError(f"{export_dir} exists; name a new folder")

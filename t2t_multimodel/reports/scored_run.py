@@ -6,11 +6,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from t2t_multimodel.data.json_lines import newest_by_step, read_json_lines
 from t2t_multimodel.problem import Problem, problems
 from t2t_multimodel.runs.run_config import RunConfig
 from t2t_multimodel.runs.scoring import Decoded
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.json_lines import newest_by_step, read_json_lines
 
 Row = dict[str, Any]
 

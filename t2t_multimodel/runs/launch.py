@@ -106,7 +106,7 @@ def _beginning(
     if warm_start is None:
         return config, None
     config = dataclasses.replace(config, warm_start=str(warm_start.resolve()))
-    if tf.train.latest_checkpoint(str(output_dir)):
+    if run_config.has_checkpoint(output_dir):
         return config, None
     check_warm_start(warm_start, config, output_dir)
     return config, warm_start
@@ -114,9 +114,15 @@ def _beginning(
 
 @contextlib.contextmanager
 def _failures_told(cluster: Cluster | None) -> Iterator[None]:
-    """Steps that are no numbers, and workers that are gone, become a DataError."""
+    """Steps that are no numbers, too little memory, and workers that are gone, become a DataError."""
     try:
         yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        reason = (str(error) or "no memory is left").splitlines()[0]
+        if "No space left on device" in reason:
+            raise
+        remedies = "smaller batch_tokens, batch_images, batch_seconds, max_length or max_seconds, or recompute=true"
+        raise DataError(f"too little memory: {reason}; what helps, in --hparams: {remedies}") from error
     except NotFinite as error:
         raise DataError(f"{error}; a lower learning_rate or clip_norm may help") from error
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:

@@ -69,7 +69,8 @@ class RunConfig:
 
         How long, how often and where from may differ; what the weights and the order of batches depend on may not.
         """
-        free = {"train_steps", "eval_every", "eval_steps", "eval_samples", "save_every", "keep_checkpoints", "keep_best"}
+        free = {"train_steps", "eval_every", "eval_steps", "eval_samples"}
+        free |= {"save_every", "save_minutes", "keep_checkpoints", "keep_best"}
         ours, theirs = self.facts(), other.facts()
         found = [f"{name}: {ours[name]}, now {theirs[name]}" for name in ours if name not in free and ours[name] != theirs[name]]
         known = {spec.name: spec for spec in self.problems}
@@ -81,6 +82,11 @@ class RunConfig:
         values = {name: value for part in self.hparams.to_dict().values() for name, value in part.items()}
         names = ",".join(spec.name for spec in self.problems)
         return {"problems": names, "vocabulary": self.vocabulary_sha256[:12], "warm_start": self.warm_start, **values}
+
+
+def has_checkpoint(output_dir: Path | str) -> bool:
+    """Whether there is a checkpoint to go on from in a run's directory."""
+    return any(Path(output_dir).glob("ckpt-*.index"))
 
 
 def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -> str:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.data.json_lines import json_line, json_lines
 from t2t_multimodel.data.pipeline import evaluation_batches
 from t2t_multimodel.data.records import as_recorded, read_manifest
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -24,6 +23,7 @@ from t2t_multimodel.training.metrics_writer import EVALUATE, formatted
 from t2t_multimodel.training.steps import StepFunctions
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
+from t2t_multimodel.utils.json_lines import json_line, json_lines
 
 
 class Decoded(NamedTuple):

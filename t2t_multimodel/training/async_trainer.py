@@ -71,6 +71,9 @@ class AsynchronousTrainer(Trainer):
         self._total, self._may_begin = total, super()._goes_on(step, total, deadline)
         return self._may_begin or bool(self._running)
 
+    def _may_save(self) -> bool:
+        return not self._running
+
     def _next(
         self, schedule: ProblemSchedule, batches: dict[str, TrainingBatches], step: int
     ) -> tuple[float, list[tuple[str, StepResult]]]:
@@ -89,10 +92,12 @@ class AsynchronousTrainer(Trainer):
         return rate, [(name, ended.result())]
 
     def _end(self, step: int) -> int:
-        """Up to where steps may begin: the next that is saved or evaluated, or nowhere."""
+        """Up to where steps may begin: the next that is saved or evaluated, or nowhere; none joins one that the clock saves."""
+        if not self._may_begin or (self._save_is_due and self._running):
+            return 0
         config = self.hparams.training
         intervals = (config.eval_every, config.save_every or config.eval_every)
-        return min(self._total, *(step + every - step % every for every in intervals)) if self._may_begin else 0
+        return min(self._total, *(step + every - step % every for every in intervals))
 
     def _free(self, schedule: ProblemSchedule, number: int) -> str | None:
         """The problem that step `number`, counted from 0, trains; None where it has to wait."""
@@ -102,5 +107,5 @@ class AsynchronousTrainer(Trainer):
         free = set(self.problems) - set(busy) - self._decisions.stopped
         return min(sorted(free), key=self._begun.__getitem__, default=None)
 
-    def _map(self, function: Callable[[str], dict[str, float]], names: Sequence[str]) -> Iterable[dict[str, float]]:
+    def _map(self, function: Callable[[str], dict[str, float] | None], names: Sequence[str]) -> Iterable[dict[str, float] | None]:
         return self._pool.map(function, names)

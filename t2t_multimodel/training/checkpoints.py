@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.plain_path import plain_path
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # how tf.train.Checkpoint ends a variable's name
 
@@ -63,7 +64,8 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**parts, **self._newer)
         # Files are this process's, wherever the variables lie.
         self._options = tf.train.CheckpointOptions(experimental_io_device=self._step.device)
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(output_dir), keep, checkpoint_name="ckpt")
+        self._directory = Path(output_dir)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, plain_path(output_dir), keep, checkpoint_name="ckpt")
         self._report = report
         self._writes = writes
 
@@ -108,14 +110,15 @@ class Checkpoints:
         kept, names = self.steps, self._names()
         try:
             if self._writes:
-                return self._manager.save(checkpoint_number=step, options=self._options)
+                self._manager.save(checkpoint_number=step, options=self._options)
+                return str(self._directory / f"ckpt-{step}")
             with tempfile.TemporaryDirectory() as folder:
                 return self._checkpoint.write(f"{folder}/ckpt", self._options)
         except (tf.errors.OpError, OSError) as error:
             if step not in kept:
                 self._remove_unfinished(step)
             raise DataError(
-                f"the checkpoint of step {step} could not be written to {self._manager.directory}: {_unwritten(error)}; "
+                f"the checkpoint of step {step} could not be written to {self._directory}: {_unwritten(error)}; "
                 f"when that is mended, the same command goes on from the newest that is there: {names}"
             ) from error
 
@@ -131,19 +134,17 @@ class Checkpoints:
         if step is not None:
             paths = [path for path in paths if path.endswith(f"ckpt-{step}")]
             if not paths:
-                raise DataError(f"no checkpoint of step {step} in {self._manager.directory}; there are: {self._names()}")
-        path = _first_whole(paths, self._report)
+                raise DataError(f"no checkpoint of step {step} in {self._directory}; there are: {self._names()}")
+        path = _first_whole(paths, self._directory, self._report)
         if path:
             return self._restore(path)
         if paths:
             names = ", ".join(Path(path).name for path in paths)
-            raise DataError(
-                f"damaged, and nothing else to go on from in {self._manager.directory}: {names}; remove to start anew"
-            )
+            raise DataError(f"damaged, and nothing else to go on from in {self._directory}: {names}; remove to start anew")
         return None
 
     def _remove_unfinished(self, step: int) -> None:
-        for path in Path(self._manager.directory).glob(f"ckpt-{step}[._]*"):
+        for path in self._directory.glob(f"ckpt-{step}[._]*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _restore(self, path: str) -> int:
@@ -151,7 +152,8 @@ class Checkpoints:
             self._required.restore(path, self._options).expect_partial().assert_existing_objects_matched()
         except (AssertionError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise DataError(f"checkpoint {path} does not fit the model of config.json beside it: {reason}") from error
+            place = self._directory / Path(path).name
+            raise DataError(f"checkpoint {place} does not fit the model of config.json beside it: {reason}") from error
         self._evaluations.assign("")  # A checkpoint of an earlier version has none.
         tf.train.Checkpoint(**self._newer).restore(path, self._options).expect_partial()
         return int(self._step.numpy())
@@ -166,8 +168,8 @@ def newest_weights(output_dir: Path | str, report: Callable[[str], None]) -> tup
     Raises:
         DataError: there is none.
     """
-    state = tf.train.get_checkpoint_state(str(output_dir))
-    path = _first_whole(reversed(state.all_model_checkpoint_paths if state else ()), report)
+    state = tf.train.get_checkpoint_state(plain_path(output_dir))
+    path = _first_whole(reversed(state.all_model_checkpoint_paths if state else ()), Path(output_dir), report)
     if not path:
         raise DataError(f"there is no checkpoint that can be read in {output_dir}")
     reader = tf.train.load_checkpoint(path)
@@ -182,13 +184,14 @@ def _step_of(path: str) -> int:
     return int(path.rpartition("-")[2])
 
 
-def _first_whole(paths: Iterable[str], report: Callable[[str], None]) -> str | None:
-    """The first checkpoint that can be read; those before it are told of."""
+def _first_whole(paths: Iterable[str], directory: Path, report: Callable[[str], None]) -> str | None:
+    """The first checkpoint that can be read; those before it are told of. `directory` is how the user calls their folder."""
     for path in paths:
         reason = _damage(path)
         if not reason:
             return path
-        report(f"checkpoint {path} is damaged ({reason}) and is passed over")
+        place = directory / Path(path).name
+        report(f"checkpoint {place} is damaged ({reason.replace(path, str(place))}) and is passed over")
     return None
 
 

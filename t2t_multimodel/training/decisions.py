@@ -55,6 +55,10 @@ class Decisions:
         reason = f"no better dev {c.dev_metric} in {c.early_stop_patience} evaluations"
         return [f"step {step} {name}: {reason}, it is trained no more" for name in self._names if name in self.stopped - before]
 
+    def has(self, step: int) -> bool:
+        """Whether the evaluation of `step` is among those so far."""
+        return any(number == step for number, _ in self._evaluations)
+
     @property
     def stopped(self) -> frozenset[str]:
         """Problems whose dev_metric did not improve by early_stop_min_delta in early_stop_patience evaluations in a row.

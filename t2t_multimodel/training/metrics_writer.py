@@ -17,9 +17,9 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as tensorboard_hparams
 from tqdm import tqdm
 
-from t2t_multimodel.data.json_lines import complete_lines, json_line
 from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.utils.files import write_atomically
+from t2t_multimodel.utils.json_lines import complete_lines, json_line
 
 SECONDS_BETWEEN_LINES = 60.0
 # Marks the rows that --schedule=evaluate adds to metrics.jsonl.
@@ -128,16 +128,29 @@ class NoMetrics(MetricsWriter):
 
 
 class Progress:
-    """A live line on a terminal, or a plain line a minute: loss of each problem, target tokens a second, time left."""
+    """A live line on a terminal, or a plain line per minute: loss of each problem, target tokens per second, time left.
 
-    def __init__(self, total: int, done: int, stream: TextIO | None = None) -> None:
+    Args:
+        total: the steps of the whole run.
+        done: the steps before.
+        stream: where the lines go, by default stderr.
+        seconds: how long this process may train; 0 is no limit.
+    """
+
+    def __init__(self, total: int, done: int, stream: TextIO | None = None, seconds: float = 0.0) -> None:
         self._stream = stream = stream or sys.stderr
         self._live = stream.isatty()
-        self._bar = tqdm(total=total, initial=done, file=stream, disable=not self._live, unit="step", dynamic_ncols=True)
+        shown = (
+            "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"  # tqdm's time left knows no limit
+        )
+        settings = {"unit": "step", "dynamic_ncols": True, "bar_format": shown}
+        self._bar = tqdm(total=total, initial=done, file=stream, disable=not self._live, **settings)
         self._losses: dict[str, float] = {}
         self._recent: deque[tuple[float, float]] = deque(maxlen=200)
-        self._total, self._step, self._first = total, done, done
+        self._total, self._step = total, done
         self._start = self._last_line = time.monotonic()
+        self._end = self._start + seconds if seconds else float("inf")
+        self._begun: tuple[float, int] | None = None  # when the first step had ended, which traces, and its number
 
     def update(self, step: int, problem: str, loss: float, tokens: float) -> None:
         """After a step, for each of its problems: `step` steps are done; `problem` had `loss` on `tokens` target tokens."""
@@ -145,13 +158,13 @@ class Progress:
         self._losses[problem] = 0.95 * self._losses.get(problem, loss) + 0.05 * loss
         now = time.monotonic()
         self._recent.append((now, tokens))
+        self._begun = self._begun or (now, step)
         if self._live:
             self._bar.update(new)
-            self._bar.set_postfix_str(f"{self._rate():.0f} tok/s | {self._described()}", refresh=False)
+            self._bar.set_postfix_str(f"{self._speed(now)} | {self._described()}", refresh=False)
         elif now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            left = (now - self._start) / max(step - self._first, 1) * (self._total - step)
-            self.say(f"step {step}/{self._total}, {self._rate():.0f} tokens/s, {left / 60:.0f} min left | {self._described()}")
+            self.say(f"step {step}/{self._total}, {self._speed(now)} | {self._described()}")
 
     def say(self, text: str) -> None:
         """A line above the live one."""
@@ -164,11 +177,18 @@ class Progress:
         """Leaves the line as it stands."""
         self._bar.close()
 
-    def _rate(self) -> float:
+    def _speed(self, now: float) -> str:
+        """Target tokens per second of the last steps, and how long this process will go on training."""
+        left = self._end - now
+        since, first = self._begun or (now, self._step)
+        if self._step > first:
+            left = min(left, (now - since) / (self._step - first) * (self._total - self._step))
+        remaining = f"{duration(max(left, 0.0))} left" if left < float("inf") else "time left not known yet"
         if len(self._recent) < 2:
-            return 0.0
+            return remaining
         seconds = self._recent[-1][0] - self._recent[0][0]
-        return sum(tokens for _, tokens in list(self._recent)[1:]) / max(seconds, 1e-9)
+        rate = sum(tokens for _, tokens in list(self._recent)[1:]) / max(seconds, 1e-9)
+        return f"{rate:.0f} tokens/s, {remaining}"
 
     def _described(self) -> str:
         return " ".join(f"{name} {loss:.2f}" for name, loss in sorted(self._losses.items()))
@@ -211,6 +231,14 @@ def _keep_rows(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
 def formatted(metrics: Mapping[str, Any]) -> str:
     """Returns figures in one line, in the order given, each once: log_perplexity is the loss under tensor2tensor's name."""
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if not name.endswith("log_perplexity"))
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in the unit that people would use: "9 min", "14.5 h", "80 days"."""
+    minutes = seconds / 60
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h" if minutes < 48 * 60 else f"{minutes / 60 / 24:.0f} days"
 
 
 def shortened(text: str, most: int = 60) -> str:

@@ -20,6 +20,7 @@ from t2t_multimodel.problem import Problem
 from t2t_multimodel.training.best import keep_best
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.decisions import Decisions
+from t2t_multimodel.training.evaluation_record import save_record, with_record
 from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, Progress, formatted, shortened
 from t2t_multimodel.training.moving_averages import MovingAverages
@@ -82,19 +83,23 @@ class Trainer:
         self._samples = samples
         self._profile = ProfiledSteps(profile if self._peers.is_chief else None, output_dir)
         self._counts = dict.fromkeys(self.problems, 0)
+        self._saved_at = 0.0  # when the last checkpoint was written, or its evaluation ended
+        self._save_is_due = False  # by the clock, as all workers know it
         self._skipped = 0  # steps in a row
         self._stop = 0  # the signal that asked for it
-        self._stopped = False  # as all workers know it
+        self._stopped = self._late = False  # as all workers know it
         self.interrupted = 0  # the signal that ended training before its time
 
     def train(self, until: int | None = None, seconds: float = 0.0) -> int:
         """Trains from the newest checkpoint on until `until` (default train_steps) or for `seconds`, if that is not 0.
 
-        Evaluates every eval_every steps and at the end; saves then, every save_every steps, and on SIGTERM or Ctrl-C of one
-        worker, after which it returns in all. Ends before its time when all problems have stopped early. A step whose gradient is
-        not finite changes no weights. Returns the steps done.
+        Evaluates every eval_every steps and at the end, and saves before that; saves every save_every steps and save_minutes as
+        well, and on SIGTERM or Ctrl-C of one worker, after which it returns in all; an evaluation is left for that. Ends before
+        its time when all problems have stopped early. A step whose gradient is not finite changes no weights. Returns the steps
+        done.
 
-        A run that was stopped or killed goes on as if it never had been: the same batches, noise and weights follow.
+        A run that was stopped or killed goes on as if it never had been: the same batches, noise and weights follow. An
+        evaluation that was not finished is done first.
 
         Raises:
             NotFinite: ten steps in a row were not finite; the newest checkpoint is from before.
@@ -102,16 +107,19 @@ class Trainer:
         config = self.hparams.training
         total = config.train_steps if until is None else until
         step = self._restored_step()
-        self._decisions.text = self._checkpoints.evaluations
+        self._decisions.text = self._evaluations(step)
         self._counts = self._checkpoints.counts
         writer = MetricsWriter(self.output_dir, step) if self._peers.is_chief else NoMetrics()
-        progress = Progress(total, step)
+        progress = Progress(total, step, seconds=seconds)
         writer.write_hparams({name: value for part in self.hparams.to_dict().values() for name, value in part.items()})
         if step:
             progress.say(f"going on from step {step}")
         try:
             with stopping(self.request_stop):
                 step = self._loop(step, total, time.monotonic() + seconds if seconds else float("inf"), writer, progress)
+            if self._late and step < total and not self._stopped:
+                after = f"stopped after {seconds / 60:g} minutes at step {step:,} of {total:,}"
+                progress.say(f"{after}; the checkpoint is written, the same command goes on from it")
         finally:
             self._profile.close()
             progress.close()
@@ -127,13 +135,23 @@ class Trainer:
             )
         return step
 
+    def _evaluations(self, step: int) -> str:
+        """What evaluations found up to the restored `step`; the same for all workers."""
+        saved = self._checkpoints.evaluations
+        text = with_record(self.output_dir, step, saved)
+        return text if self._peers.total([text != saved])[0] == self._peers.count else saved
+
     def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
         config = self.hparams.training
         plan, batches = self._schedule(), self._batches()
-        schedule = self._decisions.schedule(plan)
         self._keep_best()  # A process that was killed may have saved and not come to it.
         first, saved, evaluated = step, step, 0
+        if step and step % config.eval_every == 0 and not self._decisions.has(step):  # A process was killed or stopped meanwhile.
+            writer.forget_evaluation(step)
+            evaluated = self._decide(step, writer, progress)
+        schedule = self._decisions.schedule(plan)
         means = RunningMeans(step)
+        self._saved_at = time.monotonic()
         while self._goes_on(step, total, deadline):
             self._profile.before(step + 1)
             rate, results = self._next(schedule, batches, step)
@@ -149,30 +167,51 @@ class Trainer:
                     means.add(name, result)
             if step % SUMMARY_EVERY == 0:
                 means.flush(step, rate, self._counts, writer)
-            if step % config.eval_every == 0:
-                for line in self._decisions.add(step, self.evaluate(step, writer, progress)):
-                    progress.say(line)
-                schedule, evaluated = self._decisions.schedule(plan), step
-            if step % (config.save_every or config.eval_every) == 0 or self._decisions.is_best(step):
+            if step % (config.save_every or config.eval_every) == 0 or (self._save_is_due and self._may_save()):
                 saved = self._save(step, batches)
+            if step % config.eval_every == 0:
+                evaluated = self._decide(step, writer, progress)
+                schedule = self._decisions.schedule(plan)
+                if saved != step and self._decisions.is_best(step):
+                    saved = self._save(step, batches)
+                self._saved_at = time.monotonic() if saved == step else self._saved_at
         means.flush(step, learning_rate(step, config), self._counts, writer)
         if saved != step:
             self._save(step, batches)
-        self.interrupted = self._stop if step < total and not self._decisions.finished else 0
+        left = False
         if self._stopped:
             progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
         elif step != evaluated:
             if step == first:  # A finished run was started again, or one that was killed while it evaluated.
                 writer.forget_evaluation(step)
-            self.evaluate(step, writer, progress)
+            left = self.evaluate(step, writer, progress) is None
+        self.interrupted = self._stop if left or (step < total and not self._decisions.finished) else 0
         self._peers.total([0])  # nobody leaves while the chief is still writing
+        return step
+
+    def _decide(self, step: int, writer: MetricsWriter, progress: Progress) -> int:
+        """Evaluates `step` and keeps what follows from it; returns the step, or 0 where a signal ended the evaluation."""
+        found = self.evaluate(step, writer, progress)
+        if found is None:
+            return 0
+        for line in self._decisions.add(step, found):
+            progress.say(line)
+        if self._peers.is_chief:
+            save_record(self.output_dir, step, self._decisions.text)
+        self._keep_best()
         return step
 
     def _goes_on(self, step: int, total: int, deadline: float) -> bool:
         """Whether there is a step to be done after `step` steps; all workers hear the same, so that one can stop them all."""
-        stopped, late = self._peers.total([bool(self._stop), time.monotonic() >= deadline])
-        self._stopped = bool(stopped)
+        now, every = time.monotonic(), self.hparams.training.save_minutes * 60
+        due = self._peers.is_chief and 0 < every <= now - self._saved_at
+        stopped, late, save = self._peers.total([bool(self._stop), now >= deadline, due])
+        self._stopped, self._late, self._save_is_due = bool(stopped), bool(late), bool(save)
         return step < total and not (stopped or late or self._decisions.finished)
+
+    def _may_save(self) -> bool:
+        """Whether no step is under way, so that a checkpoint holds what it counts."""
+        return True
 
     def _next(
         self, schedule: ProblemSchedule, batches: dict[str, TrainingBatches], step: int
@@ -212,19 +251,29 @@ class Trainer:
         positions = {name: each.position for name, each in batches.items()}
         self._checkpoints.save(step, positions, self._decisions.text, self._counts)
         self._keep_best()
+        self._saved_at = time.monotonic()
         return step
 
     def _keep_best(self) -> None:
         if self._peers.is_chief:
             keep_best(self.output_dir, self.hparams.training.dev_metric, self._decisions.best())
 
-    def evaluate(self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev") -> dict[str, dict[str, float]]:
-        """Teacher-forced measures of every problem on `split`, at most eval_steps batches of each; with averages, of these."""
+    def evaluate(
+        self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev"
+    ) -> dict[str, dict[str, float]] | None:
+        """Returns teacher-forced measures of every problem on `split`, at most eval_steps batches of each.
+
+        They are measures of the moving averages where a run keeps those. None where a signal came meanwhile: the problems after
+        that are not evaluated.
+        """
         found = {}
         names = [name for name, problem in self.problems.items() if split in problem.splits]
         limit = self.hparams.training.eval_steps
         with self._averages.in_place():
             for name, metrics in zip(names, self._map(lambda name: self.measures(name, split, limit), names), strict=True):
+                if metrics is None:
+                    progress.say(f"step {step}: stopped while evaluating {name}; the same command does the evaluation again")
+                    return None
                 found[name] = metrics
                 writer.write(step, name, split, metrics)
                 progress.say(f"step {step} {name} {split}: {formatted(metrics)}")
@@ -232,27 +281,33 @@ class Trainer:
         return found
 
     def _say_samples(self, step: int, name: str, split: str, writer: MetricsWriter, progress: Progress) -> None:
-        """Decoded examples: all for the files, the first for the terminal."""
+        """Decoded examples: all for the files, the first for the terminal; none once a signal has come."""
         count = self.hparams.training.eval_samples
-        if self._samples and count:
+        if self._samples and count and not self._stop:
             samples = self._samples(self.problems[name], split, count)
             writer.write_samples(step, name, samples)
             first = samples[0]
             given = shortened(first.inputs) if first.inputs else f"({self.problems[name].inputs.kind})"
             progress.say(f"  {given} -> wanted {shortened(first.references[0])}, got {shortened(first.output)}")
 
-    def _map(self, function: Callable[[str], dict[str, float]], names: Sequence[str]) -> Iterable[dict[str, float]]:
+    def _map(self, function: Callable[[str], dict[str, float] | None], names: Sequence[str]) -> Iterable[dict[str, float] | None]:
         """function(name) of each, in order."""
         return map(function, names)
 
-    def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float]:
-        """Teacher-forced measures of one problem over its `split`, or its first `limit` batches."""
+    def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float] | None:
+        """Returns teacher-forced measures of one problem over its `split`, or its first `limit` batches.
+
+        None, in all workers, where one of them was asked to stop before its last batch.
+        """
         batches = evaluation_batches(self.problems[name], self.data_dir, self.hparams, split)
         own = (batches.take(limit) if limit else batches).shard(self._peers.count, self._peers.index)
         sums = [0.0] * len(MetricSums._fields)
         for batch in own:
+            if self._stop:
+                break
             sums = [total + float(value) for total, value in zip(sums, self.steps.evaluate(name, batch), strict=True)]
-        return measures_of(MetricSums(*self._peers.total(sums)))
+        *sums, stopped = self._peers.total([*sums, bool(self._stop)])
+        return None if stopped else measures_of(MetricSums(*sums))
 
     def request_stop(self, number: int = signal.SIGTERM) -> None:
         """The loop ends after the step that is running, in all workers, and saves; `number` is the signal that asks for it."""

@@ -27,7 +27,10 @@ class FakeModel:
 
 
 class FakeSteps:
-    """Each step counts the model up; the loss is 1 / step, unless `losses` says otherwise."""
+    """Each step counts the model up; the loss is 1 / step, unless `losses` says otherwise.
+
+    `at`: what is done by step; "evaluate" by each batch of an evaluation.
+    """
 
     def __init__(self, model, losses=None, at=None):
         self.model, self.losses, self.at, self.trained, self.evaluated = model, losses or {}, at or {}, [], []
@@ -46,6 +49,7 @@ class FakeSteps:
 
     def evaluate(self, name, batch):
         self.evaluated.append(name)
+        self.at.get("evaluate", lambda: None)()
         return MetricSums(*map(tf.constant, (6.0, 2.0, 3.0, 4.0, 1.0, 2.0)))
 
 

@@ -12,8 +12,10 @@ from t2t_multimodel.utils.errors import DataError
 
 @pytest.fixture(scope="module")
 def output_dir(tmp_path_factory):
-    """A run with checkpoints of the steps 7, 8 and 9, each of other weights."""
-    folder = small_run.make(tmp_path_factory.mktemp("run"))
+    """A run with checkpoints of the steps 7, 8 and 9, each of other weights; TensorFlow takes its folder's name for a pattern."""
+    folder = tmp_path_factory.mktemp("run") / "lr=[0.1]"
+    folder.mkdir()
+    small_run.make(folder)
     _, _, model, _ = open_run(folder)
     checkpoints = Checkpoints(folder, model)
     for step in (8, 9):

@@ -9,7 +9,7 @@ import types
 
 import pytest
 import tensorflow as tf
-from pretended_training import FakeModel
+from pretended_training import FakeModel, saved
 
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.testing import fake_problem
@@ -118,9 +118,11 @@ def test_with_another_schedule_as_many_steps_are_under_way_as_there_are_workers(
 
 
 def test_a_checkpoint_holds_exactly_the_steps_it_counts(make_trainer, tmp_path):
-    trainer = make_trainer("save_every=3,keep_checkpoints=9", seconds=0.01)
+    trainer = make_trainer("save_every=3,save_minutes=0.0001,keep_checkpoints=99", seconds=0.01)  # and by the clock
     trainer.train()
-    for step in (3, 6, 9, 12):
+    kept = saved(tmp_path)
+    assert set(kept) > {3, 6, 9, 12}
+    for step in kept:
         steps, counts, batches = checkpoint(tmp_path, step)
         assert steps == step == sum(counts)
         assert counts == batches

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from t2t_multimodel.training import metrics_writer
-from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, formatted, shortened
+from t2t_multimodel.training.metrics_writer import MetricsWriter, Progress, duration, formatted, shortened
 
 
 class Terminal(io.StringIO):
@@ -168,7 +168,7 @@ def test_a_terminal_has_a_live_line_with_losses_speed_and_time_left():
     progress.say("saved")
     progress.close()
     shown = stream.getvalue()
-    assert "5/10" in shown and "tok/s" in shown and "copy 2.00" in shown and "saved\n" in shown
+    assert "5/10" in shown and "tokens/s, 0 min left" in shown and "copy 2.00" in shown and "saved\n" in shown
 
 
 @pytest.fixture
@@ -198,6 +198,28 @@ def test_a_file_has_a_plain_line_a_minute(clock):
         "step 12/100, 10 tokens/s, 7 min left | a 3.00 b 3.00",
         "step 24/100, 10 tokens/s, 6 min left | a 3.00 b 3.00",
     ]
+
+
+def test_the_time_left_is_no_longer_than_the_process_may_train(clock):
+    stream = io.StringIO()
+    progress = Progress(100_000, 0, stream, seconds=600.0)
+    for step, now in ((1, 65.0), (2, 66.0), (3, 130.0)):
+        clock.now = now
+        progress.update(step, "a", 3.0, 50.0)
+    assert [line.partition(" |")[0] for line in stream.getvalue().splitlines()] == [
+        "step 1/100000, 9 min left",
+        "step 3/100000, 2 tokens/s, 8 min left",
+    ]
+    stream = io.StringIO()
+    progress = Progress(100_000, 0, stream)
+    for now in (200.0, 300.0):
+        clock.now = now
+        progress.update(int(now), "a", 3.0, 50.0)
+    assert "time left not known yet |" in stream.getvalue() and "27.7 h left |" in stream.getvalue()
+
+
+def test_times_are_in_the_unit_people_use():
+    assert [duration(seconds) for seconds in (540, 52_200, 6_912_000)] == ["9 min", "14.5 h", "80 days"]
 
 
 def test_figures_are_shown_in_order():

@@ -1,10 +1,14 @@
 """The loop around the steps, with steps that only pretend: what is written, saved and evaluated, and how it goes on."""
 
+import tempfile
+
 import pytest
 from pretended_training import saved, written
 
 from t2t_multimodel.training import trainer as module
+from t2t_multimodel.training.checkpoints import newest_weights
 from t2t_multimodel.training.metrics import MetricSums, measures_of
+from t2t_multimodel.utils.errors import DataError
 
 
 def test_a_run_trains_evaluates_and_saves_as_it_is_told(make_trainer, tmp_path, capsys):
@@ -82,6 +86,32 @@ def test_a_run_goes_on_from_its_checkpoint(make_trainer, tmp_path, capsys):
     assert "going on from step 4" in capsys.readouterr().err
     schedule = again._schedule()
     assert [name for name, _, _ in whole.steps.trained + again.steps.trained] == [schedule.at(step) for step in range(9)]
+
+
+def test_any_name_of_an_output_dir_keeps_goes_on_and_has_its_best(make_trainer, tmp_path, capsys):
+    output_dir = tmp_path / "what?*" / "run[lr=0.1]\\d"
+    output_dir.parent.mkdir(exist_ok=True)
+    settings = "keep_checkpoints=1,train_steps=7"
+    whole, _ = make_trainer(settings, output_dir=output_dir)
+    assert whole.train(until=6) == 6
+    assert saved(output_dir) == [6]
+    again, model = make_trainer(settings, output_dir=output_dir)
+    assert again.train() == 7
+    assert model.number.numpy() == 7
+    assert saved(output_dir) == [7]
+    assert "going on from step 6" in capsys.readouterr().err
+    assert newest_weights(output_dir, pytest.fail)[1]["number"] == 7
+    assert newest_weights(output_dir / "best" / "mean-loss", pytest.fail)[0] == 5
+
+
+def test_damage_is_told_of_by_the_users_own_name(make_trainer, tmp_path, capsys):
+    output_dir = tmp_path / "run[1]"
+    make_trainer(output_dir=output_dir)[0].train(until=3)
+    (output_dir / "ckpt-3.data-00000-of-00001").write_bytes(b"")
+    with pytest.raises(DataError, match=r"nothing else to go on from in .*/run\[1\]: ckpt-3; remove to start anew"):
+        make_trainer(output_dir=output_dir)[0].train()
+    said = capsys.readouterr().err
+    assert f"checkpoint {output_dir}/ckpt-3 is damaged" in said and tempfile.gettempdir() + "/t2t_multimodel-" not in said
 
 
 def test_a_run_that_goes_on_reads_on_where_it_stopped(make_trainer):

@@ -3,6 +3,7 @@
 import os
 import signal
 import types
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -40,6 +41,104 @@ def test_time_is_limited(make_trainer, tmp_path, monkeypatch):
     assert trainer.steps.evaluated
 
 
+def test_the_end_by_time_says_how_far_it_came(make_trainer, capsys, monkeypatch):
+    clock = types.SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
+    monkeypatch.setattr(module, "time", clock)
+    trainer, _ = make_trainer("train_steps=1200", at={4: lambda: setattr(clock, "now", 100.0)})
+    trainer.train(seconds=90)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "stopped after 1.5 minutes at step 4 of 1,200; the checkpoint is written, the same command goes on from it"
+
+
+def test_a_checkpoint_is_written_by_the_clock_as_well(make_trainer, tmp_path, monkeypatch):
+    clock = types.SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
+    monkeypatch.setattr(module, "time", clock)
+    later = {step: lambda: setattr(clock, "now", clock.now + 61) for step in range(1, 10)}
+    make_trainer("train_steps=9,eval_every=4,save_minutes=2,keep_checkpoints=9", at=later)[0].train()
+    assert saved(tmp_path) == [3, 4, 7, 8, 9]
+    make_trainer("train_steps=9,eval_every=9,save_minutes=0", output_dir=tmp_path / "never", at=later)[0].train()
+    assert saved(tmp_path / "never") == [9]
+
+
+def dev_rows(folder):
+    return [(row["step"], row["problem"]) for row in written(folder) if row["split"] == "dev"]
+
+
+def test_an_evaluation_begins_when_its_step_is_saved(make_trainer, tmp_path):
+    at = {"evaluate": lambda: found.append(saved(tmp_path)[-1])}
+    found = []
+    make_trainer(at=at)[0].train(until=10)
+    assert set(found) == {5, 10}
+
+
+def test_a_signal_ends_an_evaluation_and_the_next_process_does_it_first(make_trainer, tmp_path, capsys):
+    many = "batch_tokens=16,early_stop_patience=1,problem_schedule=adaptive,save_every=100"
+    whole, _ = make_trainer(many, output_dir=tmp_path / "whole")
+    whole.train()
+    batches = []
+
+    def stop():
+        batches.append(None)
+        if len(batches) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run = tmp_path / "run"
+    trainer, _ = make_trainer(many, output_dir=run, at={"evaluate": stop})  # step 5 is saved because of the signal
+    assert trainer.train() == 5
+    assert trainer.interrupted == signal.SIGTERM
+    assert len(trainer.steps.evaluated) == 3
+    assert saved(run) == [5] and not dev_rows(run)
+    assert "step 5: stopped while evaluating copy; the same command does the evaluation again" in capsys.readouterr().err
+    again, _ = make_trainer(many, output_dir=run)
+    again.train()
+    assert trainer.steps.trained + again.steps.trained == whole.steps.trained
+    assert dev_rows(run) == dev_rows(tmp_path / "whole")
+    assert again._checkpoints.evaluations == whole._checkpoints.evaluations != ""
+
+
+def test_a_process_that_is_killed_after_an_evaluation_does_not_do_it_again(make_trainer, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill():
+        raise Killed
+
+    first, _ = make_trainer(at={6: kill})
+    with pytest.raises(Killed):
+        first.train()
+    assert saved(tmp_path) == [5]
+    again, _ = make_trainer(at={6: kill})
+    with pytest.raises(Killed):
+        again.train()
+    assert not again.steps.evaluated
+    assert again._decisions.has(5) and dev_rows(tmp_path) == [(5, "copy"), (5, "topic")]
+
+
+def test_a_signal_in_the_last_evaluation_ends_it(make_trainer, tmp_path):
+    stop = {"evaluate": lambda: os.kill(os.getpid(), signal.SIGINT)}
+    trainer, _ = make_trainer("batch_tokens=16,train_steps=3", at=stop)
+    assert trainer.train() == 3
+    assert trainer.interrupted == signal.SIGINT and len(trainer.steps.evaluated) == 1
+    again, _ = make_trainer("batch_tokens=16,train_steps=3")
+    again.train()
+    assert not again.interrupted and dev_rows(tmp_path) == [(3, "copy"), (3, "topic")]
+
+
+def test_no_sample_is_decoded_once_a_signal_has_come(make_trainer):
+    trainer, _ = make_trainer("train_steps=2,eval_every=2", at={"evaluate": lambda: None})
+    decoded = []
+    trainer._samples = lambda problem, split, count: decoded.append(problem.name) or trainer.request_stop() or [SAMPLE]
+    trainer.train()
+    assert decoded == ["copy"]
+
+
+class Sample(NamedTuple):
+    inputs: str
+    references: list
+    output: str
+
+
+SAMPLE = Sample("a", ["b"], "c")
 BAD = [(float("nan"), 0.5), (float("inf"), 0.5), (1.0, float("nan"))]
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from t2t_multimodel.data.json_lines import json_line, json_lines, newest_by_step, read_json_lines
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.json_lines import json_line, json_lines, newest_by_step, read_json_lines
 
 TEXTS = ["a\u2028b", "\u2029", "x\x85y", "a\nb\r\n\x0b\x0c\x1c", "\ud800 half", "ein \u00dc", "\ufeff", '"\\']
 
