@@ -13,6 +13,7 @@ from t2t_multimodel.data.readers import archives
 from t2t_multimodel.utils.errors import DataError
 
 FOLDER = "tensorflow_datasets"
+FORMATS = ("tfrecord", "array_record")
 _INFO = "dataset_info.json"
 
 
@@ -37,21 +38,38 @@ def read(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
         raise DataError(
             f"{folder} is a data set of tensorflow-datasets, which is not installed; in the checkout: pip install '.[tfds]'"
         ) from None
-    import tensorflow as tf
-
     with archives.error_context(str(folder)):
         builder = tfds.builder_from_directory(folder)
+    file_format = builder.info.file_format.value
+    if file_format not in FORMATS:
+        raise DataError(
+            f"{folder} is in the format {file_format}, of which tensorflow-datasets may lose examples; remove it and prepare "
+            f"it with --file_format={FORMATS[0]} or {FORMATS[1]}"
+        )
     features = builder.info.features
-    decoders = {name: tfds.decode.SkipDecoding() for name, kind in features.items() if isinstance(kind, tfds.features.Image)}
-    one_by_one = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, add_tfds_id=False)
     for split in splits:
         if split not in builder.info.splits:
             raise DataError(f"{folder} has no split {split}, only {', '.join(builder.info.splits) or 'none'}")
-        try:
-            for example in builder.as_dataset(split=split, decoders=decoders, read_config=one_by_one).as_numpy_iterator():
-                yield {name: _plain(features[name], value, tfds) for name, value in example.items()}
-        except tf.errors.OpError as error:
-            raise DataError(f"{folder}, split {split}, is damaged: {error.message}; prepare it again") from None
+        for example in _examples(builder, folder, split, tfds):
+            yield {name: _plain(features[name], value, tfds) for name, value in example.items()}
+
+
+def _examples(builder: Any, folder: Path, split: str, tfds: Any) -> Iterator[dict[str, Any]]:
+    """The examples of a split as tensorflow-datasets gives them, with images as the bytes of their files."""
+    import tensorflow as tf
+
+    features = builder.info.features
+    decoders = {name: tfds.decode.SkipDecoding() for name, kind in features.items() if isinstance(kind, tfds.features.Image)}
+    try:
+        if builder.info.file_format.value == "array_record":  # which tf.data cannot read
+            yield from builder.as_data_source(split=split, decoders=decoders)
+        else:
+            one_by_one = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, add_tfds_id=False)
+            yield from builder.as_dataset(split=split, decoders=decoders, read_config=one_by_one).as_numpy_iterator()
+    except ImportError as error:
+        raise DataError(f"{folder} is in the format array_record: pip install array_record ({error})") from None
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise DataError(f"{folder}, split {split}, is damaged: {' '.join(str(error).split())}; prepare it again") from None
 
 
 def _version(folder: Path) -> tuple[int, ...]:

@@ -22,11 +22,11 @@ def tfds():
     return pytest.importorskip("tensorflow_datasets", reason="needs the extra tfds")
 
 
-def store(tmp_dir, tfds, name, features, splits, config=None):
+def store(tmp_dir, tfds, name, features, splits, config=None, **options):
     """Writes a data set of {split: [example]} where `tfds build` would."""
     config = config and tfds.core.BuilderConfig(name=config, version="1.2.0")
     features = tfds.features.FeaturesDict(features)
-    options = {"config": config, "version": "1.2.0", "data_dir": tmp_dir / reader.FOLDER, "disable_shuffling": True}
+    options |= {"config": config, "version": "1.2.0", "data_dir": tmp_dir / reader.FOLDER, "disable_shuffling": True}
     numbered = {split: list(enumerate(rows)) for split, rows in splits.items()}
     tfds.dataset_builders.store_as_tfds_dataset(name=name, features=features, split_datasets=numbered, **options)
 
@@ -50,6 +50,36 @@ def test_imagenet(tfds, tmp_path):
     assert found == {pictures[kind]: corpora.SYNSETS[kind % 3] for kind in (corpora.RGB, corpora.GREY, corpora.CMYK)}
     manifest = generate([problems.get("image_imagenet")], tmp_path / "data", tmp_path, 400, report=str)["image_imagenet"]
     assert {split: entry["examples"] for split, entry in manifest["splits"].items()} == {"train": 3, "dev": 1}
+
+
+def few_synsets(tfds):
+    """The features of ImageNet, and three examples."""
+    features = {"image": tfds.features.Image(), "file_name": tfds.features.Text()}
+    features["label"] = tfds.features.ClassLabel(names=corpora.SYNSETS)
+    pictures = [corpora.picture(kind) for kind in (corpora.RGB, corpora.GREY, corpora.PNG)]
+    return features, [{"image": io.BytesIO(picture), "label": i, "file_name": f"{i}.JPEG"} for i, picture in enumerate(pictures)]
+
+
+def test_array_record_is_read_too(tfds, tmp_path):
+    features, rows = few_synsets(tfds)
+    contents = [row["image"].getvalue() for row in rows]
+    store(tmp_path, tfds, "imagenet2012", features, {"train": rows}, file_format="array_record")
+    expected = [{"inputs": content, "targets": corpora.SYNSETS[i]} for i, content in enumerate(contents)]
+    assert read("image_imagenet", "train", tmp_path) == expected
+
+    [file] = tmp_path.rglob("*array_record-0*")
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"imagenet2012/1\.2\.0, split train, is damaged: .*; prepare it again"):
+        read("image_imagenet", "train", tmp_path)
+
+
+def test_a_format_that_loses_examples_is_refused(tfds, tmp_path):
+    features, rows = few_synsets(tfds)
+    store(tmp_path, tfds, "imagenet2012", features, {"train": rows}, file_format="parquet")
+    with pytest.raises(
+        DataError, match=r"1\.2\.0 is in the format parquet, .* prepare it with --file_format=tfrecord or array_record"
+    ):
+        read("image_imagenet", "train", tmp_path)
 
 
 def test_coco_captions(tfds, tmp_path):
