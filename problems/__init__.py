@@ -1,12 +1,14 @@
 """Families of problems; importing this package registers all of them.
 
-It is imported as `t2t_multimodel.problems`. Under its bare name a second copy would register everything twice.
+It is imported as `t2t_multimodel.problems`. Under its bare name a second copy would register everything twice. The package has
+the methods of the registry too: `t2t_multimodel.problems.register("my_problem", Problem(...))`.
 """
 
 if __name__ != "t2t_multimodel.problems":
     raise ImportError(f"{__name__!r} is no package of its own: import it as t2t_multimodel.problems")
 
 from t2t_multimodel.problem import groups
+from t2t_multimodel.problem import problems as _registry
 
 from . import mini as mini
 from .craft import CRAFT_PARSING
@@ -26,3 +28,9 @@ _OPEN = (LIBRISPEECH, EUROSAT, COCO_64, CRAFT_PARSING, *M30K)
 
 groups.register("multimodel8", tuple(problem.name for problem in _PAPER))
 groups.register("open8", tuple(problem.name for problem in _OPEN))
+
+register = _registry.register
+registered = _registry.registered
+get = _registry.get
+names = _registry.names
+temporary = _registry.temporary

@@ -13,6 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tests" / "helpers"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--corpora."""
+    parser.addoption(
+        "--corpora", default=str(ROOT.parent / "shared" / "data"), help="folder of corpora from outside the repository"
+    )
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""
@@ -20,9 +27,9 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Corpora from outside the repository: $MULTIMODEL_DATA, or ../shared/data; the test is skipped where there are none."""
-    folder = Path(os.environ.get("MULTIMODEL_DATA", ROOT.parent / "shared" / "data"))
+def shared_data(request: pytest.FixtureRequest) -> Path:
+    """Corpora from outside the repository, the folder of --corpora; the test is skipped where there are none."""
+    folder = Path(request.config.getoption("corpora"))
     if not folder.is_dir():
-        pytest.skip(f"no corpora under {folder}; name their folder with MULTIMODEL_DATA")
+        pytest.skip(f"no corpora under {folder}; name their folder with --corpora")
     return folder

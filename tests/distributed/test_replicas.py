@@ -1,6 +1,6 @@
 """Two replicas, in one process or in two, give one device's answer, with clipping, noise, dropout, and parts of unequal size.
 
-MULTIMODEL_REPLICAS=1 tries steps of several problems and batches as well.
+The slow tests try steps of several problems and batches as well.
 """
 
 import contextlib
@@ -19,11 +19,12 @@ from t2t_multimodel.utils.errors import DataError
 
 # Steps of several problems by Adafactor: Adam divides by each number's own gradient, and one that cancels to nothing moved a new
 # router, whose weights are all as small, by 2e-5 of its norm, and after twenty such steps the losses by more than 1e-3.
-CHANGES = ["", "problems_per_step=2,accumulate_steps=2,optimizer=adafactor"]
+SEVERAL = "problems_per_step=2,accumulate_steps=2,optimizer=adafactor"
+CHANGES = ["", pytest.param(SEVERAL, marks=pytest.mark.slow)]
 SECONDS = 900
 
 
-@pytest.fixture(scope="module", params=CHANGES if os.environ.get("MULTIMODEL_REPLICAS") else CHANGES[:1])
+@pytest.fixture(scope="module", params=CHANGES)
 def trained(request, root, tmp_path_factory):
     """What 50 steps gave on one device, on two logical CPUs of one process, and in each of two workers on loopback."""
     folder = tmp_path_factory.mktemp("replicas")

@@ -1,7 +1,6 @@
-"""Whatever is typed at the prompt or stands in a file: no crash, an answer a line. MULTIMODEL_RANDOM_LINES=10000 for many."""
+"""Whatever is typed at the prompt or stands in a file: no crash, an answer a line. The slow tests try 10,000 lines."""
 
 import io
-import os
 import sys
 
 import numpy as np
@@ -10,7 +9,7 @@ import small_run
 
 from t2t_multimodel.cli import decoder
 
-LINES = int(os.environ.get("MULTIMODEL_RANDOM_LINES", "120"))
+LINES = pytest.mark.parametrize("count", [120, pytest.param(10_000, marks=pytest.mark.slow)])
 ALPHABETS = [
     [*"abcdefghij klmnop qrst ,.'\""],
     [chr(code) for code in range(0x20)],
@@ -38,8 +37,9 @@ def run_dir(tmp_path_factory):
     return small_run.make(tmp_path_factory.mktemp("run"))
 
 
-def test_a_file_of_random_lines_has_an_output_for_each(run_dir, tmp_path, capsys):
-    lines = [*random_lines(LINES), b"x" * 100_000]
+@LINES
+def test_a_file_of_random_lines_has_an_output_for_each(run_dir, tmp_path, capsys, count):
+    lines = [*random_lines(count), b"x" * 100_000]
     (tmp_path / "in").write_bytes(b"".join(line + b"\n" for line in lines))
     for problem in ("ende", "parse", "caption"):
         flags = [f"--problems={problem}", f"--decode_from_file={tmp_path / 'in'}", f"--decode_to_file={tmp_path / 'out'}"]
@@ -51,8 +51,9 @@ def test_a_file_of_random_lines_has_an_output_for_each(run_dir, tmp_path, capsys
         assert "Traceback" not in errors
 
 
-def test_random_lines_at_the_prompt_have_an_answer_each(run_dir, monkeypatch, capsys):
-    lines = [line for line in random_lines(LINES) if not line.strip().startswith(b":")] + [b"x" * 100_000]
+@LINES
+def test_random_lines_at_the_prompt_have_an_answer_each(run_dir, monkeypatch, capsys, count):
+    lines = [line for line in random_lines(count) if not line.strip().startswith(b":")] + [b"x" * 100_000]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"".join(line + b"\n" for line in lines))))
     assert decoder.main([f"--output_dir={run_dir}", "--problems=ende", "--beam_size=1"]) == 0
     captured = capsys.readouterr()
@@ -61,8 +62,9 @@ def test_random_lines_at_the_prompt_have_an_answer_each(run_dir, monkeypatch, ca
     assert "Traceback" not in captured.err
 
 
-def test_random_commands_are_explained_or_obeyed(run_dir, monkeypatch, capsys):
-    commands = [b":" + line[:40] for line in random_lines(LINES)] + [b":beam 99", b":nbest x", b":problem", b"a"]
+@LINES
+def test_random_commands_are_explained_or_obeyed(run_dir, monkeypatch, capsys, count):
+    commands = [b":" + line[:40] for line in random_lines(count)] + [b":beam 99", b":nbest x", b":problem", b"a"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"".join(line + b"\n" for line in commands))))
     assert decoder.main([f"--output_dir={run_dir}", "--problems=ende", "--beam_size=1"]) == 0
     captured = capsys.readouterr()

@@ -1,6 +1,6 @@
 """Asynchronous training in processes on this machine, some of which are killed (SIGKILL) and started again.
 
-MULTIMODEL_CLUSTER=8 does it with that many workers and the eight problems mini8, beside the small run of an ordinary test run.
+The slow test does it with eight workers and the eight problems mini8.
 """
 
 import json
@@ -17,8 +17,8 @@ import tensorflow as tf
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.distributed.local_cluster import local_clusters
 
-WORKERS = int(os.environ.get("MULTIMODEL_CLUSTER", "0"))
-SECONDS = 3000 if WORKERS else 900
+WORKERS = 8
+SECONDS = 3000
 
 
 class Processes:
@@ -119,7 +119,7 @@ def test_a_run_outlives_its_workers_and_its_chief(root, tmp_path):
     check_run(folder, 192, problems, "dev")
 
 
-@pytest.mark.skipif(not WORKERS, reason="takes long; MULTIMODEL_CLUSTER=8 runs it")
+@pytest.mark.slow
 def test_eight_problems_train_on_as_many_workers(root, tmp_path):
     data_dir, folder = tmp_path / "data", tmp_path / "run"
     folder.mkdir()

@@ -1,11 +1,10 @@
 """A run that is killed (SIGKILL), again and again, or stopped, ends with the weights of one that never was.
 
-MULTIMODEL_KILLS=20 kills more often than the once of an ordinary test run; MULTIMODEL_KILLS_HPARAMS, as
-"problems_per_step=2,accumulate_steps=2", are other hyperparameters of the run. Where MULTIMODEL_KILLS is set, two workers are
-stopped (SIGTERM) and go on as well.
+The slow tests kill 20 times, train on several problems per step, and stop two workers (SIGTERM).
 """
 
 import contextlib
+import functools
 import os
 import random
 import signal
@@ -13,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,49 +22,65 @@ from t2t_multimodel.distributed.local_cluster import local_clusters
 
 PROGRAM = Path(__file__).parent.parent / "helpers" / "training_program.py"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(PROGRAM.parents[2])}
-KILLS = int(os.environ.get("MULTIMODEL_KILLS", "1"))
-STEPS = 48 if KILLS < 10 else 400
 
 
-def command(data_dir, output_dir):
-    changes = os.environ.get("MULTIMODEL_KILLS_HPARAMS", "")
-    return [sys.executable, str(PROGRAM), str(data_dir), str(output_dir), str(STEPS), changes]
+class Plan(NamedTuple):
+    """How often a run is killed, its steps, and changes of its hyperparameters."""
+
+    kills: int
+    steps: int
+    changes: str = ""
 
 
-def run(data_dir, output_dir, seconds):
+ORDINARY = Plan(1, 48)
+SLOW = [Plan(20, 400), Plan(5, 48, "problems_per_step=2,accumulate_steps=2")]
+PLANS = [ORDINARY, *(pytest.param(plan, marks=pytest.mark.slow) for plan in SLOW)]
+
+
+def command(plan, data_dir, output_dir):
+    return [sys.executable, str(PROGRAM), str(data_dir), str(output_dir), str(plan.steps), plan.changes]
+
+
+def run(plan, data_dir, output_dir, seconds):
     """Trains until the end, or for so many seconds and is killed; returns the exit code and what was said."""
     try:
-        trained = command(data_dir, output_dir)
+        trained = command(plan, data_dir, output_dir)
         ended = subprocess.run(trained, capture_output=True, text=True, timeout=seconds, env=ENVIRONMENT)  # then SIGKILL ends it
     except subprocess.TimeoutExpired:
         return None, ""
     return ended.returncode, ended.stderr
 
 
-def values(output_dir):
-    reader = tf.train.load_checkpoint(str(output_dir / f"ckpt-{STEPS}"))
+def values(plan, output_dir):
+    reader = tf.train.load_checkpoint(str(output_dir / f"ckpt-{plan.steps}"))
     names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
     return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """data_dir, the values of the last checkpoint of a run that was left alone, and the seconds it took."""
-    folder = tmp_path_factory.mktemp("unbroken")
-    begun = time.monotonic()
-    code, said = run(folder / "data", folder / "run", 300 + STEPS)
-    assert code == 0, said
-    return folder / "data", values(folder / "run"), time.monotonic() - begun
+    """Runs a plan once, without a kill; gives data_dir, the values of the last checkpoint, and the seconds it took."""
+
+    @functools.cache
+    def run_once(plan):
+        folder = tmp_path_factory.mktemp("unbroken")
+        begun = time.monotonic()
+        code, said = run(plan, folder / "data", folder / "run", 300 + plan.steps)
+        assert code == 0, said
+        return folder / "data", values(plan, folder / "run"), time.monotonic() - begun
+
+    return run_once
 
 
-def test_a_killed_run_ends_with_the_same_bits(unbroken, tmp_path):
-    data_dir, wanted, seconds = unbroken
-    chance = random.Random(KILLS)
-    for _ in range(KILLS):
-        run(data_dir, tmp_path, chance.uniform(0.5, 1.0) * seconds)
-    code, said = run(data_dir, tmp_path, 300 + STEPS)
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_killed_run_ends_with_the_same_bits(unbroken, plan, tmp_path):
+    data_dir, wanted, seconds = unbroken(plan)
+    chance = random.Random(plan.kills)
+    for _ in range(plan.kills):
+        run(plan, data_dir, tmp_path, chance.uniform(0.5, 1.0) * seconds)
+    code, said = run(plan, data_dir, tmp_path, 300 + plan.steps)
     assert code == 0, said
-    found = values(tmp_path)
+    found = values(plan, tmp_path)
     assert found.keys() == wanted.keys()
     different = [name for name in wanted if not np.array_equal(found[name], wanted[name])]
     assert not different
@@ -73,7 +89,7 @@ def test_a_killed_run_ends_with_the_same_bits(unbroken, tmp_path):
 def run_workers(data_dir, output_dir, stop=False):
     """Trains with two workers and returns what each said; with `stop`, the chief gets SIGTERM after the first checkpoint."""
     environments = [ENVIRONMENT | {"TF_CONFIG": cluster.tf_config()} for cluster in local_clusters({"worker": 2})]
-    trained = command(data_dir, output_dir)
+    trained = command(ORDINARY, data_dir, output_dir)
     with contextlib.ExitStack() as stack:
         workers = []
         for each in environments:
@@ -83,20 +99,20 @@ def run_workers(data_dir, output_dir, stop=False):
             time.sleep(0.02)
         if stop:
             workers[0].send_signal(signal.SIGTERM)
-        said = [worker.communicate(timeout=400 + STEPS)[1] for worker in workers]
+        said = [worker.communicate(timeout=400 + ORDINARY.steps)[1] for worker in workers]
         assert [worker.returncode for worker in workers] == [0, 0], said
         return said
 
 
-@pytest.mark.skipif("MULTIMODEL_KILLS" not in os.environ, reason="takes minutes; MULTIMODEL_KILLS=1 runs it")
+@pytest.mark.slow
 def test_two_workers_that_were_stopped_end_where_one_device_does(unbroken, tmp_path):
-    data_dir, wanted, _ = unbroken
+    data_dir, wanted, _ = unbroken(ORDINARY)
     stopped = run_workers(data_dir, tmp_path, stop=True)
     step = int(tf.train.latest_checkpoint(str(tmp_path)).rpartition("-")[2])
-    assert 8 <= step < STEPS
+    assert 8 <= step < ORDINARY.steps
     assert all(f"stopped at step {step}; the checkpoint is written" in said for said in stopped)
     assert all(f"going on from step {step}" in said for said in run_workers(data_dir, tmp_path))
-    assert_near(values(tmp_path), wanted)
+    assert_near(values(ORDINARY, tmp_path), wanted)
 
 
 def assert_near(found, wanted):

@@ -1,6 +1,4 @@
-"""A step compiled by XLA trains as one without. MULTIMODEL_XLA=1 runs it: compiling takes most of a minute on a CPU."""
-
-import os
+"""A step compiled by XLA trains as one without. Compiling takes most of a minute on a CPU."""
 
 import numpy as np
 import pytest
@@ -22,7 +20,7 @@ SMALL = {
 }
 
 
-@pytest.mark.skipif(not os.environ.get("MULTIMODEL_XLA"), reason="takes minutes; set MULTIMODEL_XLA=1")
+@pytest.mark.slow
 def test_a_compiled_step_is_a_step(make_model, make_batch, hparams):
     found = []
     for xla in (False, True):

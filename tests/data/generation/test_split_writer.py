@@ -18,7 +18,6 @@ from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.errors import DataError, WorkerError
 
 PROGRAM = Path(__file__).resolve().parents[2] / "helpers" / "datagen_program.py"
-KILLS = int(os.environ.get("MULTIMODEL_KILLS", "3"))
 SIZE = "20000"
 
 
@@ -203,12 +202,13 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     wait_for_the_end_of_all(running.pid)
 
 
-def test_kills_at_random_moments_change_nothing(tmp_path):
+@pytest.mark.parametrize("wanted", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_change_nothing(tmp_path, wanted):
     begun = time.monotonic()
     ended_well(start(tmp_path / "undisturbed", "2", SIZE))
     seconds = time.monotonic() - begun
     rng, kills, runs = random.Random(2017), 0, 1
-    while kills < KILLS:
+    while kills < wanted:
         running = start(tmp_path / f"killed-{runs}", "2", SIZE)
         try:
             running.wait(rng.uniform(0, 0.7 * seconds))
