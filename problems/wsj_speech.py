@@ -198,6 +198,7 @@ AUDIO_WSJ = Problem(
     "to_english",
     generate,
     metrics=("wer",),
+    wer_ignores=("wsj",),
     splits=("train", "dev", "test"),
     source="WSJ0 and WSJ1, LDC93S6A and LDC94S13A, catalog.ldc.upenn.edu; for members and licensees of the LDC",
     check=check,

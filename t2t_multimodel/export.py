@@ -30,6 +30,7 @@ from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.json_lines import newest_by_step, read_json_lines
 from t2t_multimodel.utils.plain_path import plain_path
 from t2t_multimodel.utils.standard_error import standard_error_held_back
+from t2t_multimodel.utils.units import with_unit
 
 BEST = "best.json"  # beside a best checkpoint, see training.best
 NO_FIGURES = "None were measured at step {step:,}; `mm-trainer --schedule=evaluate` before the next export adds some."
@@ -292,6 +293,7 @@ def _figures(output_dir: Path, names: set[str], step: int) -> list[str]:
     told = []
     for (problem, split), measured in sorted(rows.items()):
         row = newest_by_step(measured)[-1]
-        values = (f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float) and k != "time")
+        values = [f"{k} {with_unit(k, v)}" for k, v in row.items() if isinstance(v, float) and k != "time"]
+        values += [f"{k} {v}" for k, v in row.items() if k.endswith(("_signature", "_normalization"))]
         told.append(f"* {problem}, {split}, step {step:,}: {', '.join(values)}")
     return told

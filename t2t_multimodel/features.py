@@ -12,6 +12,9 @@ from typing import Any, ClassVar, NamedTuple
 NORMALIZATIONS = ("nfc", "spaces", "none")
 # Of records and runs whose files do not name one.
 UNNAMED_NORMALIZATION = "spaces"
+# sacreBLEU's; the ones with mecab and flores in their names need packages or files besides.
+BLEU_TOKENIZERS = ("13a", "intl", "zh", "char", "ja-mecab", "ko-mecab", "spm", "flores101", "flores200", "none")
+WER_IGNORES = ("case", "punctuation", "noises", "wsj")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +98,11 @@ class ProblemSpec:
         name: the problem's registered name.
         inputs, targets: the two features.
         target_space: which command token starts the decoder, as "to_english"; problems with the same one share it.
-        metrics: names of the metrics that score decoded outputs: "bleu", "wer", "cider", "parse_f1" (others are always there).
+        metrics: names of the metrics that score decoded outputs: "bleu", "chrf", "ter", "wer", "cer", "cider", "parse_f1" (others
+            are always there).
         loss_weight: factor on this problem's loss.
+        bleu_tokenizer: sacreBLEU's tokenizer for BLEU, as "zh"; "" chooses by the language.
+        wer_ignores: what word and character error rates leave out: "case", "punctuation", "noises", "wsj".
     """
 
     name: str
@@ -105,13 +111,15 @@ class ProblemSpec:
     target_space: str
     metrics: tuple[str, ...] = ()
     loss_weight: float = 1.0
+    bleu_tokenizer: str = dataclasses.field(default="", compare=False)
+    wer_ignores: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable form."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         for name in ("inputs", "targets"):
             values[name] = {"kind": values[name].kind, **dataclasses.asdict(values[name])}
-        values["metrics"] = list(self.metrics)
+        values |= {name: list(values[name]) for name in ("metrics", "wer_ignores")}
         return values
 
     @classmethod
@@ -124,7 +132,7 @@ class ProblemSpec:
             if kind == Text.kind:
                 feature.setdefault("normalization", UNNAMED_NORMALIZATION)
             values[name] = _FEATURES[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in feature.items()})
-        values["metrics"] = tuple(values["metrics"])
+        values |= {name: tuple(values.get(name, ())) for name in ("metrics", "wer_ignores")}
         return cls(**values)
 
 

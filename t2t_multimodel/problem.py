@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from t2t_multimodel.features import Feature, Label, ProblemSpec
+from t2t_multimodel.features import BLEU_TOKENIZERS, WER_IGNORES, Feature, Label, ProblemSpec
 from t2t_multimodel.registry import Registry, unknown
 from t2t_multimodel.utils.errors import UnknownNameError
 
@@ -38,7 +38,7 @@ class Problem:
         target_space: the command token: "to_english", "to_german", "to_parse_tree", ...
         generate: `generate(split, tmp_dir)` yields raw examples of "train", "dev" or "test" from the files under `tmp_dir`;
             raises DataError where something is missing or damaged.
-        metrics: scores of decoded outputs: "bleu", "wer", "cider", "parse_f1".
+        metrics: scores of decoded outputs: "bleu", "chrf", "ter", "wer", "cer", "cider", "parse_f1".
         splits: the splits that exist; "test" may turn out to have no examples, and is then left out.
         records: name of the record files it reads; "" means its own name. A reversed problem reads the forward one's.
         reversed: whether inputs and targets change places when the records are read.
@@ -46,6 +46,9 @@ class Problem:
         source: where the data comes from and its licence, in one line.
         check: `check(tmp_dir)` raises a DataError that names all raw files that are missing; called before anything is written.
         find_classes: `find_classes(tmp_dir)` finds the classes of targets that say of none, as `Label()`, in the raw data.
+        bleu_tokenizer: sacreBLEU's tokenizer for BLEU, as "zh", "char" or "13a"; "" chooses by the language of the targets.
+        wer_ignores: what word and character error rates leave out of both texts: "case", "punctuation", "noises" (words in <> and
+            []), "wsj" (as Kaldi's filters for WSJ).
         described: what the records depend on besides the code, if it is not in the code; another text has them made again.
     """
 
@@ -63,6 +66,14 @@ class Problem:
     check: Check = _nothing_to_check
     find_classes: FindClasses | None = None
     described: str = ""
+    bleu_tokenizer: str = ""
+    wer_ignores: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.bleu_tokenizer not in ("", *BLEU_TOKENIZERS):
+            raise ValueError(f"problem {self.name!r}: {unknown('bleu_tokenizer', self.bleu_tokenizer, list(BLEU_TOKENIZERS))}")
+        if wrong := next((name for name in self.wer_ignores if name not in WER_IGNORES), None):
+            raise ValueError(f"problem {self.name!r}: {unknown('name in wer_ignores', wrong, list(WER_IGNORES))}")
 
     @property
     def records_name(self) -> str:
@@ -71,7 +82,8 @@ class Problem:
 
     def spec(self) -> ProblemSpec:
         """The part of it that a model and a decoder need."""
-        return ProblemSpec(self.name, self.inputs, self.targets, self.target_space, self.metrics, self.loss_weight)
+        scoring = (self.metrics, self.loss_weight, self.bleu_tokenizer, self.wer_ignores)
+        return ProblemSpec(self.name, self.inputs, self.targets, self.target_space, *scoring)
 
     def forward(self) -> Problem:
         """The problem whose examples are in the records: itself, or what it is the reverse of."""
@@ -85,7 +97,7 @@ class Problem:
             return self
         return dataclasses.replace(self, targets=dataclasses.replace(self.targets, classes=tuple(classes)))
 
-    def reverse(self, target_space: str, name: str = "") -> Problem:
+    def reverse(self, target_space: str, name: str = "", bleu_tokenizer: str = "") -> Problem:
         """The other direction, read from the same records. `target_space` is the new one's command token."""
         return dataclasses.replace(
             self,
@@ -95,6 +107,7 @@ class Problem:
             target_space=target_space,
             records=self.records_name,
             reversed=True,
+            bleu_tokenizer=bleu_tokenizer,
         )
 
 

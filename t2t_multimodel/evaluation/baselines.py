@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
-from t2t_multimodel.evaluation.metrics import bleu
+from t2t_multimodel.evaluation.metrics import score
+from t2t_multimodel.evaluation.scored import Scoring
 
 T = TypeVar("T")
 
@@ -40,9 +41,11 @@ def most_frequent_token(train: Sequence[Sequence[int]], dev: Sequence[Sequence[i
     }
 
 
-def copied_source(inputs: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """BLEU of leaving the source as it is."""
-    return bleu(_some(inputs, "dev"), references)
+def copied_source(
+    inputs: Sequence[str], references: Sequence[Sequence[str]], metric: str = "bleu", scoring: Scoring | None = None
+) -> dict[str, float]:
+    """A translation's score for leaving the source as it is."""
+    return score(metric, _some(inputs, "dev"), references, None, scoring)
 
 
 def _some(examples: Sequence[T], split: str) -> Sequence[T]:

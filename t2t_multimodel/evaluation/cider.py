@@ -11,10 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from t2t_multimodel.evaluation.unspaced import UNSPACED
+
 MAX_ORDER = 4
 SIGMA = 6.0
 SCALE = 10.0
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_LETTER = rf"(?:(?!{UNSPACED})[^\W_])"
+_WORD = re.compile(rf"{UNSPACED}|{_LETTER}+(?:['’-]{_LETTER}+)*")
 
 NGram = tuple[str, ...]
 
@@ -34,7 +37,10 @@ def cider(
 
 
 def tokenise(text: str) -> list[str]:
-    """Lower-case words without punctuation; hyphens and apostrophes inside a word stay."""
+    """Lower-case words without punctuation; hyphens and apostrophes inside a word stay.
+
+    In scripts without blanks between words, each character is a word.
+    """
     return _WORD.findall(text.lower())
 
 

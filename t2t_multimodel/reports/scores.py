@@ -12,19 +12,21 @@ import tensorflow as tf
 from t2t_multimodel.data.records import parse_example, shard_paths
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.evaluation.baselines import copied_source, most_frequent_class, most_frequent_token
-from t2t_multimodel.evaluation.metrics import score
+from t2t_multimodel.evaluation.metrics import score, with_companions
+from t2t_multimodel.evaluation.scored import Scoring
 from t2t_multimodel.features import Label, Text
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.reports.page import Table
 from t2t_multimodel.reports.scored_run import Run
 from t2t_multimodel.runs.scoring import Decoded
 from t2t_multimodel.utils.constants import EOS_ID
+from t2t_multimodel.utils.units import LOWER_IS_BETTER, unit
 
-HEADER = ("problem", "measure", "model", "trivial", "which is", "goal", "verdict")
+HEADER = ("problem", "measure", "unit", "model", "trivial", "which is", "goal", "verdict")
 OF_REFERENCES = 0.9  # the part of the references' own CIDEr that is the goal
 _RECORDS_AT_ONCE = 500
-_LOWER_IS_BETTER = frozenset({"wer"})
-_DIGITS = {"bleu": 1, "cider": 2}
+_OF_TRANSLATIONS = ("bleu", "chrf", "ter")
+_DIGITS = {"bleu": 1, "chrf": 1, "ter": 1, "cider": 2}
 
 
 class Trivial(NamedTuple):
@@ -51,7 +53,7 @@ def goals_of(problem: Problem, decoded: list[Decoded]) -> Goals:
         return Goals({"accuracy": 0.95}, {})
     values: dict[str, float | None] = {"accuracy": None, "accuracy_per_sequence": None}
     own: dict[str, float] = {}
-    for metric in problem.metrics:
+    for metric in with_companions(problem.metrics, [example.references for example in decoded], problem.target_space):
         values[metric] = {"bleu": 90.0, "wer": 0.15}.get(metric)
         if metric == "parse_f1":
             values["accuracy_per_sequence"] = 0.95
@@ -71,11 +73,12 @@ def trivial_of(problem: Problem, decoded: list[Decoded], data_dir: Path, vocabul
     found = {measure: Trivial(value, name) for measure, value in most_frequent_token(train, dev).items()}
     inputs, references = [example.inputs for example in decoded], [example.references for example in decoded]
     answer = vocabulary.decode([Counter(filter(None, column)).most_common(1)[0][0] for column in zip_longest(*train)])
-    for metric in problem.metrics:
-        if metric == "bleu" and isinstance(problem.inputs, Text):
-            found["bleu"] = Trivial(copied_source(inputs, references)["bleu"], "source copied")
+    for metric in with_companions(problem.metrics, references, problem.target_space):
+        scoring = Scoring.of(problem)
+        if metric in _OF_TRANSLATIONS and isinstance(problem.inputs, Text):
+            found[metric] = Trivial(copied_source(inputs, references, metric, scoring)[metric], "source copied")
         else:
-            found[metric] = Trivial(score(metric, [answer] * len(decoded), references, inputs)[metric], name)
+            found[metric] = Trivial(score(metric, [answer] * len(decoded), references, inputs, scoring)[metric], name)
     return found
 
 
@@ -119,19 +122,22 @@ def _rows(problem: str, scores: dict[str, Any], goals: Goals, trivial: dict[str,
     reached = goals.reached(scores)
     rows: list[tuple[str, ...]] = []
     for name, goal in goals.values.items():
+        if name not in scores:  # evaluated before this score was computed
+            continue
         model = shown(name, scores[name])
         if name in goals.references_own:
             model += f" (references: {shown(name, goals.references_own[name])})"
         verdict = "" if goal is None else "reached" if name in reached else f"reached by {reached[0]}" if reached else "not yet"
-        rows.append((problem, name, model, shown(name, trivial[name].value), trivial[name].name, _goal(name, goal), verdict))
+        without = shown(name, trivial[name].value), trivial[name].name
+        rows.append((problem, name, unit(name), model, *without, _goal(name, goal), verdict))
     return rows
 
 
 def _goal(name: str, goal: float | None) -> str:
     if goal is None:
         return ""
-    return f"{'at most' if name in _LOWER_IS_BETTER else 'at least'} {shown(name, goal)}"
+    return f"{'at most' if name in LOWER_IS_BETTER else 'at least'} {shown(name, goal)}"
 
 
 def _is_reached(name: str, value: float, goal: float) -> bool:
-    return value <= goal if name in _LOWER_IS_BETTER else value >= goal
+    return value <= goal if name in LOWER_IS_BETTER else value >= goal

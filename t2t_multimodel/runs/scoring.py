@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import tensorflow as tf
 from tqdm import tqdm
 
 from t2t_multimodel.config import HParams
@@ -14,13 +15,15 @@ from t2t_multimodel.data.pipeline import evaluation_batches
 from t2t_multimodel.data.records import as_recorded, read_manifest
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.predictor import Predictor
-from t2t_multimodel.evaluation.metrics import score
+from t2t_multimodel.evaluation.metrics import scored, with_companions
+from t2t_multimodel.evaluation.scored import Scored, Scoring
 from t2t_multimodel.features import Label, ProblemSpec, Text
 from t2t_multimodel.problem import Problem, problems
 from t2t_multimodel.runs.run_config import RunConfig, open_run
 from t2t_multimodel.training.metrics import MetricSums, measures_of
-from t2t_multimodel.training.metrics_writer import EVALUATE, formatted
+from t2t_multimodel.training.metrics_writer import EVALUATE, formatted, write_scalars
 from t2t_multimodel.training.steps import StepFunctions
+from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 from t2t_multimodel.utils.json_lines import json_line, json_lines
@@ -49,18 +52,16 @@ class Scorer:
         self._decoder = Predictor(model, specs, vocabulary, hparams)
         self._vocabulary, self._hparams, self._data_dir = vocabulary, hparams, data_dir
 
-    def score(self, problem: Problem, split: str, limit: int = 0) -> tuple[dict[str, float], list[Decoded]]:
+    def score(self, problem: Problem, split: str, limit: int = 0) -> tuple[Scored, list[Decoded]]:
         """Every measure of `problem` on `split` (its first `limit` batches, if not 0), and the decoded examples."""
         batches = evaluation_batches(problem, self._data_dir, self._hparams, split)
         rows, decoded = [], []
         for batch in tqdm(batches.take(limit) if limit else batches, desc=f"{problem.name} {split}", unit="batch", disable=None):
             rows.append(self._steps.evaluate(problem.name, batch))
             decoded += self._decode(problem, batch)
-        metrics = measures_of(MetricSums(*(sum(float(value) for value in column) for column in zip(*rows, strict=True))))
-        for name in problem.metrics:
-            outputs, references = [row.output for row in decoded], [row.references for row in decoded]
-            metrics |= score(name, outputs, references, [row.inputs for row in decoded])
-        return metrics, decoded
+        figures = measures_of(MetricSums(*(sum(float(value) for value in column) for column in zip(*rows, strict=True))))
+        found = scored_by(problem, decoded)
+        return found._replace(figures=figures | found.figures), decoded
 
     def samples(self, problem: Problem, split: str, count: int) -> list[Decoded]:
         """The first `count` examples of `split` with what the model says to them."""
@@ -81,10 +82,23 @@ class Scorer:
         return several or [self._vocabulary.decode(batch["targets"][i].numpy().tolist())]
 
 
-def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, split: str, limit: int = 0) -> None:
-    """Scores the newest checkpoint: a line per problem, the same in metrics.jsonl, and `decoded-<problem>-<split>.jsonl`.
+def scored_by(problem: Problem, decoded: Sequence[Decoded]) -> Scored:
+    """The scores of decoded examples by all metrics of their problem, and by those that belong beside them."""
+    outputs, references = [row.output for row in decoded], [row.references for row in decoded]
+    figures: dict[str, float] = {}
+    settings: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+    for name in with_companions(problem.metrics, references, problem.target_space):
+        found = scored(name, outputs, references, [row.inputs for row in decoded], Scoring.of(problem))
+        figures, settings, notes = figures | found.figures, settings | found.settings, notes + found.notes
+    return Scored(figures, settings, notes)
 
-    A problem's line is printed before anything is written, so that a run in a folder that may only be read can be scored.
+
+def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, split: str, limit: int = 0) -> None:
+    """Scores the newest checkpoint: a line per problem, the same in metrics.jsonl and TensorBoard, and decoded examples.
+
+    The examples are in `decoded-<problem>-<split>.jsonl`. Each line is printed before anything is written: a run in a folder that
+    may only be read can be scored.
 
     Args:
         names: problems of the run; None means all of them that have the split.
@@ -102,11 +116,14 @@ def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, spl
     unwritten: dict[str, str] = {}
     for problem in chosen:
         start = time.monotonic()
-        metrics, decoded = scorer.score(problem, split, limit)
-        print(f"{problem.name} {split} step {step}: {formatted(metrics)}", flush=True)
+        found, decoded = scorer.score(problem, split, limit)
+        settings = "".join(f"  {name} {text}" for name, text in found.settings.items())
+        print(f"{problem.name} {split} step {step}: {formatted(found.figures)}{settings}", flush=True)
+        for note in found.notes:
+            print_line(f"{problem.name} {split}: {note}")
         row = {"step": step, "problem": problem.name, "split": split, "time": round(time.monotonic() - start, 2), **EVALUATE}
         try:
-            _write_scores(output_dir, row | metrics, decoded)
+            _write_scores(output_dir, row | found.settings, found.figures, decoded)
         except OSError as error:
             unwritten[problem.name] = f"{error.filename}: {error.strerror}"
     if unwritten:
@@ -114,11 +131,15 @@ def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, spl
         raise DataError(f"the scores of {', '.join(unwritten)} were printed but not written to {output_dir}: {reason}")
 
 
-def _write_scores(output_dir: Path, row: Mapping[str, Any], decoded: Sequence[Decoded]) -> None:
+def _write_scores(output_dir: Path, row: Mapping[str, Any], figures: dict[str, float], decoded: Sequence[Decoded]) -> None:
     with (output_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json_line(row))
+        file.write(json_line({**row, **figures}))
     content = json_lines(example._asdict() for example in decoded)
     write_atomically(output_dir / f"decoded-{row['problem']}-{row['split']}.jsonl", content)
+    events = tf.summary.create_file_writer(str(output_dir / "events"))
+    with events.as_default(row["step"]):
+        write_scalars(row["problem"], row["split"], figures)
+    events.close()
 
 
 def _chosen(config: RunConfig, names: Sequence[str] | None, split: str, data_dir: Path) -> list[Problem]:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.utils.files import write_atomically
 from t2t_multimodel.utils.json_lines import complete_lines, json_line
+from t2t_multimodel.utils.units import unit, with_unit
 
 SECONDS_BETWEEN_LINES = 60.0
 # Marks the rows that --schedule=evaluate adds to metrics.jsonl.
@@ -60,8 +61,7 @@ class MetricsWriter:
         self._file.write(json_line(row))
         self._file.flush()
         with self._events.as_default(step):
-            for name, value in metrics.items():
-                tf.summary.scalar(f"{problem}/{split}/{name}", value)
+            write_scalars(problem, split, metrics)
 
     def write_hparams(self, values: dict[str, Any]) -> None:
         """What TensorBoard's page of hyperparameters shows: `values` by name, one run beside another."""
@@ -100,6 +100,12 @@ class MetricsWriter:
         self._file.close()
         self._samples.close()
         self._events.close()
+
+
+def write_scalars(problem: str, split: str, metrics: dict[str, float]) -> None:
+    """Figures as scalars of TensorBoard's default writer; what their cards describe is the unit."""
+    for name, value in metrics.items():
+        tf.summary.scalar(f"{problem}/{split}/{name}", value, description=unit(name) or None)
 
 
 class NoMetrics(MetricsWriter):
@@ -229,8 +235,11 @@ def _keep_rows(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
 
 
 def formatted(metrics: Mapping[str, Any]) -> str:
-    """Returns figures in one line, in the order given, each once: log_perplexity is the loss under tensor2tensor's name."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if not name.endswith("log_perplexity"))
+    """Returns figures in one line, in the order given, each once and scores with their scales.
+
+    log_perplexity is the loss under tensor2tensor's name.
+    """
+    return "  ".join(f"{name} {with_unit(name, value)}" for name, value in metrics.items() if not name.endswith("log_perplexity"))
 
 
 def duration(seconds: float) -> str:

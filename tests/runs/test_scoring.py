@@ -73,6 +73,8 @@ def test_a_run_is_scored_and_its_examples_written(output_dir, data_dir, capsys):
     assert all(row["step"] == 4 and row["split"] == "dev" for row in rows.values())
     assert {"loss", "accuracy", "accuracy_top5", "accuracy_per_sequence", "bleu"} <= rows["t_copy"].keys()
     assert rows["t_copy"]["examples"] == 9
+    assert "chrf" in rows["t_copy"] and "tok:13a" in rows["t_copy"]["bleu_signature"]
+    assert any((output_dir / "events").iterdir())
     shown = capsys.readouterr().out.splitlines()
     assert [line.partition("  ")[0].partition(" loss")[0] for line in shown] == [f"{name} dev step 4:" for name in rows]
     decoded = lines(output_dir / "decoded-t_copy-dev.jsonl")

@@ -120,6 +120,8 @@ def _problem(kind: Kind, description: Description, values: Mapping[str, Any]) ->
         check=functools.partial(kinds.check, description),
         find_classes=functools.partial(kinds.find_classes, description) if _lacks_classes(targets) else None,
         described=json.dumps(content, ensure_ascii=False),
+        bleu_tokenizer=values.get("bleu_tokenizer", ""),
+        wer_ignores=tuple(values.get("wer_ignores", ())),
     )
 
 

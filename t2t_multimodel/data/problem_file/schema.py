@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from t2t_multimodel.features import Audio, Feature, Image, Label, Text
+from t2t_multimodel.features import BLEU_TOKENIZERS, WER_IGNORES, Audio, Feature, Image, Label, Text
 from t2t_multimodel.problem import NAME
 from t2t_multimodel.registry import unknown
 from t2t_multimodel.utils.errors import DataError
 
-METRICS = ("bleu", "wer", "cider", "parse_f1")
+METRICS = ("bleu", "chrf", "ter", "wer", "cer", "cider", "parse_f1")
 SPLITS = ("train", "dev", "test")
 SIDES = ("inputs", "targets")
 _AUGMENT = ("crop", "flip")
@@ -99,14 +99,19 @@ COMMON = {
     "source": _TEXT,
     "loss_weight": Key("a number above 0", _is_number),
 }
+_SCORED_TEXT = {
+    "bleu_tokenizer": Key(f"one of {', '.join(BLEU_TOKENIZERS)}", BLEU_TOKENIZERS.__contains__),
+    "wer_ignores": _one_of(WER_IGNORES),
+}
 REVERSE = {"name": Key("letters, digits and _, in quotes", lambda value: _is_text(value) and bool(NAME.fullmatch(value)))}
-REVERSE |= {"target_space": _TOKEN}
+REVERSE |= {"target_space": _TOKEN, "bleu_tokenizer": _SCORED_TEXT["bleu_tokenizer"]}
 _PICTURE = {"height": _COUNT, "width": _COUNT, "augment": _one_of(_AUGMENT)}
 _WORDS = {"max_train_words": _COUNT}
 KINDS = {
     "text_pairs": Kind(
         dict.fromkeys(SPLITS, _SIDES_OR_PATHS)
         | _WORDS
+        | _SCORED_TEXT
         | {"reverse": Key('a table, as {target_space = "to_english"}', lambda value: isinstance(value, dict))},
         lambda name, values: (Text(), Text()),
         ("bleu",),
@@ -114,9 +119,11 @@ KINDS = {
     "image_folder": Kind(
         _PICTURE | {"classes": Key("a list of different texts", _is_list), "class_set": _TEXT}, _classified, (), "to_class"
     ),
-    "image_captions": Kind(_PICTURE, lambda name, values: (_image(values), Text()), ("cider",)),
+    "image_captions": Kind(_PICTURE | _SCORED_TEXT, lambda name, values: (_image(values), Text()), ("cider",)),
     "speech_manifest": Kind(
-        {"sample_rate": _COUNT}, lambda name, values: (Audio(values.get("sample_rate", 16000)), Text()), ("wer",)
+        {"sample_rate": _COUNT} | _SCORED_TEXT,
+        lambda name, values: (Audio(values.get("sample_rate", 16000)), Text()),
+        ("wer",),
     ),
     "treebank_files": Kind(_WORDS, lambda name, values: (Text(), Text("tree")), ("parse_f1",), "to_parse_tree"),
 }

@@ -7,9 +7,11 @@ import pytest
 
 from t2t_multimodel.data.problem_file.load import read_problem_file, register_problem_file
 from t2t_multimodel.data.problem_file.schema import METRICS
-from t2t_multimodel.features import Audio, Image, Label, Text
-from t2t_multimodel.problem import problems
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
+from t2t_multimodel.problem import Problem, problems
 from t2t_multimodel.utils.errors import DataError
+
+LISTED = ", ".join(METRICS)
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "own_data" / "problems.toml"
 PAIRS = '[problems.mine]\nkind = "text_pairs"\ntarget_space = "to_german"\n'
@@ -62,6 +64,27 @@ def test_metrics_are_those_that_exist():
     assert sorted(METRICS) == metrics.names()
 
 
+def test_how_outputs_are_scored_is_described_too(write):
+    text = 'train = "a"\nbleu_tokenizer = "zh"\nreverse = {target_space = "to_english", bleu_tokenizer = "intl"}\n'
+    speech = '[problems.said]\nkind = "speech_manifest"\ntarget_space = "x"\ntrain = "b"\nwer_ignores = ["case", "noises"]\n'
+    found = {problem.name: problem.spec() for problem in read_problem_file(write(PAIRS + text + speech))}
+    assert [(spec.bleu_tokenizer, spec.wer_ignores) for spec in found.values()] == [
+        ("zh", ()),
+        ("intl", ()),
+        ("", ("case", "noises")),
+    ]
+    assert all(ProblemSpec.from_dict(spec.to_dict()).wer_ignores == spec.wer_ignores for spec in found.values())
+    older = {key: value for key, value in found["said"].to_dict().items() if key not in ("wer_ignores", "bleu_tokenizer")}
+    assert ProblemSpec.from_dict(older) == found["said"]  # a run may go on with other scores
+
+
+def test_unknown_ways_of_scoring_are_refused_in_python():
+    with pytest.raises(ValueError, match="problem 'x': unknown bleu_tokenizer '13b'; did you mean 13a"):
+        Problem("x", Text(), Text(), "to_x", lambda split, tmp_dir: (), bleu_tokenizer="13b")
+    with pytest.raises(ValueError, match="unknown name in wer_ignores 'cases'; did you mean case"):
+        Problem("x", Text(), Text(), "to_x", lambda split, tmp_dir: (), wer_ignores=("cases",))
+
+
 def test_a_file_may_be_given_twice_but_not_a_name(write):
     path = write(PAIRS + 'train = "a.tsv"\n')
     register_problem_file(path)
@@ -91,8 +114,16 @@ MISTAKES = [
     (PAIRS + 'train = {inputs = "*.en", targets = "*.de"}\n', ", problems.mine, train: must be {inputs"),
     (PAIRS + 'train = "a"\nmax_train_words = true\n', "max_train_words: must be a whole number above 0, got true"),
     (PAIRS + 'train = "a"\nmax_train_words = 2.5\n', "must be a whole number above 0, got 2.5"),
-    (PAIRS + 'train = "a"\nmetrics = ["blue"]\n', 'must be a list of some of bleu, wer, cider, parse_f1, got ["blue"]'),
-    (PAIRS + 'train = "a"\nmetrics = "bleu"\n', 'metrics: must be a list of some of bleu, wer, cider, parse_f1, got "bleu"'),
+    (PAIRS + 'train = "a"\nbleu_tokenizer = "13b"\n', "bleu_tokenizer: must be one of 13a, intl, zh, char"),
+    (PAIRS + 'train = "a"\nwer_ignores = ["cases"]\n', "wer_ignores: must be a list of some of case, punctuation, noises, wsj"),
+    (
+        PAIRS + 'train = "a"\nmetrics = ["blue"]\n',
+        f'must be a list of some of {LISTED}, got ["blue"]',
+    ),
+    (
+        PAIRS + 'train = "a"\nmetrics = "bleu"\n',
+        f'metrics: must be a list of some of {LISTED}, got "bleu"',
+    ),
     (PAIRS + 'train = "a"\ndev_fraction = 5\n', "dev_fraction: must be a number between 0 and 1, got 5"),
     (PAIRS + 'train = "a"\ndev = "b"\ndev_fraction = 0.1\n', "dev_fraction: dev has files of its own"),
     (PAIRS + 'train = "a"\nloss_weight = -1\n', "loss_weight: must be a number above 0, got -1"),
