@@ -2,7 +2,7 @@
 
 In `--tmp_dir`, or its folder wsj/, either the folders wsj0/ and wsj1/, or the discs (11-1.1, ..., 11-13.1, 13-1.1, ..., 13-34.1),
 which may lie in folders of their own, as LDC93S6A/11-13.1. Names may be upper or lower case. Recordings that are compressed with
-shorten, as on the discs, need the program sph2pipe on the PATH.
+shorten, as on the discs, need the extra `sphere`, or the program sph2pipe on the PATH.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ class Corpus:
 
 
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Recordings (SPHERE, or WAV where sph2pipe expanded them) and their normalised transcripts.
+    """Recordings (SPHERE) and their normalised transcripts.
 
     Training utterances are in a random order, the same each time: the discs have them by speaker, and no shuffling of records
     would mix the speakers again. A recording that is missing or damaged, or has no transcript, is an error example.
 
     Raises:
-        DataError: a list is missing or damaged, or sph2pipe is needed and missing.
+        DataError: a list is missing or damaged, or a reader of shorten is needed and missing.
     """
     check(tmp_dir)
     corpus = Corpus(corpora.folder_of("wsj", tmp_dir))
@@ -183,11 +183,7 @@ def _example(corpus: Corpus, disc: str, recording: str, transcripts: dict[str, s
         return {"error": DataError(f"{path} has no transcript: {_session(name)}00.dot is missing, or has no line ({name})")}
     example = corpora.file_example(archives.Folder(path.parent).open(path.name), targets=normalised(transcript))
     if sphere.is_shortened(example.get("inputs", b"")):
-        sphere.require_program()
-        try:
-            example["inputs"] = sphere.expand(path)
-        except DataError as error:
-            return {"error": error}
+        sphere.require_reader()
     return example
 
 

@@ -59,8 +59,9 @@ class Image:
 
 @dataclasses.dataclass(frozen=True)
 class Audio:
-    """Mono sound. Raw: encoded WAV, FLAC or SPHERE bytes. In a record: 16-bit little-endian PCM bytes at `sample_rate` Hz. In a
-    batch: float32 [batch, samples] in [-1, 1] (waveform) or [batch, frames, mel bins] (log-mel), with `inputs_length` [batch].
+    """Mono sound. Raw: the bytes of a sound file (see data.readers.sound.kinds). In a record: 16-bit little-endian PCM bytes at
+    `sample_rate` Hz. In a batch: float32 [batch, samples] in [-1, 1] (waveform) or [batch, frames, mel bins] (log-mel), with
+    `inputs_length` [batch].
     """
 
     kind: ClassVar[str] = "audio"

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from t2t_multimodel.data.readers.sound.decode import decode_audio
+from t2t_multimodel.data.readers.sound.decode import from_array as sound_from_array
 from t2t_multimodel.decoding.files import read_raw
 from t2t_multimodel.decoding.predictor import Prediction, Predictor, Raw
 from t2t_multimodel.decoding.search import Search
@@ -54,7 +56,7 @@ class LoadedModel:
         Args:
             problem: its name.
             inputs: sentences, or images (a path, the bytes of a file, uint8 [H, W, C]) or sounds (a path, the bytes of a file,
-                float32 [samples] between -1 and 1 at the problem's sample rate).
+                int16 [samples], or floats [samples] between -1 and 1, at the problem's sample rate).
             batch_size: inputs decoded together.
 
         Raises:
@@ -96,7 +98,8 @@ class LoadedModel:
 
     def _raws(self, problem: str, inputs: Any) -> list[Raw]:
         feature = self._decoder.spec(problem).inputs
-        return [_raw(feature, each) for each in ([inputs] if _is_one(inputs) else inputs)]
+        given = [inputs] if _is_one(inputs) else list(inputs)
+        return [_raw(feature, each, f"input {i} of {len(given)}") for i, each in enumerate(given, 1)]
 
     def _only(self, what: str, inputs: type, targets: type, tree: bool = False) -> str:
         names = [spec.name for spec in self.problems.values() if _is_of(spec, inputs, targets, tree)]
@@ -139,27 +142,26 @@ def _is_of(spec: ProblemSpec, inputs: type, targets: type, tree: bool) -> bool:
     return isinstance(spec.inputs, inputs) and isinstance(spec.targets, targets) and is_tree(spec.targets) == tree
 
 
-def _raw(feature: Feature, value: Any) -> Raw:
+def _raw(feature: Feature, value: Any, name: str) -> Raw:
     """What a Predictor takes, of what a user has."""
     if isinstance(value, np.ndarray):
-        return _encoded(feature, value)
+        return _from_array(feature, value, name)
     if isinstance(value, bytes):
-        return value
+        return decode_audio(value, feature.sample_rate, name) if isinstance(feature, Audio) else value
     return read_raw(feature, str(value))
 
 
-def _encoded(feature: Feature, array: np.ndarray) -> bytes:
-    """An array as the file it might have come from."""
+def _from_array(feature: Feature, array: np.ndarray, name: str) -> Raw:
+    """Samples, or pixels as the file they might have come from."""
+    if isinstance(feature, Audio) and array.ndim == 1 and (array.dtype.kind == "f" or array.dtype == np.int16):
+        return sound_from_array(array, name)
     file = io.BytesIO()
     if isinstance(feature, Image) and array.dtype == np.uint8 and array.ndim in (2, 3):
         from PIL import Image as Picture
 
         Picture.fromarray(array.squeeze()).save(file, "PNG")
-    elif isinstance(feature, Audio) and array.dtype.kind == "f" and array.ndim == 1:
-        import soundfile
-
-        soundfile.write(file, array.astype(np.float32), feature.sample_rate, format="WAV", subtype="FLOAT")
     else:
-        wanted = {"image": "uint8 [H, W, C]", "audio": "float32 [samples]"}.get(feature.kind, "no array, but text")
+        kinds = {"image": "uint8 [H, W, C]", "audio": "int16 [samples] or floats [samples]"}
+        wanted = kinds.get(feature.kind, "no array, but text")
         raise ValueError(f"the problem takes {wanted}, got {array.dtype} {list(array.shape)}")
     return file.getvalue()

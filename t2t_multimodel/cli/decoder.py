@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,12 +145,15 @@ def _decode_file(args: argparse.Namespace, problem: str, lines: list[bytes]) -> 
     source = Path(args.decode_from_file)
     first, last = (len(lines) * part // args.shards for part in (args.shard_id, args.shard_id + 1))
     reported: dict[int, str] = {}
+    changed: Counter[str] = Counter()
     start = time.monotonic()
     with tqdm(total=last - first, unit="line", disable=None, file=sys.stderr) as bar:
         answers = decode_lines(
-            decoder, problem, lines[first:last], source.parent, args.batch_size, reported.__setitem__, bar.update
+            decoder, problem, lines[first:last], source.parent, args.batch_size, reported.__setitem__, bar.update, changed
         )
     _say_speed(answers, time.monotonic() - start)
+    if changed:
+        print(f"changed: {', '.join(f'{count:,} {change}' for change, count in changed.items())}", file=sys.stderr)
     content = "".join(_formatted(args, *row) for row in zip(lines[first:last], answers, strict=True)).encode()
     if args.decode_to_file:
         write_atomically(_shard_of(args), content)

@@ -12,7 +12,8 @@ import tensorflow as tf
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
 from t2t_multimodel.data.normalization import normalize
-from t2t_multimodel.data.readers.media import check_image, decode_audio
+from t2t_multimodel.data.readers.media import check_image
+from t2t_multimodel.data.readers.sound.decode import as_sound
 from t2t_multimodel.data.records import parse_example, read_manifest, shard_paths
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
@@ -130,7 +131,7 @@ def empty_batch(signature: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
 
 
 def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """The "inputs" (and "inputs_length") of a batch from what a user gives: sentences, or encoded image or sound files.
+    """The "inputs" (and "inputs_length") of a batch from what a user gives: sentences, image files, sound files or Sounds.
 
     Text and sound longer than max_length or max_seconds are cut. Raises DataError for a damaged file.
     """
@@ -145,7 +146,8 @@ def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, voca
     if not isinstance(feature, Audio):
         raise TypeError(f"a {feature.kind} is no input")
     longest = int(hparams.data.max_seconds * feature.sample_rate)
-    pcm = [decode_audio(raw, feature.sample_rate, "the sound")[:longest].astype("<i2").tobytes() for raw in raws]
+    sounds = [as_sound(raw, feature.sample_rate, "the sound").samples for raw in raws]
+    pcm = [samples[:longest].astype("<i2", copy=False).tobytes() for samples in sounds]
     rows = [_sound(tf.constant(content), feature, hparams).numpy() for content in pcm]
     return {"inputs": _pad(rows), "inputs_length": np.array([len(row) for row in rows], np.int32)}
 

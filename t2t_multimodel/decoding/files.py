@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2t_multimodel.data.normalization import normalize_spaces
-from t2t_multimodel.data.readers.media import check_image, decode_audio
+from t2t_multimodel.data.readers.media import check_image
+from t2t_multimodel.data.readers.sound import kinds
+from t2t_multimodel.data.readers.sound.decode import Sound, decode_audio
 from t2t_multimodel.features import Audio, Feature, Image
 from t2t_multimodel.utils.errors import DataError
 
@@ -42,7 +45,7 @@ def read_text(line: bytes | str) -> str:
 
 
 def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
-    """What the line `text` stands for: itself, or for an image or sound the bytes of the file it names.
+    """What the line `text` stands for: itself, or of the file it names the bytes of an image or the Sound.
 
     Args:
         folder: where relative paths are looked up first; then the current folder.
@@ -52,7 +55,7 @@ def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
     """
     if not isinstance(feature, (Image, Audio)):
         return text
-    what = "an image (JPEG, PNG)" if isinstance(feature, Image) else "a sound file (WAV, FLAC)"
+    what = "an image (JPEG, PNG)" if isinstance(feature, Image) else f"a sound file ({kinds.READ})"
     path = _existing(text, folder)
     if path is None:
         raise DataError(f"there is no file {text!r}; expected the path of {what}")
@@ -62,11 +65,15 @@ def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    if isinstance(feature, Image):
-        check_image(content, str(path))
-    else:
-        decode_audio(content, feature.sample_rate, str(path))
+    if isinstance(feature, Audio):
+        return decode_audio(content, feature.sample_rate, str(path))
+    check_image(content, str(path))
     return content
+
+
+def changes_of(raw: Raw) -> tuple[str, ...]:
+    """What was done to an input before the model reads it, as "resampled"."""
+    return raw.changes if isinstance(raw, Sound) else ()
 
 
 def decode_lines(
@@ -77,6 +84,7 @@ def decode_lines(
     batch_size: int,
     report: Callable[[int, str], None],
     progress: Progress | None = None,
+    changed: Counter[str] | None = None,
 ) -> list[Prediction | None]:
     """An answer for each of `lines`: None for an empty one, and for a damaged one, of which `report` is told.
 
@@ -85,6 +93,7 @@ def decode_lines(
         folder: where the lines' relative paths start.
         report: called with the number of a line, from 1, and what is wrong with it, or that it was cut.
         progress: told how many lines are done.
+        changed: counts the inputs to which something was done, as "resampled".
     """
     feature = decoder.spec(problem).inputs
     answers: list[Prediction | None] = [None] * len(lines)
@@ -95,6 +104,8 @@ def decode_lines(
         for row, raw in inputs.items():
             if cut := decoder.longest_input(problem, raw):
                 report(row + 1, f"too long; cut to {cut}")
+            if changed is not None:
+                changed.update(changes_of(raw))
         found = decoder.answers(problem, list(inputs.values()), batch_size, progress)
         for row, answer in zip(inputs, found, strict=True):
             answers[row] = answer

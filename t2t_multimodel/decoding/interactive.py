@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from t2t_multimodel.data.normalization import normalize_spaces
-from t2t_multimodel.decoding.files import one_line, read_raw, read_text
+from t2t_multimodel.decoding.files import changes_of, one_line, read_raw, read_text
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, is_tree
 from t2t_multimodel.registry import unknown
@@ -85,6 +85,8 @@ class Session:
         raw = read_raw(spec.inputs, text)
         if cut := self._decoder.longest_input(self._problem, raw):
             self._say(f"too long; cut to {cut}")
+        if changes := changes_of(raw):
+            self._say(f"the sound was changed: {', '.join(changes)}")
         if isinstance(spec.targets, Label):
             classes = self._decoder.classify(self._problem, [raw], TOP_CLASSES)[0]
             self._answer(", ".join(f"{name} ({probability:.0%})" for name, probability in classes))

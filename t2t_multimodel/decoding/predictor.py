@@ -14,7 +14,7 @@ import tensorflow as tf
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline
 from t2t_multimodel.data.normalization import normalize
-from t2t_multimodel.data.readers.media import sound_seconds
+from t2t_multimodel.data.readers.sound.decode import Sound, as_sound
 from t2t_multimodel.data.trees import restore
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
@@ -29,7 +29,7 @@ CAPTION_TOKENS = 64
 TOKENS_PER_SECOND = 20
 SPARE_TOKENS = 20
 
-Raw = str | bytes
+Raw = str | bytes | Sound
 # Told how many inputs have been decoded since it was last called.
 Progress = Callable[[int], Any]
 
@@ -61,8 +61,8 @@ class Predictor:
         strategy: how outputs are searched for; may be set anew at any time.
         well_formed_trees: parse trees come out as trees over exactly the input's words, whatever the model would rather say.
 
-    A raw input is a sentence (str), or the bytes of an image file (JPEG, PNG) or a sound file (WAV, FLAC). Methods raise
-    UnknownNameError for a problem the model does not know, and DataError for a damaged file.
+    A raw input is a sentence (str), the bytes of an image file (JPEG, PNG) or of a sound file (readers.sound.kinds), or a Sound.
+    Methods raise UnknownNameError for a problem the model does not know, and DataError for a damaged file.
     """
 
     def __init__(
@@ -140,8 +140,10 @@ class Predictor:
             if len(self._vocabulary.encode_feature(spec.inputs, text)) > kept:
                 return f"its first {kept} tokens"
         longest = self._hparams.data.max_seconds
-        if isinstance(spec.inputs, Audio) and isinstance(raw, bytes) and sound_seconds(raw) > longest:
-            return f"its first {longest:g} seconds"
+        if isinstance(spec.inputs, Audio) and isinstance(raw, (bytes, Sound)):
+            rate = spec.inputs.sample_rate
+            if len(as_sound(raw, rate, "the sound")) > longest * rate:
+                return f"its first {longest:g} seconds"
         return ""
 
     def _batch_outputs(self, problem: str, batch: Mapping[str, Any]) -> tuple[list[list[Hypothesis]], list[int]]:

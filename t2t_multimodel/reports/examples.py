@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from t2t_multimodel.data.readers.media import decode_audio
+from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.decoding.predictor import bracketed
 from t2t_multimodel.features import Audio, Image, Text, is_tree
 from t2t_multimodel.problem import Problem
@@ -60,7 +60,7 @@ def sound_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
     cards = []
     for i, example in enumerate(chosen):
         wav = sounds[example.references[0]]
-        samples = decode_audio(wav, problem.inputs.sample_rate, f"{problem.name} {i}")
+        samples = decode_audio(wav, problem.inputs.sample_rate, f"{problem.name} {i}").samples
         picture = Picture(
             f"{problem.name}-{i}", spectrogram(samples, problem.inputs.sample_rate), f"spectrogram of {problem.name} {i}"
         )

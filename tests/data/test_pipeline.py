@@ -15,7 +15,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline, preprocess
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.pipeline import TrainingBatches, batch_signature, evaluation_batches, num_examples, prepare_inputs
-from t2t_multimodel.data.readers.media import decode_audio
+from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Image, Label
 from t2t_multimodel.testing import fake_problem
@@ -265,7 +265,7 @@ def test_raw_inputs_that_are_too_long_are_cut(vocabulary):
     assert tuple(text[0]) == (*vocabulary.encode(LONG)[:39], 1)
     cut = prepared(SPEECH, [sound(20)], vocabulary, audio_input="waveform")
     assert cut["inputs_length"].tolist() == [1600]
-    pcm = decode_audio(sound(20), 4000, "sound")[:1600]
+    pcm = decode_audio(sound(20), 4000, "sound").samples[:1600]
     np.testing.assert_allclose(cut["inputs"][0], (pcm - pcm.mean()) / pcm.std(), atol=1e-3)
 
 

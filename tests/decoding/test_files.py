@@ -1,8 +1,11 @@
 """Files of inputs: a line out for every line in."""
 
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import sounds
 from PIL import Image as Picture
 
 from t2t_multimodel.decoding.files import decode_lines, one_line, read_lines, read_raw, read_text
@@ -51,6 +54,25 @@ def test_a_line_that_is_cut_is_told_and_answered():
     outputs, told = decode(FakeDecoder(Text()), [b"a", b"long"])
     assert outputs == ["A", "LONG"]
     assert told == [(2, "too long; cut to its first letter")]
+
+
+def test_what_was_done_to_sounds_is_counted(tmp_path):
+    stereo = np.stack([sounds.TONE, sounds.TONE], axis=1)
+    files = {
+        "plain.wav": sounds.write(),
+        "high.flac": sounds.write(stereo, "FLAC", rate=16000),
+        "gsm.wav": sounds.write(subtype="GSM610"),
+    }
+    files |= {"one.wav": sounds.write(sounds.TONE[:1], rate=44100), "cut.ogg": sounds.write(kind="OGG", subtype="OPUS")[:-9]}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    told, changed = {}, Counter()
+    answers = decode_lines(
+        FakeDecoder(Audio(8000)), "fake", [name.encode() for name in files], tmp_path, 2, told.__setitem__, changed=changed
+    )
+    assert [answer.outputs[0].text if answer else "" for answer in answers] == ["4000 bytes", "2000 bytes", "4480 bytes", "", ""]
+    assert changed == {"mixed down": 1, "resampled": 1}
+    assert "one.wav is too short" in told[4] and "cut.ogg is cut short" in told[5] and len(told) == 2
 
 
 def test_images_are_found_beside_the_file_that_names_them(tmp_path):

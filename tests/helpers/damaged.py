@@ -88,7 +88,7 @@ def sounds(seed):
     made |= {f"cut{i}.flac": flac[: rng.randrange(1, len(flac) // 2)] for i in range(3)}
     # The last 36 bits in front of byte 26 are the number of samples; a WAV file's bytes 24 to 27 are the sample rate.
     made |= {"endless.flac": flac[:21] + bytes([flac[21] | 15]) + b"\xff" * 4 + flac[26:]}
-    made |= {"endless.wav": wav[:40] + b"\xf0\xff\xff\xff" + wav[44:], "slow.wav": wav[:24] + bytes([1, 0, 0, 0]) + wav[28:]}
+    made |= {"long.wav": wav[:40] + b"\xf0\xff\xff\x0f" + wav[44:], "slow.wav": wav[:24] + bytes([1, 0, 0, 0]) + wav[28:]}
     made |= {"silent.wav": corpora.wav([]), "empty.wav": b"", "text.wav": b"a recording", "noise.flac": rng.randbytes(900)}
     made |= {"sum.sph": corpora.sphere(seed, checksum=1), "cut.sph": sphere[:3000], "head.sph": sphere[:900]}
     return made | {"small.sph": corpora.shortened(), "riff.wav": b"RIFF\x10\0\0\0WAVEjunk\4\0\0\0abcd"}

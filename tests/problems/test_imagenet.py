@@ -43,7 +43,7 @@ def test_grey_and_cmyk_and_png_images_are_read_in_their_colours(tmp_path):
     wanted = {0: (0, 90, 200), 2: (100, 90, 200), 3: (0, 90, 200), 1: (91, 91, 91)}
     found = read("train", tmp_path)
     for place, colour in wanted.items():
-        inputs, label, _ = check_example(IMAGE_IMAGENET, found[place], "x")
+        inputs, label, *_ = check_example(IMAGE_IMAGENET, found[place], "x")
         assert SYNSETS[label] == corpora.SYNSETS[place % 3]
         pixels = tf.io.decode_image(inputs, channels=3, expand_animations=False).numpy()
         np.testing.assert_allclose(pixels.mean(axis=(0, 1)), colour, atol=8)

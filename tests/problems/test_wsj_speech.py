@@ -5,7 +5,9 @@ import stat
 import sys
 
 import corpora
+import numpy as np
 import pytest
+import sounds
 
 from t2t_multimodel.data.generation.encode import check_example
 from t2t_multimodel.data.readers import sphere
@@ -13,6 +15,7 @@ from t2t_multimodel.problems.wsj_speech import AUDIO_WSJ, normalised
 from t2t_multimodel.utils.errors import DataError
 
 LAYOUTS = [(discs, upper) for discs in (True, False) for upper in (True, False)]
+SAMPLES = np.array([1, 2, 3], np.int16)
 TEXTS = {
     "train": {"THE SALE'S PERCENT", "HE SAID AND <NOISE> POINT -DASH"},
     "dev": {"SAID ONE TWO THREE"},
@@ -55,7 +58,7 @@ def test_each_set_has_its_recordings_and_normalised_transcripts(tmp_path, discs,
     found = read(split, tmp_path)
     assert {example["targets"] for example in found} == TEXTS[split] and len(found) == len(TEXTS[split])
     for example in found:
-        pcm, _, _ = check_example(AUDIO_WSJ, example, "x")
+        pcm, *_ = check_example(AUDIO_WSJ, example, "x")
         assert len(pcm) == 8000 and pcm == example["inputs"][1024:]
 
 
@@ -120,20 +123,33 @@ def test_real_sphere_files_add_up_and_damaged_ones_do_not(shared_data):
             check_example(AUDIO_WSJ, {**example, "inputs": content[:-1] + bytes([content[-1] ^ 1])}, "x")
 
 
-def test_shortened_recordings_need_sph2pipe(tmp_path, program):
+@pytest.fixture
+def no_desphere(monkeypatch):
+    monkeypatch.setattr(sphere, "PACKAGE", "desphere_that_is_not_installed")
+
+
+def test_shortened_recordings_need_a_reader(tmp_path, program, no_desphere):
     corpora.wsj(tmp_path, discs=False)
-    corpora.write(tmp_path, {"wsj1/si_dt_20/4k0/4k0c0301.wv1": corpora.shortened()})
-    with pytest.raises(
-        DataError, match=r"sph2pipe, which reads them, is not on the PATH; get it from https://www\.openslr\.org/3/"
-    ):
+    corpora.write(tmp_path, {"wsj1/si_dt_20/4k0/4k0c0301.wv1": sounds.shortened(SAMPLES)})
+    with pytest.raises(DataError, match=r"install .*'t2t_multimodel\[sphere\]'\), or put sph2pipe on the PATH"):
         read("dev", tmp_path)
 
 
-def test_shortened_recordings_go_through_sph2pipe(tmp_path, program):
+def test_shortened_recordings_are_read_by_desphere(tmp_path, program):
     corpora.wsj(tmp_path, discs=False)
-    corpora.write(tmp_path, {"wsj1/si_dt_20/4k0/4k0c0301.wv1": corpora.shortened()})
+    corpora.write(tmp_path, {"wsj1/si_dt_20/4k0/4k0c0301.wv1": sounds.shortened(SAMPLES)})
+    pcm, text, *_ = check_example(AUDIO_WSJ, read("dev", tmp_path)[0], "x")
+    assert len(pcm) == 12 and text == "SAID ONE TWO THREE"  # three samples at 8 kHz, six at 16
+    corpora.write(tmp_path, {"wsj1/si_dt_20/4k0/4k0c0301.wv1": sounds.shortened(SAMPLES)[:-8]})
+    with pytest.raises(DataError, match=r"4k0c0301\.wv1.* is damaged; desphere says: "):
+        check_example(AUDIO_WSJ, read("dev", tmp_path)[0], "x")
+
+
+def test_without_desphere_they_go_through_sph2pipe(tmp_path, program, no_desphere):
+    corpora.wsj(tmp_path, discs=False)
+    corpora.write(tmp_path, {"wsj1/si_dt_20/4k0/4k0c0301.wv1": sounds.shortened(SAMPLES)})
     program(corpora.wav([1, 2, 3]))
-    pcm, text, _ = check_example(AUDIO_WSJ, read("dev", tmp_path)[0], "x")
+    pcm, text, *_ = check_example(AUDIO_WSJ, read("dev", tmp_path)[0], "x")
     assert pcm == b"\1\0\2\0\3\0" and text == "SAID ONE TWO THREE"
     for output, code, message in (
         (corpora.wav([1, 2, 4]), 0, "add up to 7 modulo 65536, its header says 6"),
@@ -142,7 +158,8 @@ def test_shortened_recordings_go_through_sph2pipe(tmp_path, program):
         (b"RIFF", 0, "what sph2pipe makes of it is no WAV file"),
     ):
         program(output, code)
-        assert message in str(read("dev", tmp_path)[0]["error"])
+        with pytest.raises(DataError, match=message):
+            check_example(AUDIO_WSJ, read("dev", tmp_path)[0], "x")
 
 
 def test_real_shortened_files_are_known(shared_data):

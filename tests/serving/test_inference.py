@@ -1,12 +1,12 @@
 """`t2t_multimodel.load`: what a user can hand it, and what comes back."""
 
-import io
 import random
 
 import keras
 import numpy as np
 import pytest
 import small_run
+import sounds
 import tensorflow as tf
 from PIL import Image as Picture
 
@@ -74,13 +74,35 @@ def test_an_image_may_be_a_path_bytes_or_an_array(model, png):
     assert classes[0][1] >= classes[1][1]
 
 
-def test_a_sound_may_be_bytes_or_an_array(model):
-    import soundfile
+def test_a_sound_may_be_a_path_bytes_or_an_array(model, tmp_path):
+    samples = np.random.default_rng(0).integers(-16384, 16384, 400, dtype=np.int16)
+    path = tmp_path / "a.wav"
+    path.write_bytes(sounds.write(samples, rate=1000))
+    flac, floats = sounds.write(samples, "FLAC", rate=1000), (samples / 32768).astype(np.float32)
+    given = [
+        samples,
+        floats,
+        floats.astype(np.float64),
+        path,
+        str(path),
+        path.read_bytes(),
+        flac,
+        sounds.wav(samples.tobytes(), 0, rate=1000),
+    ]
+    assert len(set(model.transcribe(given))) == 1
 
-    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 400).astype(np.float32)
-    file = io.BytesIO()
-    soundfile.write(file, samples, 1000, format="WAV", subtype="FLOAT")
-    assert model.transcribe(samples) == model.transcribe(file.getvalue())
+
+def test_sounds_that_are_not_read_are_named(model):
+    good = np.zeros(100, np.int16)
+    for bad, message in (
+        (sounds.write()[:99], "is cut short"),
+        (good[:0], "holds no samples"),
+        (good + np.float32(9), "full scale is 1"),
+    ):
+        with pytest.raises(DataError, match=f"^input 2 of 2 .*{message}"):
+            model.transcribe([good, bad])
+    with pytest.raises(ValueError, match=r"the problem takes int16 \[samples\] or floats \[samples\], got int32 \[3\]"):
+        model.transcribe(np.zeros(3, np.int32))
 
 
 def test_even_an_untrained_model_parses_into_trees_over_the_words(model):

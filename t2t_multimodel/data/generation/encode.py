@@ -18,6 +18,7 @@ from t2t_multimodel.data.generation import cleaning, shuffle
 from t2t_multimodel.data.generation.text_encoder import PackedText
 from t2t_multimodel.data.normalization import is_normalized, normalize, normalize_spaces
 from t2t_multimodel.data.readers import media
+from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.records import serialise_example
 from t2t_multimodel.data.tf_example import packed_length, release_memory
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -71,12 +72,30 @@ class Chunk(NamedTuple):
 
 
 class EncodedChunk(NamedTuple):
-    """What became of a chunk: blocks of records by bucket, messages of damaged examples, and what each rule left out."""
+    """What became of a chunk.
+
+    Attributes:
+        consumed: its examples.
+        blocks: records by bucket.
+        errors: messages of damaged examples.
+        left_out: examples that each rule left out.
+        changed: examples whose input or target was changed, by what was done, as "resampled".
+    """
 
     consumed: int
     blocks: dict[int, bytes]
     errors: list[str]
     left_out: dict[str, int]
+    changed: dict[str, int]
+
+
+class Checked(NamedTuple):
+    """An example as a record holds it, except that text is not yet encoded; `changes`: what was done to it, as "resampled"."""
+
+    inputs: Any
+    targets: Any
+    references: Sequence[str] = ()
+    changes: tuple[str, ...] = ()
 
 
 def chunks(encoding: EncodingConfig, examples: Iterable[Example], first: int = 0) -> Iterator[Chunk]:
@@ -106,7 +125,7 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
     left_out: Counter[str] = Counter()
     errors: list[str] = []
     kept: list[int] = []
-    checked: list[tuple[Any, Any, Sequence[str]]] = []
+    checked: list[Checked] = []
     all_text = isinstance(problem.inputs, Text) and isinstance(problem.targets, Text)
     for place, example in enumerate(chunk.examples):
         if encoding.rules and (rule := cleaning.broken_rule(problem, example, encoding.rules)):
@@ -114,14 +133,14 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
             continue
         try:
             if all_text and _is_plain_pair(example):
-                checked.append((example["inputs"], example["targets"], ()))
+                checked.append(Checked(example["inputs"], example["targets"]))
             else:
                 name = f"{encoding.source}, example {chunk.first + place}"
                 checked.append(check_example(problem, example, name, encoding.image_size))
             kept.append(place)
         except DataError as error:
             errors.append(_CONTROL.sub(lambda found: repr(found.group())[1:-1], str(error)))
-    columns = [list(column) for column in zip(*checked, strict=True)] or [[], [], []]
+    columns = [list(column) for column in zip(*checked, strict=True)] or [[], [], [], []]
     inputs, targets = _encoded(encoding, problem.inputs, columns[0]), _encoded(encoding, problem.targets, columns[1])
     wanted = list(range(len(kept)))
     if encoding.rules:
@@ -130,7 +149,10 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
     records = [serialise_example(problem, inputs[i], targets[i], columns[2][i]) for i in wanted]
     release_memory()
     keys = _keys(chunk)[[kept[i] for i in wanted]]
-    return EncodedChunk(len(chunk.examples), shuffle.partition(keys, records, encoding.buckets), errors, dict(left_out))
+    changed = Counter(change for i in wanted for change in columns[3][i])
+    return EncodedChunk(
+        len(chunk.examples), shuffle.partition(keys, records, encoding.buckets), errors, dict(left_out), dict(changed)
+    )
 
 
 def _keys(chunk: Chunk) -> np.ndarray:
@@ -180,8 +202,8 @@ def _no_check(tmp_dir: Path) -> None:
     pass
 
 
-def check_example(problem: Problem, example: Example, name: str, image_size: int = 0) -> tuple[Any, Any, list[str]]:
-    """Inputs, targets and references as a record holds them, except that text is not yet encoded.
+def check_example(problem: Problem, example: Example, name: str, image_size: int = 0) -> Checked:
+    """Returns the example as a record holds it, except that text is not yet encoded.
 
     An image whose shorter side has more than `image_size` pixels, if that is not 0, is scaled down.
 
@@ -195,11 +217,11 @@ def check_example(problem: Problem, example: Example, name: str, image_size: int
     missing = [key for key in ("inputs", "targets") if key not in example]
     if missing:
         raise DataError(f"{name} has no {' and no '.join(missing)}, only {', '.join(example) or 'nothing'}")
-    inputs = _check(problem.inputs, example["inputs"], f"{name}, inputs", image_size)
-    targets = _check(problem.targets, example["targets"], f"{name}, targets", image_size)
+    inputs, changes = _check(problem.inputs, example["inputs"], f"{name}, inputs", image_size)
+    targets, _ = _check(problem.targets, example["targets"], f"{name}, targets", image_size)
     written = problem.targets.normalization if isinstance(problem.targets, Text) else "none"
     references = [check_text(text, f"{name}, references", written) for text in example.get("references", ())]
-    return inputs, targets, references
+    return Checked(inputs, targets, references, changes)
 
 
 def check_text(text: Any, name: str, normalization: str = "none") -> str:
@@ -239,17 +261,19 @@ def label_index(feature: Label, value: Any, name: str) -> int:
     return feature.classes.index(value)
 
 
-def _check(feature: Feature, value: Any, name: str, image_size: int) -> Any:
+def _check(feature: Feature, value: Any, name: str, image_size: int) -> tuple[Any, tuple[str, ...]]:
+    """The value as a record holds it, and what was done to it."""
     if isinstance(feature, Text):
-        return check_text(value, name, feature.normalization)
+        return check_text(value, name, feature.normalization), ()
     if isinstance(feature, Label):
-        return label_index(feature, value, name)
+        return label_index(feature, value, name), ()
     if not isinstance(value, bytes):
         raise DataError(f"{name}: {feature.kind} must be the bytes of a file, got {type(value).__name__}")
     if isinstance(feature, Audio):
-        return media.decode_audio(value, feature.sample_rate, name).astype("<i2", copy=False).tobytes()
+        sound = decode_audio(value, feature.sample_rate, name)
+        return sound.samples.astype("<i2", copy=False).tobytes(), sound.changes
     assert isinstance(feature, Image)
-    return media.stored_image(value, name, image_size)
+    return media.stored_image(value, name, image_size), ()
 
 
 def _encoded(encoding: EncodingConfig, feature: Feature, values: list[Any]) -> Sequence[Any]:

@@ -26,7 +26,7 @@ from t2t_multimodel.utils.errors import DataError
 
 _NAMED_ERRORS = 20
 # Of what a killed run leaves; another one is not gone on with.
-_WORKSPACE_VERSION = 3
+_WORKSPACE_VERSION = 4
 
 
 def generate(
@@ -269,10 +269,11 @@ def _make_splits(
 
 
 def _losses(entry: dict[str, Any]) -> str:
-    """What a split's line says of examples that are not in its records."""
+    """What a split's line says of examples that are not in its records, or not as they were."""
     skipped = f", {entry['skipped']} skipped" if entry["skipped"] else ""
     rules = ", ".join(f"{rule} {count}" for rule, count in entry["left_out"].items())
-    return skipped + (f", {sum(entry['left_out'].values())} left out ({rules})" if rules else "")
+    changed = "".join(f", {count} {change}" for change, count in entry.get("changed", {}).items())
+    return skipped + (f", {sum(entry['left_out'].values())} left out ({rules})" if rules else "") + changed
 
 
 def _generator_sha256(problem: Problem) -> str:

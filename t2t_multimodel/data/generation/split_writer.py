@@ -88,7 +88,7 @@ class SplitWriter:
         self._buckets = [workspace.folder / f"{split}-{i:03d}.bucket" for i in range(encoding.buckets)]
         self._skipped = workspace.folder / skipped_name(encoding.source)
         self._files = [*self._buckets, self._skipped]
-        self._nothing = {"consumed": 0, "made": 0, "skipped": 0, "left_out": {}, "sizes": [0] * len(self._files)}
+        self._nothing = {"consumed": 0, "made": 0, "skipped": 0, "left_out": {}, "changed": {}, "sizes": [0] * len(self._files)}
         self._state: dict[str, Any] = self._nothing | {"dealt": False, "shards": [], "done": False} | workspace.state(split)
 
     @property
@@ -119,6 +119,7 @@ class SplitWriter:
         count = sum(shard["examples"] for shard in state["shards"])
         left_out = Counter(state["left_out"]) + Counter(duplicates=state["made"] - count)
         entry = {"examples": count, "shards": state["shards"], "skipped": state["skipped"], "left_out": dict(left_out)}
+        entry |= {"changed": state["changed"]} if state["changed"] else {}
         return entry | ({"skipped_list": self._skipped.name} if state["skipped"] else {})
 
     def _partition(self, examples: Iterable[Example], workers: Workers) -> None:
@@ -156,7 +157,8 @@ class SplitWriter:
         state["consumed"] += encoded.consumed
         state["skipped"] += len(encoded.errors)
         state["made"] += encoded.consumed - len(encoded.errors) - sum(encoded.left_out.values())
-        state["left_out"] = dict(Counter(state["left_out"]) + Counter(encoded.left_out))
+        for counts in ("left_out", "changed"):
+            state[counts] = dict(Counter(state[counts]) + Counter(getattr(encoded, counts)))
 
     def _save_progress(self, files: Sequence[BinaryIO], dealt: bool = False) -> None:
         for file in files:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from t2t_multimodel.utils.errors import DataError
 
-PROGRAM = "sph2pipe"
+PROGRAM, PACKAGE = "sph2pipe", "desphere"
 _MAGIC = b"NIST_1A"
-_HEADER_BYTES = 1024
+_USUAL_HEADER_BYTES = 1024
 
 
 def header_number(content: bytes, field: str) -> int | None:
-    """An integer of the header; None where there is no such field, or `content` is no SPHERE file."""
+    """Returns an integer of the header; None where there is no such field, or `content` is no SPHERE file."""
     found = re.search(rb"\n" + field.encode() + rb" -i (\d+)", _header(content))
     return int(found.group(1)) if found else None
 
@@ -28,34 +30,63 @@ def is_shortened(content: bytes) -> bool:
     return b"shorten" in _header(content)
 
 
-def require_program() -> None:
-    """Raises DataError unless sph2pipe is on the PATH."""
-    if not shutil.which(PROGRAM):
+def with_short_header(content: bytes) -> bytes:
+    """Returns the file with a header of 1,024 bytes, the only length that libsndfile reads.
+
+    Of a longer header, the fields that describe the sound are kept.
+    """
+    header = _header(content)
+    if len(header) == _USUAL_HEADER_BYTES or not content.startswith(_MAGIC):
+        return content
+    fields = re.findall(rb"\n((?:channel|sample)_[a-z_]+ -[a-z0-9]+ [^\n]*)(?=\n)", header)
+    short = b"NIST_1A\n   1024\n" + b"\n".join([*fields, b"end_head\n"])
+    return short.ljust(_USUAL_HEADER_BYTES) + content[len(header) :]
+
+
+def require_reader() -> None:
+    """Raises DataError unless desphere is installed or sph2pipe is on the PATH."""
+    if not importlib.util.find_spec(PACKAGE) and not shutil.which(PROGRAM):
         raise DataError(
-            f"the recordings are compressed with shorten, and {PROGRAM}, which reads them, is not on the PATH; get it from "
-            "https://www.openslr.org/3/ or https://github.com/burrmill/sph2pipe, build it with: gcc -o sph2pipe *.c -lm"
+            f"the recordings are compressed with shorten; install {PACKAGE}, which reads them (pip install "
+            f"'t2t_multimodel[sphere]'), or put {PROGRAM} on the PATH (source: https://www.openslr.org/3/)"
         )
 
 
-def expand(path: Path) -> bytes:
-    """The WAV file that sph2pipe makes of a shorten-compressed SPHERE file.
+def expand(content: bytes, name: str) -> bytes:
+    """Returns the WAV file that desphere, or where that is not installed sph2pipe, makes of a shorten-compressed SPHERE file.
 
     Raises:
-        DataError: there is no sph2pipe, it refuses the file, or the samples do not add up to the header's checksum.
+        DataError: there is neither, or the file is damaged.
     """
+    if importlib.util.find_spec(PACKAGE):
+        import desphere
+
+        try:
+            return desphere.transcode_bytes(content)
+        except Exception as error:
+            raise DataError(f"{name} is damaged; {PACKAGE} says: {error}") from None
+    if not shutil.which(PROGRAM):
+        raise DataError(
+            f"{name} is a SPHERE file compressed with shorten; install {PACKAGE} (pip install 't2t_multimodel[sphere]'), "
+            f"put {PROGRAM} on the PATH, or convert it: {PROGRAM} -f wav IN.wv1 OUT.wav"
+        )
+    return _expand_by_program(content, name)
+
+
+def _expand_by_program(content: bytes, name: str) -> bytes:
     import soundfile
 
-    require_program()
-    done = subprocess.run([PROGRAM, "-f", "wav", "-p", str(path)], capture_output=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "in.sph"
+        path.write_bytes(content)
+        done = subprocess.run([PROGRAM, "-f", "wav", "-p", str(path)], capture_output=True, check=False)
     if done.returncode or not done.stdout:
         reason = " ".join(done.stderr.decode(errors="replace").split()) or f"exit code {done.returncode}"
-        raise DataError(f"{path} is damaged; {PROGRAM} says: {reason}")
+        raise DataError(f"{name} is damaged; {PROGRAM} says: {reason}")
     try:
-        samples, _ = soundfile.read(io.BytesIO(done.stdout), dtype="int16", always_2d=True)
+        soundfile.info(io.BytesIO(done.stdout))
     except soundfile.LibsndfileError as error:
-        raise DataError(f"{path}: what {PROGRAM} makes of it is no WAV file: {error.error_string}") from None
-    with path.open("rb") as file:
-        check_samples(file.read(_HEADER_BYTES), samples, str(path))
+        raise DataError(f"{name}: what {PROGRAM} makes of it is no WAV file: {error.error_string}") from None
     return done.stdout
 
 
@@ -73,7 +104,11 @@ def check_samples(content: bytes, samples: np.ndarray, name: str) -> None:
 
 
 def _header(content: bytes) -> bytes:
-    return content[:_HEADER_BYTES] if content.startswith(_MAGIC) else b""
+    """The header, which says its own length in its second line."""
+    if not content.startswith(_MAGIC):
+        return b""
+    length = re.match(rb"NIST_1A\n *(\d+) *\n", content[:16])
+    return content[: int(length.group(1)) if length else _USUAL_HEADER_BYTES]
 
 
 def _is_linear(content: bytes) -> bool:

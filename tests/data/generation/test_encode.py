@@ -29,13 +29,13 @@ def check(inputs_feature, targets_feature, **example):
 
 
 def test_a_class_name_becomes_its_index():
-    assert check(Text(), COLOURS, inputs="sky", targets="blue") == ("sky", 2, [])
+    assert check(Text(), COLOURS, inputs="sky", targets="blue")[:2] == ("sky", 2)
 
 
 def test_sound_becomes_16_bit_samples_at_the_features_rate():
     buffer = io.BytesIO()
     soundfile.write(buffer, np.full(400, 256, np.int16), 8000, format="WAV")
-    samples, _, _ = check(Audio(8000), Text(), inputs=buffer.getvalue(), targets="one")
+    samples, *_ = check(Audio(8000), Text(), inputs=buffer.getvalue(), targets="one")
     assert samples == b"\x00\x01" * 400
 
 

@@ -5,13 +5,15 @@ import errno
 import json
 import shutil
 
+import numpy as np
 import pytest
+import sounds
 import tensorflow as tf
 
 from t2t_multimodel.data import records
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.vocabulary import Vocabulary
-from t2t_multimodel.features import Label, Text
+from t2t_multimodel.features import Audio, Label, Text
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.errors import DataError
 
@@ -285,6 +287,38 @@ def test_skipped_examples_are_named_counted_and_listed(made, tmp_path):
     assert [f"skipped: {line}" for line in listed] == skipped
     assert skipped[0] == "skipped: damaged-train, example 1: line 2 of raw.txt is binary"
     assert skipped[1] == "skipped: damaged-train, example 2, inputs: the text is empty"
+
+
+def sounds_of_all_kinds(split, tmp_dir):
+    stereo = np.stack([sounds.TONE, sounds.TONE], axis=1)
+    for content in (
+        sounds.write(),
+        sounds.write(subtype="GSM610"),
+        sounds.write(kind="OGG", subtype="VORBIS")[:-50],
+        sounds.write(stereo, rate=16000),
+        sounds.write(sounds.TONE / 4000.0, subtype="FLOAT"),
+        sounds.write(sounds.TONE[:1], rate=44100),
+        sounds.wav(size=0),
+        b"RIFF",
+    ):
+        yield {"inputs": content, "targets": "a sound"}
+
+
+SOUNDS = Problem("sounds", Audio(8000), Text(), "to_english", generate=sounds_of_all_kinds, splits=("train",))
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_what_was_done_to_sounds_is_counted_in_the_manifest_and_told(made, tmp_path, num_workers):
+    entry = made(SOUNDS, on_error="skip", num_workers=num_workers)["sounds"]["splits"]["train"]
+    assert entry["changed"] == {"mixed down": 1, "resampled": 1, "clipped": 1, "no length in header": 1}
+    told = "5 examples, 3 skipped, 1 mixed down, 1 resampled, 1 clipped, 1 no length in header"
+    assert f"sounds-train: {told}" in made.lines
+    listed = (tmp_path / "data" / entry["skipped_list"]).read_text()
+    assert [line.partition(" ")[0] + line.partition("inputs")[2][:15] for line in listed.splitlines()] == [
+        "sounds-train, is cut short: ",
+        "sounds-train, is too short: ",
+        "sounds-train, is damaged or ",
+    ]
 
 
 def test_all_skipped_examples_are_listed_whatever_number_is_shown(made, tmp_path):
