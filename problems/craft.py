@@ -44,7 +44,7 @@ def _files(split: str, folder: Path) -> list[Path]:
     if packed.is_file() or not listed.is_file():
         return [packed] if packed.is_file() else []
     with archives.error_context(str(listed)):
-        articles = listed.read_text(encoding="ascii").split()
+        articles = listed.read_text(encoding="utf-8-sig").split()
     return [folder / "CRAFT/structural-annotation/treebank/penn" / f"{article}.tree" for article in articles]
 
 

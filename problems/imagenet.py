@@ -128,7 +128,7 @@ def _validation(place: Path, labels: Path) -> Iterator[Example]:
 
 def _val_synsets(path: Path) -> list[str]:
     with archives.error_context(str(path)):
-        synsets = path.read_text(encoding="ascii").split()
+        synsets = path.read_text(encoding="utf-8-sig").split()
     for number, synset in enumerate(synsets, 1):
         if synset not in _KNOWN:
             raise DataError(f"{path}, line {number}: {synset[:40]!r} is no synset of ImageNet's 1000, as {SYNSETS[0]!r} is")

@@ -64,7 +64,7 @@ def _place(folder: Path, name: str) -> Path | None:
 
 def _transcripts(member: archives.Member) -> dict[str, str]:
     with archives.error_context(member.origin):
-        lines = archives.read(member).decode("ascii").splitlines()
+        lines = archives.read(member).decode("utf-8-sig").splitlines()
         return dict(line.split(" ", maxsplit=1) for line in lines)
 
 

@@ -165,7 +165,7 @@ def _session(utterance: str) -> str:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     with archives.error_context(str(path)):
-        for number, line in enumerate(path.read_text(encoding="ascii").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
             yield number, line.strip()
 
 

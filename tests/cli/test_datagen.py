@@ -37,7 +37,7 @@ def test_the_table_shows_what_was_made(tmp_path, capsys):
 
 
 MISTAKES = [
-    (["--problems=tiny_deen"], "tiny_deen-dev, example 1: line 2 is binary (--on_error=skip goes on without it)"),
+    (["--problems=tiny_deen"], "tiny_deen-train, example 1: line 2 is binary (--on_error=skip goes on without it)"),
     (["--problems=tiny_den"], "unknown problem 'tiny_den'; did you mean tiny_deen"),
     (["--problems=tiny_deen", "--hparams=vocab_siz=3"], "unknown hyperparameter 'vocab_siz'; did you mean vocab_size"),
     (["--problems=tiny_deen", "--hparams_set=tiny_sett"], "unknown hparams set 'tiny_sett'; did you mean tiny_set"),
@@ -49,7 +49,7 @@ MISTAKES = [
         "--runner_options are for --runner",
     ),
     (["--problems=tiny_deen", "--runner=DirectRunner", "--data_dir=gs://a/b"], "--data_dir=gs://a/b must be a folder"),
-    (["--problems=tiny_deen", "--vocab_size=100"], "a vocabulary of 100 pieces is too small"),
+    (["--problems=tiny_deen", "--vocab_size=100", "--on_error=skip"], "a vocabulary of 100 pieces is too small"),
 ]
 
 

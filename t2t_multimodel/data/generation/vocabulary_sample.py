@@ -6,13 +6,14 @@ import itertools
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from t2t_multimodel.data.normalization import normalize, normalize_spaces
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary
 from t2t_multimodel.features import Label, Text
-from t2t_multimodel.problem import Problem
+from t2t_multimodel.problem import Example, Problem
 from t2t_multimodel.utils.errors import DataError
 
 Report = Callable[[str], None]
@@ -44,7 +45,7 @@ def ensure_vocabulary(
     """
     path = data_dir / FILE_NAME
     if not path.exists():
-        texts, symbols = _sample(problems, tmp_dir, report, skip_damaged)
+        texts, symbols, _ = sample(problems, tmp_dir, report, skip_damaged)
         own = data_dir / f".{FILE_NAME}.made-{os.getpid()}"
         try:
             train_vocabulary(texts, symbols, size, own)
@@ -65,10 +66,23 @@ def _publish_first(own: Path, path: Path) -> None:
         own.replace(path)
 
 
-def _sample(problems: list[Problem], tmp_dir: Path, report: Report, skip_damaged: bool) -> tuple[list[str], list[str]]:
-    """Texts to learn pieces from, and tree symbols by frequency, of the problems' train splits."""
-    texts: list[str] = []
+class Sample(NamedTuple):
+    """What a vocabulary is learned from: texts, tree symbols by frequency, and how many of the texts each problem has."""
+
+    texts: list[str]
+    symbols: list[str]
+    counts: dict[str, int]
+
+
+def sample(problems: Sequence[Problem], tmp_dir: Path, report: Report, skip_damaged: bool) -> Sample:
+    """Texts and tree symbols of the problems' train splits; class names where no problem has text.
+
+    Raises:
+        DataError: as `ensure_vocabulary` does.
+    """
+    texts: dict[str, list[str]] = {}
     symbols: Counter[str] = Counter()
+    damaged = _Damaged(skip_damaged)
     with_text = [problem for problem in problems if _text_features(problem)]
     media_limit = _MAX_SCANNED_MEDIA_BESIDE_TEXT if any(map(_is_text_alone, problems)) else _MAX_SCANNED_MEDIA
     for problem in with_text:
@@ -76,17 +90,47 @@ def _sample(problems: list[Problem], tmp_dir: Path, report: Report, skip_damaged
         limit = _MAX_SCANNED_TEXT if _is_text_alone(problem) else media_limit
         own_symbols: Counter[str] = Counter()
         try:
-            texts += _reservoir(_texts(problem, tmp_dir, limit, own_symbols), random.Random(problem.name))
+            examples = damaged.left_out(problem.name, itertools.islice(problem.generate("train", tmp_dir), limit))
+            texts[problem.name] = _reservoir(_texts(problem, examples, own_symbols), random.Random(problem.name))
             symbols += own_symbols
         except DataError as error:
             if not skip_damaged:
                 raise
             report(f"{problem.name}: the vocabulary is made without its text, because {error}")
-    if not texts:
+    if with_text and not any(texts.values()):
+        names = ", ".join(problem.name for problem in with_text)
+        raise DataError(f"there is no text to make a vocabulary from in {names}{damaged.reason}")
+    if not with_text:
         report("no text among these problems: the vocabulary is made from class names; give it a data_dir of its own")
-        texts = [name for problem in problems for name in _class_names(problem)]
+        texts = {problem.name: list(_class_names(problem)) for problem in problems}
     ordered = sorted(symbols, key=lambda symbol: (-symbols[symbol], symbol))
-    return texts, ordered[:MAX_SYMBOLS]
+    counts = {name: len(found) for name, found in texts.items()}
+    return Sample(list(itertools.chain.from_iterable(texts.values())), ordered[:MAX_SYMBOLS], counts)
+
+
+class _Damaged:
+    """Leaves damaged examples out, or stops at the first one as the making of records would; keeps the first message."""
+
+    def __init__(self, skip: bool) -> None:
+        self._skip = skip
+        self._count = 0
+        self._first = ""
+
+    @property
+    def reason(self) -> str:
+        """Why there may be no text."""
+        return f": {self._count:,} damaged examples, the first of which is {self._first}" if self._count else ""
+
+    def left_out(self, name: str, examples: Iterable[Example]) -> Iterator[Example]:
+        for number, example in enumerate(examples):
+            if "error" not in example:
+                yield example
+                continue
+            message = f"{name}-train, example {number}: {example['error']}"
+            if not self._skip:
+                raise DataError(f"{message} (--on_error=skip goes on without it)")
+            self._count += 1
+            self._first = self._first or message
 
 
 def _text_features(problem: Problem) -> dict[str, Text]:
@@ -98,10 +142,10 @@ def _is_text_alone(problem: Problem) -> bool:
     return len(_text_features(problem)) == 2
 
 
-def _texts(problem: Problem, tmp_dir: Path, limit: int, symbols: Counter[str]) -> Iterator[str]:
-    """The plain texts of the first `limit` training examples; the tokens of their trees are added to `symbols`."""
+def _texts(problem: Problem, examples: Iterable[Example], symbols: Counter[str]) -> Iterator[str]:
+    """The plain texts of training examples; the tokens of their trees are added to `symbols`."""
     features = _text_features(problem)
-    for example in itertools.islice(problem.generate("train", tmp_dir), limit):
+    for example in examples:
         for key, feature in features.items():
             text = example.get(key)
             if not isinstance(text, str) or not normalize_spaces(text):

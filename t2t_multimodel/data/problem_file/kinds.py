@@ -173,7 +173,7 @@ def _class_pictures(folder: Path) -> Iterator[Item]:
 def _captioned(path: Path) -> Iterator[Item]:
     """Images with all their captions, wherever in the list these stand."""
     listed: dict[str, list[str]] = {}
-    for row in row_files.rows(_member(path), ("path", "caption"), several=True):
+    for row in _listed(path, ("path", "caption"), several=True):
         if row.error:
             yield _error(row.error)
         else:
@@ -183,11 +183,28 @@ def _captioned(path: Path) -> Iterator[Item]:
 
 
 def _recordings(path: Path) -> Iterator[Item]:
-    for row in row_files.rows(_member(path), ("path", "transcript")):
+    for row in _listed(path, ("path", "transcript")):
         if row.error:
             yield _error(row.error)
         else:
             yield functools.partial(_media, path.parent / row.values[0], normalize_spaces(row.values[1]))
+
+
+def _listed(path: Path, names: tuple[str, str], several: bool = False) -> Iterator[row_files.Row]:
+    """The rows of a list of files; a first one whose file is missing may be meant as a header, which the error says."""
+    for row in row_files.rows(_member(path), names, several):
+        file = path.parent / "".join(row.values[:1])
+        if row.number == 1 and not row.error and not file.suffix and not _exists(file):
+            hint = f"if this line names the columns, call them {' and '.join(names)}"
+            row = row._replace(error=DataError(f"{row.origin}: {file} is missing; {hint}"))
+        yield row
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except (OSError, ValueError):  # No path at all: reading it will say why.
+        return True
 
 
 def _media(path: Path, targets: str, split: str) -> Iterator[Example]:

@@ -36,7 +36,7 @@ def register_problem_file(path: Path) -> None:
 def read_problem_file(path: Path) -> list[Problem]:
     """The problems of a file, reversed ones included; raises DataError as `register_problem_file` does, but for taken names."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"--problem_file={path}: {error.strerror}; give a TOML file") from None
     except ValueError as error:

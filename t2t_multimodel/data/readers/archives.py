@@ -6,6 +6,7 @@ Archives come from elsewhere: a member that calls itself `../x` or `/x`, or is l
 from __future__ import annotations
 
 import abc
+import codecs
 import contextlib
 import functools
 import gzip
@@ -187,7 +188,7 @@ def read(member: Member, limit: int = MAX_BYTES) -> bytes:
 
 
 def lines(member: Member, limit: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
-    """The lines of a text, without their ends, one after another; of `x.gz` those of x.
+    """The lines of a text, without their ends and a byte-order mark in front, one after another; of `x.gz` those of x.
 
     A line of more than `MAX_LINE_BYTES` is cut behind them, and so long that `decoded` refuses it.
 
@@ -204,6 +205,7 @@ def lines(member: Member, limit: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
             limit = min(limit, max(MAX_BYTES, MAX_EXPANSION * member.size))
         within = False  # a line of which a part has been read
         while part := file.readline(MAX_LINE_BYTES + 1):
+            part = part if total else part.removeprefix(codecs.BOM_UTF8)
             total += len(part)
             _refuse_large(total, limit, member.origin)
             if not within:

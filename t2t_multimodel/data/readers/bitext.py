@@ -96,7 +96,7 @@ def _example(sides: Sequence[bytes], members: Sequence[archives.Member], number:
 def _segments(member: archives.Member) -> Iterator[bytes]:
     """The sentences of an SGML test set."""
     with archives.error_context(member.origin):
-        text = archives.read(member).decode("utf-8")
+        text = archives.read(member).decode("utf-8-sig")
     found = _SEGMENT.findall(text)
     if not found:
         raise DataError(f'{member.origin} has no lines like <seg id="1">text</seg>')

@@ -254,6 +254,22 @@ def test_raw_data_is_checked_before_anything_is_written_and_only_where_it_is_nee
     assert set(made(checked.reverse("to_english"))) == {"translate"}
 
 
+def all_damaged(split, tmp_dir):
+    yield {"error": DataError("line 1 of raw.tsv: 1 column instead of 2")}
+    yield {"error": DataError("line 2 of raw.tsv: 1 column instead of 2")}
+
+
+def test_where_every_example_is_damaged_the_first_is_the_message(made, tmp_path):
+    problem = dataclasses.replace(TRANSLATE, generate=all_damaged)
+    with pytest.raises(DataError, match=r"^translate-train, example 0: line 1 of raw.tsv: 1 column .* \(--on_error=skip goes on"):
+        made(problem)
+    with pytest.raises(
+        DataError, match=r"no text to make a vocabulary from in translate: 2 damaged examples, the first of which is "
+    ):
+        made(problem, on_error="skip")
+    assert not contents(tmp_path / "data")
+
+
 def test_a_test_split_without_examples_is_left_out(made):
     def generate(split, tmp_dir):
         return () if split == "test" else sentences(split, tmp_dir)
@@ -275,7 +291,7 @@ def test_where_the_data_is_from_is_reported(made):
 def test_a_damaged_example_stops_and_is_named(made, tmp_path):
     with pytest.raises(DataError, match=r"^damaged-train, example 1: line 2 of raw.txt is binary \(--on_error=skip goes on"):
         made(DAMAGED)
-    assert list(contents(tmp_path / "data")) == ["vocabulary.model"]
+    assert not contents(tmp_path / "data")
 
 
 def test_skipped_examples_are_named_counted_and_listed(made, tmp_path):

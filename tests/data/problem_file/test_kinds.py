@@ -1,5 +1,6 @@
 """Data that a problem file describes: every kind is read, what is damaged is named, and what is missing is too."""
 
+import codecs
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,7 @@ from t2t_multimodel.utils.errors import DataError
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "own_data" / "problems.toml"
 PAIRS = '[problems.mine]\nkind = "text_pairs"\ntarget_space = "to_german"\n'
+SPEECH = '[problems.mine]\nkind = "speech_manifest"\ntarget_space = "to_english"\ntrain = "recordings.tsv"\n'
 FOLDER = '[problems.mine]\nkind = "image_folder"\n'
 
 
@@ -73,7 +75,31 @@ def test_pairs_are_read_from_two_files_a_list_and_json(folder):
     listed = read(problem(folder, PAIRS + 'train = ["a.tsv", "b.tsv"]\ndev = "a.tsv"\n'))
     sides = [(example["inputs"], example["targets"]) for example in pairs]
     assert [(example["inputs"], example["targets"]) for example in listed[:-1]] == sides
-    assert "line 21 of " in str(listed[-1]["error"]) and "1 columns instead of 2: inputs and targets" in str(listed[-1]["error"])
+    assert "line 21 of " in str(listed[-1]["error"]) and "1 column instead of 2: inputs and targets" in str(listed[-1]["error"])
+
+
+def test_a_byte_order_mark_is_no_part_of_any_file(folder):
+    names = ["train.en", "train.de", "recordings.tsv", "captions.tsv", "captions_dev.jsonl", "trees/01.mrg"]
+    kinds = [
+        PAIRS + 'train = {inputs = "train.en", targets = "train.de"}\n',
+        SPEECH,
+        '[problems.mine]\nkind = "image_captions"\ntarget_space = "to_english"\ntrain = ["captions.tsv", "captions_dev.jsonl"]\n',
+        '[problems.mine]\nkind = "treebank_files"\ntrain = "trees/01.mrg"\n',
+    ]
+    before = [read(problem(folder, text)) for text in kinds]
+    for name in names:
+        (folder / name).write_bytes(codecs.BOM_UTF8 + (folder / name).read_bytes())
+    assert [read(problem(folder, text)) for text in kinds] == before
+    (folder / "marked.toml").write_bytes(codecs.BOM_UTF8 + kinds[3].encode())
+    assert [made.name for made in read_problem_file(folder / "marked.toml")] == ["mine"]
+
+
+def test_a_first_line_that_may_name_columns_is_told_so(folder):
+    (folder / "recordings.tsv").write_text("Datei\tTranskript\nrecordings/1.wav\tone\n")
+    examples = read(problem(folder, SPEECH))
+    missing = f"line 1 of {folder}/recordings.tsv: {folder}/Datei is missing"
+    wanted = f"{missing}; if this line names the columns, call them path and transcript"
+    assert [str(example["error"]) for example in examples if "error" in example] == [wanted]
 
 
 def test_a_part_of_train_is_dev_and_the_same_each_time(folder):

@@ -26,12 +26,40 @@ def read(tmp_path, content, name="list.tsv", several=False):
             "list.jsonl.gz",
             gzip.compress(b'{"path": "a.jpg", "caption": "a caf\\u00e9"}\n{"path": "b.jpg", "caption": "b"}', mtime=0),
         ),
+        ("list.csv", b'path,caption\r\n"a.jpg","a caf\xc3\xa9"\r\n\r\nb.jpg,b\r\n'),
+        ("list.csv", b"a.jpg;a caf\xc3\xa9\nb.jpg;b\n"),
+        ("list.csv.gz", gzip.compress(b"\xef\xbb\xbfImage,split,Caption\na.jpg,train,a caf\xc3\xa9\nb.jpg,dev,b\n", mtime=0)),
+        ("list.tsv", b"\xef\xbb\xbfpath\tcaption\na.jpg\ta caf\xc3\xa9\nb.jpg\tb"),
+        ("list.tsv", b"\xef\xbb\xbfa.jpg\ta caf\xc3\xa9\nb.jpg\tb"),
+        ("list.tsv", b"id\ttext\tfile_name\n1\ta caf\xc3\xa9\ta.jpg\n2\tb\tb.jpg"),
+        ("list.jsonl", b'\xef\xbb\xbf{"file_name": "a.jpg", "text": "a caf\xc3\xa9"}\n{"image": "b.jpg", "captions": "b"}\n'),
     ],
 )
 def test_columns_and_json_are_read_alike(tmp_path, name, content):
     found = read(tmp_path, content, name)
     assert [row.values for row in found] == [["a.jpg", "a café"], ["b.jpg", "b"]]
     assert found[0].origin.endswith(f"of {tmp_path / name}") and not any(row.error for row in found)
+
+
+def test_a_value_in_quotes_may_have_commas_quotes_and_line_ends(tmp_path):
+    found = read(tmp_path, b'a,"b, ""c""\nd"\ne,f\n"g', "l.csv")
+    assert [row.values for row in found[:2]] == [["a", 'b, "c"\nd'], ["e", "f"]]
+    assert str(found[2].error) == f"line 4 of {tmp_path / 'l.csv'}: unexpected end of data"
+
+
+def test_a_header_picks_columns_and_says_how_many_a_line_has(tmp_path):
+    found = read(tmp_path, b"path\tcaption\tcaption\na\tb\tc\nd\te\n", several=True)
+    assert found[0].values == ["a", "b", "c"]
+    found = read(tmp_path, b"caption,x,path\na,b,c\nd,e\n", "l.csv")
+    assert found[0].values == ["c", "a"]
+    assert "2 columns instead of 3: caption and x and path, with a comma between" in str(found[1].error)
+
+
+def test_a_header_that_names_the_files_alone_is_an_error(tmp_path):
+    with pytest.raises(
+        DataError, match=r"line 1 of .*l\.tsv names the columns file_name, label; expected path \(or file_name, .*"
+    ):
+        read(tmp_path, b"file_name\tlabel\na.jpg\tb\n", "l.tsv")
 
 
 def test_the_last_may_have_several_values(tmp_path):
@@ -43,18 +71,25 @@ def test_the_last_may_have_several_values(tmp_path):
 @pytest.mark.parametrize(
     ("name", "line", "message"),
     [
-        ("l.tsv", b"a b", "1 columns instead of 2: path and caption, with a tab between"),
+        ("l.tsv", b"a b", "1 column instead of 2: path and caption, with a tab between; a list with commas must be called .csv"),
+        (
+            "l.csv",
+            b"a,b,c",
+            "3 columns instead of 2: path and caption, with a comma between; texts with a comma must be in quotes",
+        ),
+        ("l.csv", b'"a" b,c', "expected after '\"'"),
+        ("l.csv", b"a,\xff", "is not UTF-8"),
         ("l.tsv", b"a\tb\tc", "3 columns instead of 2"),
         ("l.tsv", b"a\t\xff", "is not UTF-8"),
         ("l.jsonl", b"{", "Expecting property name"),
         ("l.jsonl", b"[1]", 'expected {"path": "...", "caption": "..."}, got [1]'),
-        ("l.jsonl", b'{"path": "a", "text": "b"}', 'expected {"path": "...", "caption": "..."}, got {"path": "a", "text"'),
+        ("l.jsonl", b'{"path": "a", "label": "b"}', 'expected {"path": "...", "caption": "..."}, got {"path": "a", "label"'),
         ("l.jsonl", b'{"path": "a", "caption": 3}', "expected texts as in"),
         ("l.jsonl", b'{"path": "a", "caption": []}', "expected texts as in"),
     ],
 )
 def test_a_faulty_line_is_named_and_the_next_is_read(tmp_path, name, line, message):
-    good = b'{"path": "a", "caption": "b"}' if name == "l.jsonl" else b"a\tb"
+    good = {"l.jsonl": b'{"path": "a", "caption": "b"}', "l.csv": b"a,b"}.get(name, b"a\tb")
     before, faulty, after = read(tmp_path, b"\n".join([good, line, good]), name, several=b"[]" in line)
     assert str(faulty.error).startswith(f"line 2 of {tmp_path / name}: ") and message in str(faulty.error)
     assert before.values == after.values == ["a", "b"]
