@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.readers.sound.decode import from_array as sound_from_array
-from t2t_multimodel.decoding.files import read_raw
+from t2t_multimodel.decoding.files import read_raw, read_text
+from t2t_multimodel.decoding.interactive import describe
 from t2t_multimodel.decoding.predictor import Prediction, Predictor, Raw
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Strategy
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.runs.run_config import open_run
 
-# What `decode` takes for one input: text, a path, a file's bytes, or an array (pixels [H, W, C], samples [N]).
-Input = str | Path | bytes | np.ndarray
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+    # What `decode` takes for one input: text, a path, a file's bytes, an image of Pillow, or an array (pixels, samples).
+    Input = str | Path | bytes | Picture | np.ndarray
+
+
+T = TypeVar("T")
+TAKEN = {
+    "text": "text",
+    "image": "the path or the bytes of an image, a PIL.Image, or uint8 [H, W, C]",
+    "audio": "the path or the bytes of a sound file, int16 [samples], or floats [samples]",
+}
+PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I"})
 
 
 def open_predictor(
@@ -55,15 +69,19 @@ class LoadedModel:
 
         Args:
             problem: its name.
-            inputs: sentences, or images (a path, the bytes of a file, uint8 [H, W, C]) or sounds (a path, the bytes of a file,
-                int16 [samples], or floats [samples] between -1 and 1, at the problem's sample rate).
+            inputs: sentences; or images: a path, the bytes of a file, a PIL.Image, uint8 [H, W, C]; or sounds: a path, the bytes
+                of a file, int16 [samples], or floats [samples] between -1 and 1, at the problem's sample rate.
             batch_size: inputs decoded together.
+
+        Returns:
+            A str for one input, a list of them for several. The output for a sentence without words is "".
 
         Raises:
             UnknownNameError: there is no such problem.
             DataError: a file is missing or damaged.
+            ValueError: an input is of a kind that the problem does not take.
         """
-        found = [answer.outputs[0].text for answer in self._answers(problem, inputs, batch_size)]
+        found = [answer.outputs[0].text if answer.outputs else "" for answer in self._answers(problem, inputs, batch_size)]
         return found[0] if _is_one(inputs) else found
 
     def n_best(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32) -> Any:
@@ -90,14 +108,28 @@ class LoadedModel:
     def classify(self, inputs: Input | Sequence[Input], problem: str | None = None, top: int = 5) -> Any:
         """Inputs to the `top` likeliest classes, [(name, probability), ...] each."""
         problem = problem or self._only("classification", object, Label)
-        found = self._decoder.classify(problem, self._raws(problem, inputs), top)
+        nothing: list[tuple[str, float]] = []
+        found = self._of_all(self._raws(problem, inputs), lambda raws: self._decoder.classify(problem, raws, top), nothing)
         return found[0] if _is_one(inputs) else found
 
+    def __repr__(self) -> str:
+        return f"<LoadedModel at step {self.step:,}: {'; '.join(map(describe, self.problems.values()))}>"
+
     def _answers(self, problem: str, inputs: Any, batch_size: int) -> list[Prediction]:
-        return self._decoder.answers(problem, self._raws(problem, inputs), batch_size)
+        raws = self._raws(problem, inputs)
+        return self._of_all(raws, lambda raws: self._decoder.answers(problem, raws, batch_size), Prediction([], 0, 0.0))
+
+    @staticmethod
+    def _of_all(raws: list[Raw], answer: Callable[[list[Raw]], list[T]], nothing: T) -> list[T]:
+        """What `answer` finds for all `raws` but texts without words, which get `nothing`."""
+        has_words = [raw != "" if isinstance(raw, str) else True for raw in raws]
+        found = iter(answer([raw for raw, there in zip(raws, has_words, strict=True) if there]))
+        return [next(found) if there else nothing for there in has_words]
 
     def _raws(self, problem: str, inputs: Any) -> list[Raw]:
         feature = self._decoder.spec(problem).inputs
+        if not _is_one(inputs) and not isinstance(inputs, Iterable):
+            raise _not_taken(feature, inputs)
         given = [inputs] if _is_one(inputs) else list(inputs)
         return [_raw(feature, each, f"input {i} of {len(given)}") for i, each in enumerate(given, 1)]
 
@@ -135,7 +167,15 @@ def load(
 
 
 def _is_one(inputs: Any) -> bool:
-    return isinstance(inputs, (str, Path, bytes, np.ndarray))
+    if isinstance(inputs, np.ndarray):
+        return inputs.dtype.kind not in "OUS"  # an array of texts or of other things is a list of them
+    return isinstance(inputs, (str, Path, bytes)) or _is_picture(inputs)
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether it is an image of Pillow, which is imported already then."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(value, pillow.Image)
 
 
 def _is_of(spec: ProblemSpec, inputs: type, targets: type, tree: bool) -> bool:
@@ -143,25 +183,38 @@ def _is_of(spec: ProblemSpec, inputs: type, targets: type, tree: bool) -> bool:
 
 
 def _raw(feature: Feature, value: Any, name: str) -> Raw:
-    """What a Predictor takes, of what a user has."""
-    if isinstance(value, np.ndarray):
-        return _from_array(feature, value, name)
+    """What a Predictor takes, of what a user has; ValueError for what the problem does not take."""
+    if isinstance(feature, Text):
+        if not isinstance(value, (str, bytes)):
+            raise _not_taken(feature, value)
+        return read_text(value)
+    if isinstance(value, (str, Path)):
+        return read_raw(feature, str(value))
     if isinstance(value, bytes):
         return decode_audio(value, feature.sample_rate, name) if isinstance(feature, Audio) else value
-    return read_raw(feature, str(value))
+    if isinstance(feature, Image):
+        return _png(feature, value)
+    if isinstance(value, np.ndarray) and value.ndim == 1 and (value.dtype.kind == "f" or value.dtype == np.int16):
+        return sound_from_array(value, name)
+    raise _not_taken(feature, value)
 
 
-def _from_array(feature: Feature, array: np.ndarray, name: str) -> Raw:
-    """Samples, or pixels as the file they might have come from."""
-    if isinstance(feature, Audio) and array.ndim == 1 and (array.dtype.kind == "f" or array.dtype == np.int16):
-        return sound_from_array(array, name)
-    file = io.BytesIO()
-    if isinstance(feature, Image) and array.dtype == np.uint8 and array.ndim in (2, 3):
-        from PIL import Image as Picture
+def _png(feature: Feature, value: Any) -> bytes:
+    """Pixels or an image of Pillow as the file they might have come from."""
+    from PIL import Image as Pillow
+    from PIL import ImageOps
 
-        Picture.fromarray(array.squeeze()).save(file, "PNG")
-    else:
-        kinds = {"image": "uint8 [H, W, C]", "audio": "int16 [samples] or floats [samples]"}
-        wanted = kinds.get(feature.kind, "no array, but text")
-        raise ValueError(f"the problem takes {wanted}, got {array.dtype} {list(array.shape)}")
-    return file.getvalue()
+    if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
+        value = Pillow.fromarray(value.squeeze())
+    if not _is_picture(value):
+        raise _not_taken(feature, value)
+    turned = ImageOps.exif_transpose(value)
+    with io.BytesIO() as file:
+        (turned if turned.mode in PNG_MODES else turned.convert("RGB")).save(file, "PNG")
+        return file.getvalue()
+
+
+def _not_taken(feature: Feature, value: Any) -> ValueError:
+    is_array = isinstance(value, np.ndarray)
+    got = f"{value.dtype} {list(value.shape)}" if is_array else f"{type(value).__name__} {str(value)[:40]!r}"
+    return ValueError(f"the problem takes {TAKEN[feature.kind]}, got {got}")

@@ -66,7 +66,9 @@ def test_blanks_and_composed_letters_are_those_of_training(model):
 
 
 def test_an_image_may_be_a_path_bytes_or_an_array(model, png):
-    found = model.caption([png, str(png), png.read_bytes(), np.asarray(Picture.open(png))])
+    with Picture.open(png) as picture:
+        found = model.caption([png, str(png), png.read_bytes(), np.asarray(picture), picture, picture.convert("CMYK")])
+        assert model.caption(picture) == found[0]
     assert len(set(found)) == 1
     classes = model.classify(png, top=2)
     assert len(classes) == 2
@@ -101,8 +103,21 @@ def test_sounds_that_are_not_read_are_named(model):
     ):
         with pytest.raises(DataError, match=f"^input 2 of 2 .*{message}"):
             model.transcribe([good, bad])
-    with pytest.raises(ValueError, match=r"the problem takes int16 \[samples\] or floats \[samples\], got int32 \[3\]"):
+    with pytest.raises(ValueError, match=r"int16 \[samples\], or floats \[samples\], got int32 \[3\]"):
         model.transcribe(np.zeros(3, np.int32))
+
+
+def test_texts_may_come_in_an_array_or_as_bytes_and_nothing_gives_nothing(model):
+    one = model.translate("a dog", problem="ende")
+    assert model.translate(np.array(["a dog", "", " \n"]), problem="ende") == [one, "", ""]
+    assert model.translate(b"a dog\n", problem="ende") == one
+    assert model.n_best("ende", "") == []
+    assert model.translate([], problem="ende") == []
+
+
+def test_it_says_what_it_is(model):
+    text = "<LoadedModel at step 7: ende: text -> text (to_german); "
+    assert repr(model).startswith(text)
 
 
 def test_even_an_untrained_model_parses_into_trees_over_the_words(model):
@@ -126,9 +141,15 @@ def test_mistakes_are_named(model, tmp_path):
         model.decode("endo", "a dog")
     with pytest.raises(DataError, match="there is no file"):
         model.caption("none.png")
-    with pytest.raises(ValueError, match=r"the problem takes uint8 \[H, W, C\], got float64 \[4, 4, 3\]"):
-        model.caption(np.zeros((4, 4, 3)))
-    with pytest.raises(ValueError, match="the problem takes no array, but text"):
-        model.decode("ende", np.zeros(3))
+    for problem, value, message in (
+        ("caption", np.zeros((4, 4, 3)), r"a PIL.Image, or uint8 \[H, W, C\], got float64 \[4, 4, 3\]"),
+        ("caption", 3, "the problem takes the path or the bytes of an image, .*, got int '3'"),
+        ("speech", np.zeros((2, 400)), r"or floats \[samples\], got float64 \[2, 400\]"),
+        ("ende", np.zeros(3), r"the problem takes text, got float64 \[3\]"),
+        ("ende", [3], "the problem takes text, got int '3'"),
+        ("ende", None, "the problem takes text, got NoneType 'None'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.decode(problem, value)
     with pytest.raises(DataError, match="is no output_dir of mm-trainer"):
         t2t_multimodel.load(tmp_path)
