@@ -5,24 +5,27 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import sentencepiece
 
+from t2t_multimodel.data.vocabulary_text import LARGE_SCRIPT_COVERAGE, MAX_SENTENCE_BYTES, alphabet, sentences
 from t2t_multimodel.features import Text
 from t2t_multimodel.utils.constants import EOS_ID, PAD_ID
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 
 UNK_ID = 2
+SPECIAL_IDS = {"pad": PAD_ID, "eos": EOS_ID, "unk": UNK_ID}
 FILE_NAME = "vocabulary.model"
 
 # A SentencePiece space is written U+2581, so no piece of text holds a blank: a control symbol with one cannot be met in text.
 _SYMBOL_PREFIX = "tree "
 SPACE_MARK = "\u2581"
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+_BYTES_AND_SPECIAL = 256 + len(SPECIAL_IDS)
 _NOT_TRAINED_ON = {ord(character): None for character in (SPACE_MARK, *NONCHARACTERS)}
 
 
@@ -32,7 +35,8 @@ class Vocabulary:
     Ids 0, 1 and 2 are padding, end of sequence and unknown. None of them, and no tree symbol's, comes out of ordinary text.
 
     Args:
-        model: the bytes of a SentencePiece model made by `train_vocabulary`.
+        model: the bytes of a SentencePiece model made by `train_vocabulary`, or of another one with the same special ids; what
+            such a one normalizes, or has no piece for, does not come back exactly.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -42,13 +46,37 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path | str) -> Vocabulary:
-        """Reads a model file; raises DataError if it is missing or no SentencePiece model."""
+        """Reads a model file.
+
+        Raises:
+            DataError: it is missing, no SentencePiece model, or has other ids for padding, end of sequence and unknown.
+        """
         try:
-            return cls(Path(path).read_bytes())
+            vocabulary = cls(Path(path).read_bytes())
         except OSError as error:
             raise DataError(f"no vocabulary at {path}: {error.strerror}; mm-datagen makes one in its --data_dir") from None
         except RuntimeError:
             raise DataError(f"{path} is not a SentencePiece model") from None
+        if (ids := vocabulary.special_ids) != SPECIAL_IDS:
+            found = ", ".join(f"{name} {'none' if i < 0 else i}" for name, i in ids.items())
+            wanted = " ".join(f"--{name}_id={i}" for name, i in SPECIAL_IDS.items())
+            raise DataError(
+                f"{path} has other special ids than text here ({found}); train it with: spm_train {wanted} --bos_id=-1"
+            )
+        return vocabulary
+
+    @property
+    def special_ids(self) -> dict[str, int]:
+        """The ids of padding, end of sequence and unknown; -1 where there is none."""
+        pieces = self._pieces
+        return {"pad": pieces.pad_id(), "eos": pieces.eos_id(), "unk": pieces.unk_id()}
+
+    @cached_property
+    def encodes_words_apart(self) -> bool:
+        """Whether a text's ids are those of its words in a row: each word begins with a blank, and no piece has one elsewhere."""
+        begun = "".join(self._pieces.encode("a", out_type=str)).startswith(SPACE_MARK)
+        pieces = (self._pieces.id_to_piece(i) for i in range(self.size) if not self._pieces.is_control(i))
+        return begun and not any(SPACE_MARK in piece[1:] for piece in pieces)
 
     @cached_property
     def symbols(self) -> dict[str, int]:
@@ -144,10 +172,14 @@ def train_vocabulary(texts: Iterable[str], symbols: Iterable[str], size: int, pa
         DataError: there is no text, or `size` is too small for its characters and the symbols.
     """
     model = io.BytesIO()
-    texts = _not_empty(text.translate(_NOT_TRAINED_ON) for text in texts)
+    symbols = list(symbols)
+    texts = [text for text in sentences(text.translate(_NOT_TRAINED_ON) for text in texts) if text]
+    if not texts:
+        raise DataError("there is no text to make a vocabulary from")
+    left = size - len(symbols) - _BYTES_AND_SPECIAL
     try:
         sentencepiece.SentencePieceTrainer.Train(
-            sentence_iterator=texts,
+            sentence_iterator=iter(texts),
             model_writer=model,
             model_type="bpe",
             vocab_size=size,
@@ -159,6 +191,9 @@ def train_vocabulary(texts: Iterable[str], symbols: Iterable[str], size: int, pa
             control_symbols=[_SYMBOL_PREFIX + symbol for symbol in symbols],
             byte_fallback=True,
             normalization_rule_name="identity",
+            character_coverage=LARGE_SCRIPT_COVERAGE,
+            required_chars=alphabet(texts, max(left // 2, 0)),  # at least as many are left for pieces
+            max_sentence_length=MAX_SENTENCE_BYTES,
             remove_extra_whitespaces=False,
             minloglevel=2,
         )
@@ -166,14 +201,6 @@ def train_vocabulary(texts: Iterable[str], symbols: Iterable[str], size: int, pa
         raise DataError(_training_error(str(error), size)) from None
     write_atomically(path, model.getvalue())
     return Vocabulary(model.getvalue())
-
-
-def _not_empty(texts: Iterable[str]) -> Iterator[str]:
-    texts = iter(texts)
-    first = next(texts, None)
-    if first is None:
-        raise DataError("there is no text to make a vocabulary from")
-    return itertools.chain([first], texts)
 
 
 def _training_error(message: str, size: int) -> str:

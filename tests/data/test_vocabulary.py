@@ -1,8 +1,12 @@
 """The shared vocabulary: exact round trips, and symbols that ordinary text never reaches."""
 
+import io
+
 import pytest
+import sentencepiece
 
 from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
+from t2t_multimodel.data.vocabulary_text import alphabet, sentences
 from t2t_multimodel.features import Text
 from t2t_multimodel.utils.constants import EOS_ID, PAD_ID
 from t2t_multimodel.utils.errors import DataError
@@ -114,3 +118,62 @@ def test_a_missing_or_wrong_file_is_named(tmp_path):
     (tmp_path / "wrong.model").write_bytes(b"something else")
     with pytest.raises(DataError, match="wrong.model is not a SentencePiece model"):
         Vocabulary.load(tmp_path / "wrong.model")
+
+
+def foreign(path, **options):
+    """A model as SentencePiece's own command trains one."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.Train(
+        sentence_iterator=iter(SENTENCES), model_writer=model, vocab_size=60, hard_vocab_limit=False, minloglevel=2, **options
+    )
+    path.write_bytes(model.getvalue())
+    return path
+
+
+def test_a_model_of_ones_own_is_taken_if_its_special_ids_are_ours(tmp_path):
+    path = foreign(tmp_path / "v.model", pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    vocabulary = Vocabulary.load(path)
+    assert vocabulary.encodes_words_apart and not vocabulary.symbols
+    assert vocabulary.decode(vocabulary.encode("A red  square")) == "A red square"
+    assert 2 in vocabulary.encode("\u4e2d") and vocabulary.encode("\u2581\u4e2d") == vocabulary.encode_batch(["\u2581\u4e2d"])[0]
+
+
+def test_other_special_ids_are_told_in_one_line(tmp_path):
+    path = foreign(tmp_path / "v.model")
+    with pytest.raises(
+        DataError, match=r"v\.model has other special ids than text here \(pad none, eos 2, unk 0\); train it with: "
+    ) as told:
+        Vocabulary.load(path)
+    assert str(told.value).endswith("spm_train --pad_id=0 --eos_id=1 --unk_id=2 --bos_id=-1")
+
+
+@pytest.mark.parametrize("options", [{"split_by_whitespace": False}, {"add_dummy_prefix": False}])
+def test_a_model_whose_pieces_reach_across_blanks_is_known(tmp_path, options):
+    path = foreign(tmp_path / "v.model", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, **options)
+    assert not Vocabulary.load(path).encodes_words_apart
+
+
+def test_texts_of_any_length_take_part(tmp_path):
+    document = " ".join(["die k\u00f6nigliche Eisenbahn"] * 300)
+    vocabulary = train_vocabulary([document] * 3, [], 400, tmp_path / "v.model")
+    assert len(vocabulary.encode("k\u00f6nigliche Eisenbahn")) == 2
+
+
+def test_a_long_text_is_cut_at_blanks_and_a_long_word_within():
+    words = ["\u0441\u043e\u0431\u0430\u043a\u0430"] * 900 + ["\u4e2d" * 3000, "end"]
+    parts = list(sentences(["short", " ".join(words)]))
+    assert parts[0] == "short" and "".join(parts[1:]).replace(" ", "") == "".join(words)
+    assert all(len(part.encode()) <= 4192 for part in parts)
+    assert {word for part in parts for word in part.split()} >= {words[0], "end"}
+
+
+def test_rare_characters_of_alphabets_have_a_piece_and_those_of_large_scripts_need_not():
+    texts = ["the red square " * 100] * 80 + ["\u00f9 7 \u0153"] + ["\u4e2d"]
+    assert set("\u00f97\u0153") <= set(alphabet(texts, 100)) and "\u4e2d" not in alphabet(texts, 100)
+    assert alphabet(texts, 2) == "er"
+
+
+def test_a_rare_digit_is_one_piece(tmp_path):
+    texts = ["the red square " * 10] * 400 + ["in 2014"]
+    vocabulary = train_vocabulary(texts, [], 320, tmp_path / "v.model")
+    assert not any(map(vocabulary.is_fallback, vocabulary.encode("2014")))

@@ -16,7 +16,8 @@ _KEPT_WORDS = 1 << 17
 class PackedText:
     """Encodes text and linearised trees like `vocabulary.encode_feature`, and remembers the words it has met.
 
-    No piece of a vocabulary reaches across a blank, so a text's ids are its words' ids in a row.
+    No piece of a vocabulary that mm-datagen makes reaches across a blank, so a text's ids are its words' ids in a row. With
+    another one, of which that is not so, texts are encoded as a whole.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -31,6 +32,8 @@ class PackedText:
         """The packed ids of each text, without an end-of-sequence id."""
         if feature.format == "tree":
             return self._joined(texts, str.split, dict(self._symbols))
+        if not self._vocabulary.encodes_words_apart:
+            return [pack(ids) for ids in self._vocabulary.encode_batch(texts)]
         if len(self._words) > _KEPT_WORDS:
             self._words.clear()
         return self._joined(texts, _words, self._words)

@@ -1,13 +1,15 @@
 """Looking words up gives the ids that SentencePiece gives for the whole text."""
 
+import io
 import random
 
 import pytest
+import sentencepiece
 import tensorflow as tf
 
 from t2t_multimodel.data import tf_example
 from t2t_multimodel.data.generation.text_encoder import PackedText
-from t2t_multimodel.data.vocabulary import train_vocabulary
+from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
 from t2t_multimodel.features import Text
 
 SENTENCES = ["A red square  stands above the blue circle.", "Das rote Quadrat, (NP tree NN.", "  two   spaces  "] * 30
@@ -47,3 +49,23 @@ def test_packed_integers_come_back_from_tensorflows_message(integers):
     assert list(example.features.feature["inputs"].int64_list.value) == integers
     assert list(example.features.feature["targets"].bytes_list.value) == [b"x", b""]
     assert tf_example.packed_length(packed) == len(integers)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"split_by_whitespace": False}, {"add_dummy_prefix": False}, {"treat_whitespace_as_suffix": True}]
+)
+def test_a_foreign_model_gives_the_ids_of_the_whole_text(tmp_path, options):
+    model, ids = io.BytesIO(), {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+    sentencepiece.SentencePieceTrainer.Train(
+        sentence_iterator=iter(SENTENCES),
+        model_writer=model,
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **ids,
+        **options,
+    )
+    vocabulary = Vocabulary(model.getvalue())
+    rng = random.Random(6)
+    texts = ["".join(rng.choices("ab red. \u2581\u00e9\ufb01\u00bd\u00ad", k=12)) for _ in range(500)]
+    assert PackedText(vocabulary).encode(Text(), texts) == [tf_example.pack(vocabulary.encode(text)) for text in texts]
