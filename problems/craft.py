@@ -27,8 +27,11 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
     for path in _files(split, corpora.folder_of("craft_treebank", tmp_dir)):
         for example in treebank.examples(archives.Folder(path.parent).open(path.name)):
             words = len(example["inputs"].split(" ")) if "inputs" in example else 0
-            if "error" in example or (words >= 2 and (split != "train" or words <= MAX_TRAIN_WORDS)):
-                yield example
+            if "inputs" in example and words < 2:
+                example = {"left_out": "one_word"}
+            elif split == "train" and words > MAX_TRAIN_WORDS:
+                example = {"left_out": "max_train_words"}
+            yield example
 
 
 def check(tmp_dir: Path) -> None:

@@ -13,6 +13,7 @@ from t2t_multimodel.registry import Registry, unknown
 from t2t_multimodel.utils.errors import UnknownNameError
 
 # {"inputs": ..., "targets": ...}; for several right answers "references": [str, ...]; for messages "origin": which file it is.
+# {"error": DataError(...)} is a damaged example, {"left_out": "reason"} one that is left out on purpose; both are counted.
 # See the features for the raw types.
 Example = dict[str, Any]
 # A name is written behind --problems, where dashes and commas separate names, and is part of the names of files.

@@ -15,6 +15,9 @@ from t2t_multimodel.utils.errors import DataError
 if TYPE_CHECKING:  # nltk takes half a second to import, which scores and commands that read no treebank need not pay
     from nltk.tree import Tree
 
+MAX_DEPTH = 200
+_TOKEN = re.compile(r"[()]|[^\s()]+")
+
 
 class Span(NamedTuple):
     """A constituent over the words `start` to `end` (exclusive)."""
@@ -24,27 +27,78 @@ class Span(NamedTuple):
     end: int
 
 
+class MalformedTree(DataError):
+    """A tree that is damaged; `line` is the number of the line with the culprit."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
 def read_tree(text: str) -> Tree:
     """The tree that `text` (one tree in Penn bracketing) describes, as it stands.
 
     Raises:
         DataError: `text` is not one tree whose every bracket holds either words or further brackets.
     """
+    found = [(number, token) for number, line in enumerate(text.split("\n"), 1) for token in tokens(line)]
+    try:
+        return tree_of(found)
+    except MalformedTree as error:
+        raise DataError(damaged(text, str(error))) from None
+
+
+def tokens(line: str) -> list[str]:
+    """The brackets and what stands between them. A backslash is a letter as any other."""
+    return _TOKEN.findall(line)
+
+
+def tree_of(numbered: Sequence[tuple[int, str]]) -> Tree:
+    """The tree that `tokens` describe, each with the number of its line.
+
+    nltk has a reader too, but which words it takes depends on its version.
+
+    Raises:
+        MalformedTree: they are not one tree whose every bracket holds either words or further brackets.
+    """
     from nltk.tree import Tree
 
-    try:
-        tree = Tree.fromstring(text)
-    except ValueError as error:
-        raise _damaged(text, " ".join(str(error).split("\n")[0].split())) from None
-    for node in tree.subtrees():
-        words = sum(isinstance(child, str) for child in node)
-        if not len(node):
-            raise _damaged(text, f"({node.label()} ) holds nothing")
-        if words not in (0, len(node)):
-            raise _damaged(text, f"({node.label()} ...) holds both words and brackets")
-        if words and not node.label():
-            raise _damaged(text, f"the word {node[0]!r} has no part-of-speech tag")
-    return tree
+    top = Tree("", [])
+    open_nodes = [top]
+    opened = False  # whether the token before is an opening bracket, which a label may follow
+    for line, token in numbered:
+        if token == "(":
+            if len(open_nodes) == 1 and len(top):
+                raise MalformedTree(line, "a second tree begins behind it")
+            if len(open_nodes) > MAX_DEPTH:
+                raise MalformedTree(line, f"its brackets are more than {MAX_DEPTH} deep")
+            open_nodes[-1].append(Tree("", []))
+            open_nodes.append(open_nodes[-1][-1])
+        elif len(open_nodes) == 1:
+            raise MalformedTree(line, "a closing bracket too many" if token == ")" else f"{token!r} is outside of its brackets")
+        elif token == ")":
+            _check_node(open_nodes.pop(), line)
+        elif opened:
+            open_nodes[-1].set_label(token)
+        else:
+            open_nodes[-1].append(token)
+        opened = token == "("
+    if not len(top):
+        raise MalformedTree(1, "there is no bracket")
+    if len(open_nodes) > 1:
+        raise MalformedTree(numbered[0][0], f"{len(open_nodes) - 1} of its brackets are not closed")
+    return top[0]
+
+
+def _check_node(node: Tree, line: int) -> None:
+    """Raises a MalformedTree unless a closed bracket holds words with a tag, or further brackets."""
+    words = sum(isinstance(child, str) for child in node)
+    if not len(node):
+        raise MalformedTree(line, f"({node.label()} ) holds nothing")
+    if words not in (0, len(node)):
+        raise MalformedTree(line, f"({node.label()} ...) holds both words and brackets")
+    if words and not node.label():
+        raise MalformedTree(line, f"the word {node[0]!r} has no part-of-speech tag")
 
 
 def clean(tree: Tree) -> Tree:
@@ -61,7 +115,7 @@ def clean(tree: Tree) -> Tree:
 
     children = _clean_children(tree)
     if not children:
-        raise _damaged(str(tree), "it has no words, only traces")
+        raise DataError("it has no words, only traces")
     if len(children) == 1 and (not tree.label() or _is_leaf(tree)):
         return children[0]
     return Tree(_clean_label(tree.label()) or "TOP", children)
@@ -158,8 +212,8 @@ def _clean_children(node: Tree) -> list[Tree]:
     return kept
 
 
-def _damaged(text: str, reason: str) -> DataError:
+def damaged(text: str, reason: str) -> str:
+    """The message for a text that is no tree, which shows how it begins."""
     beginning = text if len(text) <= 60 else text[:60] + "..."
-    return DataError(
-        f"damaged tree {' '.join(beginning.split())!r}: {reason}; expected Penn bracketing as (S (NP (NN dogs)) (VP (VBP bark)))"
-    )
+    expected = "(S (NP (NN dogs)) (VP (VBP bark)))"
+    return f"damaged tree {' '.join(beginning.split())!r}: {reason}; expected Penn bracketing as {expected}"

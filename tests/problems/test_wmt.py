@@ -13,7 +13,7 @@ def read(problem, split, folder):
 
 
 def pairs(problem, split, folder):
-    return [(example["inputs"], example["targets"]) for example in read(problem, split, folder)]
+    return [(example["inputs"], example["targets"]) for example in read(problem, split, folder) if "left_out" not in example]
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -21,6 +21,7 @@ def test_training_takes_a_line_of_each_corpus_in_turn_without_empty_ones(tmp_pat
     corpora.wmt(tmp_path, packed)
     german = [("Resumption", "Anfang"), ("Price: 3 €", "Preis"), ("Gold", "Das Gold"), ("Thank you.", "Danke."), ("A b", "Ein b")]
     assert pairs(WMT_ENDE, "train", tmp_path) == german
+    assert {"left_out": "untranslated"} in read(WMT_ENDE, "train", tmp_path)
     more = [("Charter", "Charte"), ("Changing Lives", "Des vies")]
     assert pairs(WMT_ENFR, "train", tmp_path) == german[:3] + more + german[3:]
 

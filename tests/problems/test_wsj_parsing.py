@@ -4,6 +4,7 @@ import corpora
 import pytest
 
 from t2t_multimodel.data import trees
+from t2t_multimodel.data.readers import archives, treebank
 from t2t_multimodel.problems.wsj_parsing import WSJ_PARSING
 from t2t_multimodel.utils.errors import DataError
 
@@ -72,3 +73,51 @@ def test_a_cut_archive_is_named(tmp_path, kept):
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     with pytest.raises(DataError, match=r"treebank_3_LDC99T42\.tgz.* is damaged, cut short"):
         read("train", tmp_path)
+
+
+GOOD = "( (S (NP (NN dog))\n   (VP (VBZ barks))) )\n"
+HEADER = "*x*x*x*x*x*\n*x*x*  Copyright (C) 1995 University of Pennsylvania  *x*x*\n*x*x*x*x*x*\n\n"
+
+
+def examples(tmp_path, text):
+    corpora.write(tmp_path, {"some.mrg": text.encode()})
+    return list(treebank.examples(archives.Folder(tmp_path).open("some.mrg")))
+
+
+@pytest.mark.parametrize("between", ["# a comment (with brackets\n", HEADER, "<S ID=1>\n", "%% also\n", "\n\n", ""])
+def test_comments_and_headers_between_trees_are_passed_over(tmp_path, between):
+    assert [e["inputs"] for e in examples(tmp_path, between + GOOD + between + GOOD + between)] == ["dog barks"] * 2
+
+
+def test_other_text_between_trees_is_named_by_its_own_line_and_costs_no_tree(tmp_path):
+    first, second, stray = examples(tmp_path, GOOD + "wsj_0001\n" + GOOD)[:3]
+    assert first["inputs"] == "dog barks"
+    assert "line 3 of " in str(second["error"]) and "'wsj_0001' stands outside of a tree" in str(second["error"])
+    assert stray["inputs"] == "dog barks"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("( (S (NP (NN dog))\n   (VP barks (VBZ is))) )\n", 2, "holds both words and brackets"),
+        ("( (S (NP (NN dog)))\n   (VP (VBZ barks))) )\n", 2, "a bracket is closed that was not opened"),
+        ("( (S (NP (NN dog)))))\n   (VP (VBZ barks)))\n", 1, "a bracket is closed that was not opened"),
+        ("( (S (NP (NN dog))\n   (VP (VBZ barks))\n", 1, "2 of its brackets are not closed"),
+        ("(S (NP (NN dog))\n\n   ()\n   (VP (VBZ barks)))\n", 3, "holds nothing"),
+        ("(S (NN a))\n   (NP (NN b))\n", 2, "an indented line behind a whole tree"),
+        ("(A " * 300 + "(NN a)" + ")" * 300 + "\n", 1, "more than 200 deep"),
+    ],
+)
+def test_a_damaged_tree_costs_no_other_and_its_culprit_is_named(tmp_path, text, line, reason):
+    before, damaged, after = examples(tmp_path, GOOD + text + GOOD)
+    assert before["inputs"] == after["inputs"] == "dog barks"
+    assert f"line {line + 2} of " in str(damaged["error"]) and reason in str(damaged["error"])
+
+
+def test_trees_may_share_a_line_or_all_be_indented(tmp_path):
+    assert [e["inputs"] for e in examples(tmp_path, "(NN a) (NN b)\n")] == ["a", "b"]
+    assert [e["inputs"] for e in examples(tmp_path, "  (S (NN a)\n    (NN b))\n  (NN c)\n")] == ["a b", "c"]
+
+
+def test_a_backslash_is_a_letter(tmp_path):
+    assert [e["inputs"] for e in examples(tmp_path, "(NP (NN C:\\) (NN 1\\/2))\n")] == ["C:\\ 1\\/2"]

@@ -58,7 +58,11 @@ def raw_examples(name, split, raw):
     """(input, right answers) of each example as the problem's reader gives them."""
     problem = problems.get(name)
     sides = ("targets", "inputs") if problem.reversed else ("inputs", "targets")
-    pairs = ([example[side] for side in sides] + [example.get("references")] for example in problem.generate(split, raw))
+    pairs = (
+        [example[side] for side in sides] + [example.get("references")]
+        for example in problem.generate(split, raw)
+        if "left_out" not in example
+    )
     return [(source, references or [target]) for source, target, references in pairs]
 
 

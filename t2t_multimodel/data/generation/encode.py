@@ -128,6 +128,9 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
     checked: list[Checked] = []
     all_text = isinstance(problem.inputs, Text) and isinstance(problem.targets, Text)
     for place, example in enumerate(chunk.examples):
+        if "left_out" in example:
+            left_out[example["left_out"]] += 1
+            continue
         if encoding.rules and (rule := cleaning.broken_rule(problem, example, encoding.rules)):
             left_out[rule] += 1
             continue

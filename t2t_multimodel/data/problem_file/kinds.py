@@ -72,6 +72,7 @@ def generate(description: Description, split: str, tmp_dir: Path) -> Iterator[Ex
     empty = True
     for example in itertools.chain.from_iterable(item(split) for item in items):
         if split == "train" and description.max_train_words and _words(description.kind, example) > description.max_train_words:
+            yield {"left_out": "max_train_words"}
             continue
         empty = False
         yield example

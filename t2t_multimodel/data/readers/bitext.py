@@ -56,8 +56,7 @@ def pairs(folder: Path, bitext: Bitext) -> Iterator[Example]:
             # An archive for each side: in a compressed one, two members cannot be read at once.
             members.append(stack.enter_context(archives.opened(place[0])).open(place[1]))
         for example in aligned(members):
-            if not (bitext.with_gaps and "" in example.values()):
-                yield example
+            yield {"left_out": "untranslated"} if bitext.with_gaps and "" in example.values() else example
 
 
 def aligned(members: Sequence[archives.Member]) -> Iterator[Example]:

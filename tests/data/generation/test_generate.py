@@ -393,3 +393,13 @@ def test_a_problem_without_text_gets_a_vocabulary_of_class_names(made):
     numbers = dataclasses.replace(DAMAGED, inputs=Label(("1", "2")), generate=lambda s, t: [{"inputs": "1", "targets": "b"}])
     made(numbers)
     assert made.lines[0].startswith("no text among these problems")
+
+
+def test_what_a_reader_leaves_out_is_counted_by_its_reason(made):
+    def some(split, tmp_dir):
+        yield from ({"left_out": reason} for reason in ("max_train_words", "max_train_words", "untranslated"))
+        yield {"inputs": "one", "targets": "a"}
+
+    entry = made(dataclasses.replace(TRANSLATE, name="some", generate=some))["some"]["splits"]["train"]
+    assert (entry["examples"], entry["skipped"], entry["left_out"]) == (1, 0, {"max_train_words": 2, "untranslated": 1})
+    assert "some-train: 1 examples, 3 left out (max_train_words 2, untranslated 1)" in made.lines

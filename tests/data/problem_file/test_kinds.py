@@ -180,9 +180,11 @@ def test_long_sentences_are_left_out_of_train_alone(folder):
     long = "a b c d e"
     (folder / "a.tsv").write_text(f"a\tb\n{long}\tb\nb\t{long}\n")
     made = problem(folder, PAIRS + 'train = "a.tsv"\ndev = "a.tsv"\nmax_train_words = 4\n')
-    assert [example["inputs"] for example in read(made)] == ["a"] and len(read(made, "dev")) == 3
+    left_out = {"left_out": "max_train_words"}
+    assert [example.get("inputs", example) for example in read(made)] == ["a", left_out, left_out]
+    assert [example["inputs"] for example in read(made, "dev")] == ["a", long, "b"]
     trees = '[problems.mine]\nkind = "treebank_files"\ntrain = "trees/01.mrg"\ndev = "trees/01.mrg"\nmax_train_words = {}\n'
-    assert [len(read(problem(folder, trees.format(limit)))) for limit in (4, 5)] == [0, 20]
+    assert [read(problem(folder, trees.format(limit))).count(left_out) for limit in (4, 5)] == [20, 0]
 
 
 def test_recordings_and_images_that_are_missing_are_error_examples(folder):
