@@ -33,6 +33,17 @@ class ModelConfig:
     moe_hidden_size: int = setting(1024, "Width of an expert's hidden layer.", least=1)
     moe_noise_floor: float = setting(1e-2, "Smallest standard deviation of the gate's noise.", above=0)
     moe_loss_weight: float = setting(1e-2, "Weight of the importance and load losses, which balance the experts.", least=0)
+    architecture: str = setting(
+        "multimodel",
+        "The network's body: multimodel, or transformer, a plain pre-norm Transformer to compare with (arXiv 1706.03762).",
+        choices=("multimodel", "transformer"),
+    )
+    attention: bool = setting(
+        True,
+        "Whether the mixer and the decoder have attention blocks; without them position t reads source state t (ByteNet's "
+        "aligned reading, arXiv 1610.10099), for Table 4's ablation.",
+    )
+    feed_forward_size: int = setting(0, "Width of the Transformer's feed-forward layers; 0 means 4 * hidden_size.", least=0)
     dropout: float = setting(0.4, "Dropout rate at the end of a ConvBlock (section 2.1).", least=0, below=1)
     dropout_on: str = setting(
         "stream",

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "testing": {"features", "problem"},
     "layers": {"utils"},
     "modalities": {"config", "features", "registry", "layers"},
-    "models": {"config", "features", "layers", "modalities", "utils"},
+    "models": {"config", "features", "layers", "modalities", "registry", "utils"},
     "data": BASE,
     "distributed": {"utils"},
     "training": TRAINING,

@@ -1,1 +1,11 @@
-"""The body and the MultiModel."""
+"""The MultiModel, and a Transformer to compare it with; `models` has them by the values of the hyperparameter architecture."""
+
+from t2t_multimodel.models.multimodel import MultiModel
+from t2t_multimodel.models.transformer import Transformer
+from t2t_multimodel.registry import Registry
+
+models: Registry[type[MultiModel]] = Registry("model")
+models.register("multimodel", MultiModel)
+models.register("transformer", Transformer)
+
+__all__ = ["MultiModel", "Transformer", "models"]

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from t2t_multimodel.config import ModelConfig
+from t2t_multimodel.layers.aligned_reading import AlignedReading
 from t2t_multimodel.layers.attention import AttentionBlock, AttentionConstants, KVCache
 from t2t_multimodel.layers.convolution import ConvBlock, ConvStep
 from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts
@@ -31,7 +32,7 @@ class DecoderConstants(NamedTuple):
     attentions: tuple[AttentionConstants, ...]
 
 
-class _Part(keras.layers.Layer):
+class BodyPart(keras.layers.Layer):
     """A part of the body: made from a ModelConfig, kept in the layer's own configuration as plain values."""
 
     def __init__(self, config: ModelConfig | dict, **kwargs):
@@ -45,9 +46,11 @@ class _Part(keras.layers.Layer):
         return [ConvBlock(*options, name=f"block{i}", dtype=self.dtype_policy) for i in range(1, count + 1)]
 
     def _attention(self, name):
+        if not self.config.attention:
+            return AlignedReading(name=name, dtype=self.dtype_policy)
         return AttentionBlock(self.config.num_heads, self.config.attention_dropout, name=name, dtype=self.dtype_policy)
 
-    def _run(self, block, *tensors, training=None, **options):
+    def run_block(self, block, *tensors, training=None, **options):
         """block(*tensors), in training with its inner values computed again for the gradient where the config says so."""
         if not (self.config.recompute and training):
             return block(*tensors, training=training, **options)
@@ -71,7 +74,7 @@ def _tuples(config):
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
-class ExpertsBlock(_Part):
+class ExpertsBlock(BodyPart):
     """LN(x + MoE(x)). Call: x [B, L, D], padding_mask [B, L]; returns (y [B, L, D], Routing)."""
 
     def build(self, input_shape):
@@ -92,7 +95,7 @@ class ExpertsBlock(_Part):
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
-class Encoder(_Part):
+class Encoder(BodyPart):
     """Input + timing, ConvBlocks, a mixture of experts in the middle.
 
     Call: x [B, S, D], padding_mask [B, S]; returns (states [B, S, D], zero at padding; Routing or None).
@@ -110,14 +113,14 @@ class Encoder(_Part):
         real = ops.expand_dims(padding_mask, -1)
         x = (x + ops.cast(timing_signal(ops.shape(x)[1], x.shape[-1]), x.dtype)) * real
         for i, block in enumerate(self.blocks, start=1):
-            x = self._run(block, x, padding_mask=padding_mask, training=training)
+            x = self.run_block(block, x, padding_mask=padding_mask, training=training)
             if self.experts and i == _middle(self.blocks):
                 x, routing = self.experts(x, padding_mask, training=training)
         return (self.norm(x) if self.norm else x) * real, routing
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
-class Mixer(_Part):
+class Mixer(BodyPart):
     """Mixes shifted outputs with the encoded input: a residual attention block, then causal ConvBlocks.
 
     Call: x [B, T, D], source [B, S, D], source_mask [B, S]; returns [B, T, D].
@@ -130,9 +133,9 @@ class Mixer(_Part):
             layer.build(input_shape)
 
     def call(self, x, source, source_mask, training=None):
-        x = x + self._run(self.attention, x, source, source_mask=source_mask, training=training)
+        x = x + self.run_block(self.attention, x, source, source_mask=source_mask, training=training)
         for block in self.blocks:
-            x = self._run(block, x, training=training)
+            x = self.run_block(block, x, training=training)
         return x
 
     def precompute(self, source) -> MixerConstants:
@@ -158,7 +161,7 @@ class Mixer(_Part):
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
-class Decoder(_Part):
+class Decoder(BodyPart):
     """[Causal ConvBlock, residual attention over the encoded input] repeated, a mixture of experts in the middle.
 
     Call: x [B, T, D], padding_mask [B, T], source [B, S, D], source_mask [B, S]; returns (states [B, T, D], Routing or None).
@@ -175,8 +178,8 @@ class Decoder(_Part):
     def call(self, x, padding_mask, source, source_mask, training=None):
         routing = None
         for i, (block, attention) in enumerate(zip(self.blocks, self.attentions, strict=True), start=1):
-            x = self._run(block, x, training=training)
-            x = x + self._run(attention, x, source, source_mask=source_mask, training=training)
+            x = self.run_block(block, x, training=training)
+            x = x + self.run_block(attention, x, source, source_mask=source_mask, training=training)
             if self.experts and i == _middle(self.blocks):
                 x, routing = self.experts(x, padding_mask, training=training)
         return self.norm(x) if self.norm else x, routing

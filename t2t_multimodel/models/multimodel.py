@@ -116,10 +116,13 @@ class MultiModel(keras.Model):
         self.commands = {
             space: CommandToken(config.hidden_size, name=f"command_{space}", dtype=config.dtype_policy) for space in spaces
         }
-        self.encoder = Encoder(config, name="encoder")
-        self.mixer: Any = Mixer(config, name="mixer") if spaces else None
-        self.decoder: Any = Decoder(config, name="decoder") if spaces else None
+        self.encoder, self.mixer, self.decoder = self.make_body(decodes=bool(spaces))
         self.embedding_drop = Dropout(config.embedding_dropout, name="embedding_dropout", dtype=self.dtype_policy)
+
+    def make_body(self, decodes: bool) -> tuple[Any, Any, Any]:
+        """Returns the encoder, the mixer and the decoder; the last two are None unless some problem `decodes` a text."""
+        parts = (Mixer(self.config, name="mixer"), Decoder(self.config, name="decoder"))
+        return Encoder(self.config, name="encoder"), *(parts if decodes else (None, None))
 
     def _make_nets(self):
         nets = {}

@@ -119,12 +119,13 @@ def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -
 
 
 def build_model(config: RunConfig) -> Any:
-    """The run's MultiModel, built, its initial weights from the run's seed. The process's random generators stay as they were."""
-    from t2t_multimodel.models.multimodel import MultiModel
+    """The run's model, built, its initial weights from the run's seed. The process's random generators stay as they were."""
+    from t2t_multimodel.models import models
 
     mel_bins = config.hparams.data.mel_bins
     with _python_seeded(config.hparams.training.seed):
-        model = MultiModel(config.hparams.model, config.vocab_size, config.problems, mel_bins, name="multimodel")
+        make = models.get(config.hparams.model.architecture)
+        model = make(config.hparams.model, config.vocab_size, config.problems, mel_bins, name="multimodel")
         model.build()
     return model
 

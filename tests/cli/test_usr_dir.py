@@ -72,7 +72,7 @@ def test_error_names_file_and_line(code, expected, tmp_path):
 
 
 PROBLEM = """
-from t2t_multimodel.data.problem import Problem, problems
+from t2t_multimodel import Problem, problems
 from t2t_multimodel.features import Text
 problem = Problem({own!r}, Text(), Text(), "to_german", list, records={records!r})
 problems.register({name!r}, problem)

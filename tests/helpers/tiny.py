@@ -7,7 +7,7 @@ from tensors import normal, shake
 
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
-from t2t_multimodel.models.multimodel import MultiModel
+from t2t_multimodel.models import models
 
 VOCAB, BINS, CLASSES = 23, 4, ("circle", "square", "star")
 CONFIG = {
@@ -41,7 +41,8 @@ SPECS = {
 
 def make(names=tuple(SPECS), **changes):
     """A new, built model of the named problems with weights away from special values."""
-    model = MultiModel(ModelConfig(**{**CONFIG, **changes}), VOCAB, [SPECS[name] for name in names], mel_bins=BINS)
+    config = ModelConfig(**{**CONFIG, **changes})
+    model = models.get(config.architecture)(config, VOCAB, [SPECS[name] for name in names], mel_bins=BINS)
     model.build()
     return shake(model, scale=0.1)
 

@@ -1,0 +1,55 @@
+"""ByteNet's aligned reading of a source (Kalchbrenner et al. 2016, arXiv 1610.10099, section 3): position t reads source state t.
+
+Letters in shapes: B batch, T target length, S source length, D depth, W rows per sentence, R = B * W rows.
+"""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.layers.convolution import ConvStep
+from t2t_multimodel.utils.constants import LOWEST
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class AlignedReading(keras.layers.Layer):
+    """Stands in the place of an AttentionBlock, so that a decoder without attention still reads its source.
+
+    Target position t gets a pointwise ConvStep of source state t, and zeros beyond the source's end. The target itself is not
+    read: the causal ConvBlocks around this layer do that.
+
+    Call: target [B, T, D], source [B, S, D], source_mask [B, S]; returns [B, T, D], without a residual.
+    """
+
+    steps: tuple[ConvStep, ...] = ()  # causal convolutions, as an AttentionBlock has
+    generators: tuple[()] = ()  # nothing is drawn
+
+    def build(self, target_shape, source_shape=None):
+        self.read = ConvStep(target_shape[-1], (1,), name="read", dtype=self.dtype_policy)
+        self.read.build(target_shape)
+
+    def call(self, target, source, source_mask, training=None):
+        length = ops.shape(target)[1]
+        values = self.read(source) * ops.cast(source_mask, self.compute_dtype)[..., None]
+        return ops.pad(values, [[0, 0], [0, length], [0, 0]])[:, :length]
+
+    def precompute(self, source):
+        """Returns the states [B, S, D] that steps read, for source [B, S, D]."""
+        return self.read(source)
+
+    def init_cache(self, rows, length, width=1):
+        """Returns an empty cache: a step depends on no earlier one."""
+        return ()
+
+    def step(self, x, cache, step, values, bias):
+        """Computes one position: x [R, D] -> ([R, D], cache).
+
+        Args:
+            step: a DecodeStep.
+            values: from `precompute`.
+            bias: float32 [B, 1, 1, S], 0 where the source may be read, else LOWEST.
+        """
+        length = ops.shape(values)[1]
+        index = ops.minimum(step.position, length - 1)
+        readable = ops.logical_and(step.position < length, ops.take(bias[:, 0, 0], index, axis=1) > LOWEST / 2)
+        read = ops.take(values, index, axis=1) * ops.cast(readable, values.dtype)[:, None]
+        return (read if step.width == 1 else ops.repeat(read, step.width, axis=0)), cache
