@@ -2,9 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import absl.logging
 import pytest
+
+from t2t_multimodel.cli.console_log import console_logging
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -18,6 +22,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--corpora", default=str(ROOT.parent / "shared" / "data"), help="folder of corpora from outside the repository"
     )
+
+
+@pytest.fixture(autouse=True)
+def shown_log() -> Iterator[None]:
+    """What is logged is on stderr, as in the commands."""
+    with console_logging():
+        absl.logging.set_verbosity(absl.logging.INFO)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,115 +2,89 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+
+import absl.logging
+from absl import app
+from absl import flags as absl_flags
+from absl.flags import FlagValues
+from absl.testing import flagsaver
 
 import t2t_multimodel
+from t2t_multimodel.cli.console_log import console_logging
+from t2t_multimodel.cli.flags import CommandFlags
 from t2t_multimodel.cli.quiet import quiet_tensorflow as quiet_tensorflow
 from t2t_multimodel.cli.usr_dir import load_entry_points, load_usr_dir
 from t2t_multimodel.config import HParams, get_hparams, hparams_sets
 from t2t_multimodel.data.problem_file.load import register_problem_file
 from t2t_multimodel.features import Audio, Feature, Image, Text
 from t2t_multimodel.problem import Problem, groups, problems, resolve
-from t2t_multimodel.registry import unknown
 from t2t_multimodel.utils.errors import DataError, UnknownNameError, UserError, WorkerError
 
 
-class Parser(argparse.ArgumentParser):
-    """Reports a mistake in the flags in one line, and names the nearest flag."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        parsed, rest = self.parse_known_args(args, namespace)
-        if rest and rest[0].startswith("-"):
-            self.error(unknown("flag", rest[0].partition("=")[0], sorted(self._option_string_actions)))
-        if rest:
-            self.error(f"unexpected {rest[0]!r}")
-        return parsed
+def command_flags(command: str, about: str) -> CommandFlags:
+    """Flags with what every command has: --usr_dir, --problem_file, --registry_help, --version."""
+    flags = CommandFlags(command, about)
+    flags.path("usr_dir", None, "your own problems and sets: a folder with __init__.py, or a .py file")
+    flags.paths("problem_file", "problems described in TOML (examples/own_data); may be given several times")
+    flags.boolean("registry_help", False, "list problems, groups and hparams sets, and exit")
+    flags.exiting("version", "show the version and exit", lambda: f"t2t_multimodel {t2t_multimodel.__version__}")
+    return flags
 
 
-def build_parser(description: str, prog: str | None = None) -> Parser:
-    """A parser with what every command has: --usr_dir, --problem_file, --registry_help, --version."""
-    formatter = argparse.ArgumentDefaultsHelpFormatter
-    parser = Parser(prog=prog, description=description, allow_abbrev=False, formatter_class=formatter)
-    parser.add_argument("--usr_dir", metavar="PATH", help="your own problems and sets: a folder with __init__.py, or a .py file")
-    described = "problems described in TOML (examples/own_data); may be given several times"
-    parser.add_argument("--problem_file", action="append", metavar="FILE", help=described)
-    parser.add_argument("--registry_help", action="store_true", help="list problems, groups and hparams sets, and leave")
-    parser.add_argument("--version", action="version", version=f"t2t_multimodel {t2t_multimodel.__version__}")
-    return parser
-
-
-def add_problems_flag(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def add_problems_flag(flags: CommandFlags) -> None:
     """--problems."""
-    parser.add_argument("--problems", default=default, metavar="NAMES", help="problems or groups, separated by commas or dashes")
+    flags.string("problems", None, "problems or groups, separated by commas or dashes")
 
 
-def add_hparams_flags(parser: argparse.ArgumentParser, default_set: str | None = None) -> None:
+def add_hparams_flags(flags: CommandFlags, default_set: str | None = None) -> None:
     """--hparams_set and --hparams."""
-    parser.add_argument("--hparams_set", default=default_set, metavar="NAME", help="a registered set of hyperparameters")
-    parser.add_argument("--hparams", default="", metavar="NAME=VALUE,...", help="changes to the set")
+    flags.string("hparams_set", default_set, "a registered set of hyperparameters")
+    flags.string("hparams", "", "changes to the set: name=value,name=value (mm-trainer --hparams_help lists them)")
 
 
-def add_data_dir_flag(parser: argparse.ArgumentParser) -> None:
+def add_data_dir_flag(flags: CommandFlags) -> None:
     """--data_dir."""
-    parser.add_argument("--data_dir", metavar="DIR", help="records and vocabulary, as mm-datagen writes them")
+    flags.path("data_dir", None, "folder of records and vocabulary, as mm-datagen writes them")
 
 
-def add_tmp_dir_flag(parser: argparse.ArgumentParser) -> None:
+def add_tmp_dir_flag(flags: CommandFlags) -> None:
     """--tmp_dir."""
-    parser.add_argument("--tmp_dir", metavar="DIR", help="where the raw data lies")
+    flags.path("tmp_dir", None, "folder of the raw data")
 
 
-def add_output_dir_flag(parser: argparse.ArgumentParser) -> None:
+def add_output_dir_flag(flags: CommandFlags) -> None:
     """--output_dir."""
-    parser.add_argument("--output_dir", metavar="DIR", help="config, checkpoints and metrics of a training run")
+    flags.path("output_dir", None, "folder of a training run: config, checkpoints and metrics")
 
 
-def positive(text: str) -> int:
-    """An argparse type: an integer above 0."""
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
-    return value
-
-
-def at_least_0(text: str) -> int:
-    """An argparse type: an integer, 0 or above."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number, 0 or above, got {text!r}")
-    return int(text)
-
-
-def require(args: argparse.Namespace, *flags: str) -> None:
+def require(args: FlagValues, *flags: str) -> None:
     """Raises UserError if one of `flags` ("data_dir", without dashes) was not given."""
     missing = [f"--{flag}" for flag in flags if not getattr(args, flag)]
     if missing:
         raise UserError(f"{' and '.join(missing)} must be given; see --help")
 
 
-def selected_problems(args: argparse.Namespace) -> list[Problem]:
+def selected_problems(args: FlagValues) -> list[Problem]:
     """The problems that --problems names; UserError without the flag, UnknownNameError for an unknown name."""
     if not args.problems:
         raise UserError(f"--problems must be given; there are: {', '.join(groups.names() + problems.names())}")
     return resolve(args.problems)
 
 
-def selected_hparams(args: argparse.Namespace) -> HParams:
-    """The set of --hparams_set changed by --hparams; UserError for a wrong name or value."""
-    if not args.hparams_set:
+def selected_hparams(args: FlagValues, default_set: str = "") -> HParams:
+    """The set of --hparams_set, or `default_set`, changed by --hparams; UserError for a wrong name or value."""
+    name = args.hparams_set or default_set
+    if not name:
         raise UserError(f"--hparams_set must be given; there are: {', '.join(hparams_sets.names())}")
-    hparams_sets.get(args.hparams_set)
+    hparams_sets.get(name)
     try:
-        return get_hparams(args.hparams_set, args.hparams)
+        return get_hparams(name, args.hparams)
     except ValueError as error:
         raise UserError(f"--hparams: {error}") from error
 
@@ -161,14 +135,41 @@ def _describe(feature: Feature) -> str:
     return f"label ({len(feature.classes) or 'its own'} classes)"
 
 
-def run_command(parser: Parser, body: Callable[[argparse.Namespace], int | None], argv: Sequence[str] | None = None) -> int:
+def run_command(flags: CommandFlags, body: Callable[[FlagValues], int | None], argv: Sequence[str] | None = None) -> int:
     """Parses `argv`, answers --registry_help, otherwise runs `body(args)`; returns the exit code.
 
     The registries are loaded before `body` runs. A mistake of the user (UserError, DataError, UnknownNameError,
     WorkerError, an OSError that names a file, a full disk, a package that is not installed) ends as one line on stderr and code
-    2; an interrupt as "interrupted" and 130. Anything else is a fault of ours and keeps its traceback.
+    2; an interrupt as "interrupted" and 130. Anything else is a fault of ours and keeps its traceback. While it runs, absl's log
+    is shown on stderr; absl's flags are as before afterwards.
+
+    Raises:
+        SystemExit: the flags are wrong, or ask for help alone.
     """
-    args = parser.parse_args(argv)
+    codes: list[int] = []
+
+    def parse(argv: Sequence[str]) -> FlagValues:
+        args = flags.parse(argv[1:])
+        absl_flags.FLAGS.mark_as_parsed()
+        if args["verbosity"].using_default_value:
+            absl.logging.set_verbosity(absl.logging.INFO)
+        return args
+
+    def main(args: FlagValues) -> int:
+        codes.append(_run(flags.command, body, args))
+        return codes[0]
+
+    with console_logging(), flagsaver.flagsaver():
+        try:
+            app.run(main, [flags.command, *(sys.argv[1:] if argv is None else argv)], flags_parser=parse)
+        except SystemExit:
+            if not codes:
+                raise
+    return codes[0]
+
+
+def _run(command: str, body: Callable[[FlagValues], int | None], args: FlagValues) -> int:
+    """Runs a command's body behind what all commands do; returns the exit code."""
     try:
         load_registries(args.usr_dir, args.problem_file or ())
         if args.registry_help:
@@ -176,7 +177,7 @@ def run_command(parser: Parser, body: Callable[[argparse.Namespace], int | None]
             return 0
         return body(args) or 0
     except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        print(f"{command}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -185,7 +186,7 @@ def run_command(parser: Parser, body: Callable[[argparse.Namespace], int | None]
         message = _one_line(error)
         if message is None:
             raise
-        print(f"{parser.prog}: error: {message}", file=sys.stderr)
+        print(f"{command}: error: {message}", file=sys.stderr)
         return 2
 
 

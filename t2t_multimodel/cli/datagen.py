@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from absl.flags import FlagValues
+
 from t2t_multimodel.cli import common
-from t2t_multimodel.cli.common import positive
 from t2t_multimodel.cli.quiet import quiet_tensorflow
 from t2t_multimodel.data.generation.cleaning import RULES, rules_of
 from t2t_multimodel.data.generation.workers import Workers
 
 
-def build_parser() -> common.Parser:
+def command_flags() -> common.CommandFlags:
     """The flags of mm-datagen."""
-    parser = common.build_parser(prog="mm-datagen", description="Writes vocabulary and records of problems to --data_dir.")
-    common.add_problems_flag(parser)
-    common.add_data_dir_flag(parser)
-    common.add_tmp_dir_flag(parser)
-    common.add_hparams_flags(parser, "multimodel_tiny")
-    parser.add_argument("--vocab_size", type=positive, metavar="N", help="pieces of a new vocabulary, instead of the hparams'")
-    parser.add_argument("--num_shards", type=positive, default=4, metavar="N", help="files of a train split")
-    choices = ("fail", "skip")
-    parser.add_argument("--on_error", choices=choices, default="fail", help="stop at a damaged example, or go on without it")
-    parser.add_argument("--num_workers", type=positive, default=1, metavar="N", help="processes that check and encode examples")
+    flags = common.command_flags("mm-datagen", "Writes vocabulary and records of problems to --data_dir.")
+    common.add_problems_flag(flags)
+    common.add_data_dir_flag(flags)
+    common.add_tmp_dir_flag(flags)
+    common.add_hparams_flags(flags, "multimodel_tiny")
+    flags.integer("vocab_size", None, "pieces of a new vocabulary, instead of the hparams'", least=1)
+    flags.integer("num_shards", 4, "files of a train split", least=1)
+    flags.choice("on_error", ("fail", "skip"), "fail", "stop at a damaged example, or go on without it")
+    flags.integer("num_workers", 1, "processes that check and encode examples", least=1)
     runner = "work in an Apache Beam pipeline instead: DirectRunner, FlinkRunner, SparkRunner, DataflowRunner or another"
-    parser.add_argument("--runner", metavar="NAME", help=runner)
+    flags.string("runner", None, runner)
     options = "the pipeline's options, as Beam documents them: '--flink_master=host:8081 --parallelism=16'"
-    parser.add_argument("--runner_options", type=words, default=[], metavar="OPTIONS", help=options)
-    parser.add_argument("--clean", type=rules, default="none", metavar="RULE,...", help=f"leave out of train: {rules_help()}")
-    parser.add_argument("--image_size", type=size, default=0, metavar="N", help="scale images down to a shorter side of N; 0: no")
-    parser.add_argument("--verify", action="store_true", help="compare checksums of records that exist, and remake damaged ones")
-    parser.add_argument(
-        "--inspect", action="store_true", help="make nothing: show what records hold, and write inspect.html there"
-    )
-    return parser
+    flags.parsed("runner_options", shlex.split, (), options)
+    flags.parsed("clean", rules_of, frozenset(), f"leave out of train: {rules_help()}", "rules separated by commas")
+    flags.integer("image_size", 0, "scale images down to this shorter side; 0 leaves them", least=0)
+    flags.boolean("verify", False, "compare checksums of records that exist, and remake damaged ones")
+    flags.boolean("inspect", False, "make nothing: show what records hold, and write inspect.html there")
+    return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    return common.run_command(build_parser(), run, argv)
+    return common.run_command(command_flags(), run, argv)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: FlagValues) -> None:
     """Makes what `args` ask for and prints a table of what is there; or inspects it."""
     if args.inspect:
         inspect(args)
@@ -74,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     print(table(manifests))
 
 
-def runner_workers(args: argparse.Namespace) -> Workers | None:
+def runner_workers(args: FlagValues) -> Workers | None:
     """The workers of --runner; None without it."""
     if not args.runner:
         if args.runner_options:
@@ -92,7 +89,7 @@ def runner_workers(args: argparse.Namespace) -> Workers | None:
     return BeamWorkers(args.runner, args.runner_options)
 
 
-def inspect(args: argparse.Namespace) -> None:
+def inspect(args: FlagValues) -> None:
     """Prints what the records of --problems, or all in --data_dir, hold; a page with more of it is written there."""
     common.require(args, "data_dir")
     chosen = common.selected_problems(args) if args.problems else []
@@ -105,27 +102,6 @@ def inspect(args: argparse.Namespace) -> None:
     if not names:
         raise common.UserError(f"--data_dir={data_dir} has no records to inspect; mm-datagen --problems=... makes some")
     show(data_dir, names, lambda text: print(text, flush=True))
-
-
-def size(text: str) -> int:
-    """An argparse type: an integer of 0 or more."""
-    return 0 if text == "0" else positive(text)
-
-
-def words(text: str) -> list[str]:
-    """An argparse type: words as a shell reads them."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
-
-
-def rules(text: str) -> frozenset[str]:
-    """An argparse type: names of rules."""
-    try:
-        return rules_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def rules_help() -> str:

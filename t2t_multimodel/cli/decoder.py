@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -12,8 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import absl.logging
+from absl.flags import FlagValues
+
 from t2t_multimodel.cli import common
-from t2t_multimodel.cli.common import positive
 from t2t_multimodel.registry import unknown
 
 if TYPE_CHECKING:
@@ -24,44 +25,43 @@ if TYPE_CHECKING:
 MOST_REPORTED = 20
 
 
-def build_parser() -> common.Parser:
+def command_flags() -> common.CommandFlags:
     """The flags of mm-decoder."""
-    parser = common.build_parser("Decodes with the newest checkpoint of --output_dir, at a prompt or from a file.", "mm-decoder")
-    common.add_output_dir_flag(parser)
-    parser.add_argument("--problems", metavar="NAME", help="the problem to decode; at a prompt it can be changed")
-    parser.add_argument("--decode_from_file", metavar="FILE", help="an input a line: text, or the path of an image or a sound")
-    parser.add_argument("--decode_to_file", metavar="FILE", help="an output a line; without it they go to stdout")
-    parser.add_argument(
-        "--output_format", choices=("text", "jsonl"), default="text", help="jsonl: inputs, outputs, scores, times"
-    )
-    parser.add_argument("--batch_size", type=positive, default=32, metavar="N", help="inputs decoded together")
-    parser.add_argument("--xla", action="store_true", help="compile the loop over tokens: worth it for thousands of inputs")
-    parser.add_argument("--shards", type=positive, default=1, metavar="N", help="decode one of N parts of the file")
-    parser.add_argument("--shard_id", type=int, default=0, metavar="I", help="which part, from 0")
-    add_search_flags(parser)
-    return parser
+    flags = common.command_flags("mm-decoder", "Decodes with the newest checkpoint of --output_dir, at a prompt or from a file.")
+    common.add_output_dir_flag(flags)
+    flags.string("problems", None, "the problem to decode; at a prompt it can be changed")
+    flags.path("decode_from_file", None, "file with one input per line: text, or the path of an image or a sound")
+    flags.path("decode_to_file", None, "file for one output per line; without it they go to stdout")
+    flags.choice("output_format", ("text", "jsonl"), "text", "jsonl: inputs, outputs, scores, times")
+    flags.integer("batch_size", 32, "inputs decoded together", least=1)
+    flags.boolean("xla", False, "compile the loop over tokens: worth it for thousands of inputs")
+    flags.integer("shards", 1, "parts of the file, of which one is decoded", least=1)
+    flags.integer("shard_id", 0, "the part to decode, from 0", least=0)
+    add_search_flags(flags)
+    return flags
 
 
-def add_search_flags(parser: argparse.ArgumentParser) -> None:
+def add_search_flags(flags: common.CommandFlags) -> None:
     """How outputs are searched for; `check_search` and `strategy_of` read them."""
-    search = parser.add_argument_group("search")
-    search.add_argument("--beam_size", type=positive, default=4, metavar="N", help="beams a sentence; 1 is greedy")
-    search.add_argument("--alpha", type=float, default=0.6, metavar="A", help="length penalty of beam search; 0 is none")
-    search.add_argument("--n_best", type=positive, default=1, metavar="N", help="outputs an input; more than one need jsonl")
-    search.add_argument("--sample", action="store_true", help="draw tokens at random instead")
-    search.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of --sample; below 1 is less random")
-    search.add_argument("--top_k", type=int, default=0, metavar="K", help="of --sample: of the K likeliest tokens; 0 is all")
-    search.add_argument("--top_p", type=float, default=1.0, metavar="P", help="of --sample: of the likeliest that make up P")
-    search.add_argument("--seed", type=int, default=0, metavar="N", help="of --sample")
-    search.add_argument("--well_formed_trees", action="store_true", help="parse trees are always trees over the input's words")
+    flags.section = "search"
+    flags.integer("beam_size", 4, "beams per input; 1 is greedy", least=1)
+    flags.number("alpha", 0.6, "length penalty of beam search; 0 is none")
+    flags.integer("n_best", 1, "hypotheses per input; more than one needs --output_format=jsonl", least=1)
+    flags.boolean("sample", False, "draw tokens at random instead")
+    flags.number("temperature", 1.0, "with --sample: below 1 is less random", above=0)
+    flags.integer("top_k", 0, "with --sample: draw among the K likeliest tokens; 0 is all", least=0)
+    flags.number("top_p", 1.0, "with --sample: draw among the likeliest tokens that make up P", above=0, most=1)
+    flags.integer("seed", 0, "with --sample: the seed", least=-(2**31))
+    flags.boolean("well_formed_trees", False, "parse trees are always trees over the input's words")
+    flags.section = "flags"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    return common.run_command(build_parser(), run, argv)
+    return common.run_command(command_flags(), run, argv)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: FlagValues) -> int:
     """Checks all that can be checked before the model is loaded, and decodes; 1 if an input was damaged."""
     common.require(args, "output_dir")
     check_search(args)
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     return _decode_file(args, problem, lines)
 
 
-def _problem(args: argparse.Namespace, config: RunConfig) -> str:
+def _problem(args: FlagValues, config: RunConfig) -> str:
     """The problem to begin with: the one named, or the first; a file needs it named where there are several."""
     names = [spec.name for spec in config.problems]
     if args.problems and args.problems not in names:
@@ -96,21 +96,15 @@ def _problem(args: argparse.Namespace, config: RunConfig) -> str:
     return args.problems or names[0]
 
 
-def check_search(args: argparse.Namespace) -> None:
+def check_search(args: FlagValues) -> None:
     """Finds what is wrong with the flags of the search before TensorFlow is imported."""
     if args.n_best > 1 and args.sample:
         raise common.UserError("--n_best goes with beams, not with --sample")
     if args.n_best > args.beam_size:
         raise common.UserError(f"--n_best={args.n_best} needs at least as many beams; --beam_size is {args.beam_size}")
-    if not args.temperature > 0:
-        raise common.UserError(f"--temperature must be above 0, got {args.temperature}")
-    if args.top_k < 0:
-        raise common.UserError(f"--top_k must be 0 (all) or more, got {args.top_k}")
-    if not 0 < args.top_p <= 1:
-        raise common.UserError(f"--top_p must lie above 0 and up to 1, got {args.top_p}")
 
 
-def strategy_of(args: argparse.Namespace) -> Strategy:
+def strategy_of(args: FlagValues) -> Strategy:
     """The search that the flags ask for."""
     from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 
@@ -128,14 +122,14 @@ def _check_target(target: Path, source: Path) -> None:
         raise common.UserError(f"--decode_to_file={target} is the file to decode; name another one")
 
 
-def _interact(args: argparse.Namespace, problem: str) -> None:
+def _interact(args: FlagValues, problem: str) -> None:
     decoder, banner = load(args)
     from t2t_multimodel.decoding.interactive import interact
 
     interact(decoder, problem, banner)
 
 
-def _decode_file(args: argparse.Namespace, problem: str, lines: list[bytes]) -> int:
+def _decode_file(args: FlagValues, problem: str, lines: list[bytes]) -> int:
     decoder, _ = load(args)
     from tqdm import tqdm
 
@@ -153,7 +147,7 @@ def _decode_file(args: argparse.Namespace, problem: str, lines: list[bytes]) -> 
         )
     _say_speed(answers, time.monotonic() - start)
     if changed:
-        print(f"changed: {', '.join(f'{count:,} {change}' for change, count in changed.items())}", file=sys.stderr)
+        absl.logging.info("changed: %s", ", ".join(f"{count:,} {change}" for change, count in changed.items()))
     content = "".join(_formatted(args, *row) for row in zip(lines[first:last], answers, strict=True)).encode()
     if args.decode_to_file:
         write_atomically(_shard_of(args), content)
@@ -164,13 +158,13 @@ def _decode_file(args: argparse.Namespace, problem: str, lines: list[bytes]) -> 
     return 1 if any(answers[number - 1] is None for number in reported) else 0
 
 
-def _shard_of(args: argparse.Namespace) -> Path:
+def _shard_of(args: FlagValues) -> Path:
     """The file to write: each shard has its own, beside the others."""
     target = Path(args.decode_to_file)
     return target if args.shards == 1 else target.with_name(f"{target.name}-{args.shard_id:05d}-of-{args.shards:05d}")
 
 
-def _formatted(args: argparse.Namespace, line: bytes, answer: Prediction | None) -> str:
+def _formatted(args: FlagValues, line: bytes, answer: Prediction | None) -> str:
     """A line of output: empty text, or no outputs, for an empty or damaged input."""
     from t2t_multimodel.decoding.files import one_line
 
@@ -185,17 +179,17 @@ def _formatted(args: argparse.Namespace, line: bytes, answer: Prediction | None)
 def _say_speed(answers: Sequence[Prediction | None], seconds: float) -> None:
     tokens = sum(answer.tokens for answer in answers if answer)
     speed = f"{tokens / seconds:,.0f} tokens/s" if seconds > 0 else ""
-    print(f"{len(answers):,} lines, {tokens:,} tokens, {seconds:.1f} s, {speed}", file=sys.stderr)
+    absl.logging.info("%s", f"{len(answers):,} lines, {tokens:,} tokens, {seconds:.1f} s, {speed}")
 
 
 def _say_what_is_damaged(damaged: Sequence[str]) -> None:
     for line in damaged[:MOST_REPORTED]:
-        print(f"mm-decoder: {line}", file=sys.stderr)
+        absl.logging.warning("mm-decoder: %s", line)
     if len(damaged) > MOST_REPORTED:
-        print(f"mm-decoder: and {len(damaged) - MOST_REPORTED} more such lines", file=sys.stderr)
+        absl.logging.warning("mm-decoder: and %d more such lines", len(damaged) - MOST_REPORTED)
 
 
-def load(args: argparse.Namespace) -> tuple[Any, str]:
+def load(args: FlagValues) -> tuple[Any, str]:
     """A Predictor with the newest weights of --output_dir that searches as the flags say, and a line that says what it is."""
     # oneDNN prepares each small product anew: steps of one sentence take half the time without it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 from collections.abc import Sequence
+
+from absl.flags import FlagValues
 
 from t2t_multimodel.cli import common
 from t2t_multimodel.cli.decoder import add_search_flags, check_search, strategy_of
 
 
-def build_parser() -> common.Parser:
+def command_flags() -> common.CommandFlags:
     """The flags of mm-export."""
-    parser = common.build_parser(
-        "Writes the newest checkpoint of --output_dir as a SavedModel: strings in, strings out.", "mm-export"
+    flags = common.command_flags(
+        "mm-export", "Writes the newest checkpoint of --output_dir as a SavedModel: strings in, strings out."
     )
-    common.add_output_dir_flag(parser)
-    parser.add_argument("--export_dir", metavar="DIR", help="a new folder for the SavedModel, model.keras and the model card")
-    common.add_problems_flag(parser)
-    add_search_flags(parser)
-    return parser
+    common.add_output_dir_flag(flags)
+    flags.path("export_dir", None, "a new folder for the SavedModel, model.keras and the model card")
+    common.add_problems_flag(flags)
+    add_search_flags(flags)
+    return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    return common.run_command(build_parser(), run, argv)
+    return common.run_command(command_flags(), run, argv)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: FlagValues) -> int:
     """Checks what can be checked before TensorFlow is imported, and exports."""
     common.require(args, "output_dir", "export_dir")
     check_search(args)

@@ -29,7 +29,6 @@ def quiet_tensorflow() -> None:
 
         tf.config.list_physical_devices()
     tf.get_logger().setLevel(logging.ERROR)
-    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 def has_nvidia_driver() -> bool:

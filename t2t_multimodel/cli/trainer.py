@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from absl.flags import FlagValues
+
 from t2t_multimodel.cli import common
-from t2t_multimodel.cli.common import at_least_0, positive
 from t2t_multimodel.cli.hparams_help import hparams_help
 from t2t_multimodel.config import HParams, get_hparams
 from t2t_multimodel.distributed.rendezvous import WORKER_TIMEOUT
@@ -22,48 +22,43 @@ SCHEDULES = ("train_and_evaluate", "evaluate")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = common.build_parser("Trains one model on one or several problems, or evaluates it.", prog="mm-trainer")
-    common.add_problems_flag(parser)
-    common.add_hparams_flags(parser)
-    common.add_data_dir_flag(parser)
-    common.add_output_dir_flag(parser)
+    flags = common.command_flags("mm-trainer", "Trains one model on one or several problems, or evaluates it.")
+    common.add_problems_flag(flags)
+    common.add_hparams_flags(flags)
+    common.add_data_dir_flag(flags)
+    common.add_output_dir_flag(flags)
     described = "describe all hyperparameters, with the values of --hparams_set and --hparams where given, and exit"
-    parser.add_argument("--hparams_help", action="store_true", help=described)
-    parser.add_argument(
-        "--train_steps", type=at_least_0, metavar="N", help="steps over all problems together (default: the set's)"
-    )
-    mixed = "problems that each step mixes (default: the set's, 1)"
-    parser.add_argument("--problems_per_step", type=positive, metavar="K", help=mixed)
-    xla = "compile steps by XLA, anew for every shape of a batch: for GPUs, few experts and few shapes"
-    parser.add_argument("--xla", action="store_true", default=None, help=xla)
-    parser.add_argument("--train_minutes", type=float, default=0.0, help="stop after so many minutes; 0 is no limit")
-    parser.add_argument(
-        "--eval_steps", type=at_least_0, metavar="N", help="batches of each evaluation, 0 is all (default: the set's)"
-    )
-    parser.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0], help="evaluate: decode and score a split")
+    flags.boolean("hparams_help", False, described)
+    flags.integer("train_steps", None, "steps over all problems together, instead of the set's", least=0)
+    flags.integer("problems_per_step", None, "problems that each step mixes, instead of the set's", least=1)
+    flags.boolean("xla", None, "compile steps by XLA, anew for every shape of a batch: for GPUs, few experts and few shapes")
+    flags.number("train_minutes", 0.0, "stop after so many minutes; 0 is no limit", least=0)
+    flags.integer("eval_steps", None, "batches per evaluation, instead of the set's; 0 is the whole split", least=0)
+    flags.choice("schedule", SCHEDULES, SCHEDULES[0], "evaluate: decode and score a split")
     strategy = (
         "mirrored: divide each batch among this machine's GPUs; multi_worker: among the workers of TF_CONFIG; tpu: among a TPU's "
         "cores; parameter_server: steps overlap on shared weights (docs/asynchronous.md); auto: what TF_CONFIG has, or mirrored "
         "where there are several GPUs"
     )
-    parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0], help=strategy)
-    waiting = "seconds to wait for the other workers of TF_CONFIG"
-    parser.add_argument("--worker_timeout", type=positive, default=WORKER_TIMEOUT, metavar="SECONDS", help=waiting)
+    flags.choice("strategy", STRATEGIES, STRATEGIES[0], strategy)
+    flags.integer("worker_timeout", WORKER_TIMEOUT, "seconds to wait for the other workers of TF_CONFIG", least=1)
     local = "train on this machine's processors with so many workers, each a process (multi_worker or parameter_server)"
-    parser.add_argument("--local_workers", type=at_least_0, default=0, metavar="N", help=local)
-    average = "do not train: write the mean of the last N checkpoints to --output_dir/averaged"
-    parser.add_argument("--average", type=positive, metavar="N", help=average)
-    warm = "begin with the weights of another run, as far as they fit: its problems and new ones are trained on"
-    parser.add_argument("--warm_start", metavar="DIR", help=warm)
-    parser.add_argument("--profile", type=_steps, metavar="START:STOP", help="steps to profile, into --output_dir/profile")
-    parser.add_argument("--eval_split", default="dev", help="the split that --schedule=evaluate scores")
+    flags.integer("local_workers", 0, local, least=0)
+    average = "do not train: write the mean of so many last checkpoints to --output_dir/averaged"
+    flags.integer("average", None, average, least=1)
+    warm = "output_dir of another run, with whose weights to begin as far as they fit: its problems and new ones are trained on"
+    flags.path("warm_start", None, warm)
+    flags.parsed(
+        "profile", _steps, None, "steps to profile, into --output_dir/profile", "the first and the last step, as 100:110"
+    )
+    flags.string("eval_split", "dev", "the split that --schedule=evaluate scores")
     argv = sys.argv[1:] if argv is None else list(argv)
-    return common.run_command(parser, lambda args: _run(args, argv), argv)
+    return common.run_command(flags, lambda args: _run(args, argv), argv)
 
 
-def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
+def _run(args: FlagValues, argv: Sequence[str]) -> int:
     if args.hparams_help:
-        print(hparams_help(common.selected_hparams(args) if args.hparams_set else HParams().override(args.hparams)))
+        print(hparams_help(common.selected_hparams(args, default_set="multimodel_paper_joint")))
         return 0
     if args.average:
         return _average(args)
@@ -88,7 +83,7 @@ def _run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     return 0
 
 
-def _local_cluster(args: argparse.Namespace, argv: Sequence[str]) -> int:
+def _local_cluster(args: FlagValues, argv: Sequence[str]) -> int:
     """The same command in several processes, which form a cluster."""
     if "TF_CONFIG" in os.environ:
         raise common.UserError("--local_workers starts a cluster of its own, but TF_CONFIG describes one; give one of them")
@@ -102,14 +97,14 @@ def _local_cluster(args: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def _steps(text: str) -> tuple[int, int]:
-    """An argparse type: the first and the last of some steps."""
+    """The first and the last of some steps, from a flag's text."""
     first, colon, last = text.partition(":")
     if not (colon and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
-        raise argparse.ArgumentTypeError(f"must be the first and the last step, as 100:110, got {text!r}")
+        raise ValueError("must be the first and the last step, as 100:110")
     return int(first), int(last)
 
 
-def _average(args: argparse.Namespace) -> int:
+def _average(args: FlagValues) -> int:
     common.require(args, "output_dir")
     common.quiet_tensorflow()
     from t2t_multimodel.runs.averaging import average_run
@@ -119,7 +114,7 @@ def _average(args: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate(args: argparse.Namespace) -> int:
+def _evaluate(args: FlagValues) -> int:
     names = [problem.name for problem in common.selected_problems(args)] if args.problems else None
     common.quiet_tensorflow()
     from t2t_multimodel.runs.scoring import score_run
@@ -128,7 +123,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _hparams(args: argparse.Namespace) -> HParams:
+def _hparams(args: FlagValues) -> HParams:
     hparams = common.selected_hparams(args)
     for name in ("train_steps", "eval_steps", "problems_per_step", "xla"):
         if getattr(args, name) is not None:

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import absl.logging
+
 from t2t_multimodel.config import get_hparams
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.problem import resolve
@@ -71,4 +73,4 @@ def peak_gib() -> float:
 
 
 def _announce(number: int, text: str) -> None:
-    print(f"[{number}/4] {text}", file=sys.stderr, flush=True)
+    absl.logging.info("[%d/4] %s", number, text)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+import absl.logging
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as tensorboard_hparams
@@ -139,12 +140,12 @@ class Progress:
     Args:
         total: the steps of the whole run.
         done: the steps before.
-        stream: where the lines go, by default stderr.
+        stream: where the live line goes, by default stderr.
         seconds: how long this process may train; 0 is no limit.
     """
 
     def __init__(self, total: int, done: int, stream: TextIO | None = None, seconds: float = 0.0) -> None:
-        self._stream = stream = stream or sys.stderr
+        stream = stream or sys.stderr
         self._live = stream.isatty()
         shown = (
             "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"  # tqdm's time left knows no limit
@@ -173,11 +174,8 @@ class Progress:
             self.say(f"step {step}/{self._total}, {self._speed(now)} | {self._described()}")
 
     def say(self, text: str) -> None:
-        """A line above the live one."""
-        if self._live:
-            self._bar.write(text, file=self._stream)
-        else:
-            print(text, file=self._stream, flush=True)
+        """Logs a line, which the commands show above the live one."""
+        absl.logging.info("%s", text)
 
     def close(self) -> None:
         """Leaves the line as it stands."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
-from tqdm import tqdm
+import absl.logging
 
 
 def print_line(line: str) -> None:
-    """Prints a line on stderr, clear of a progress bar."""
-    tqdm.write(line, file=sys.stderr)
+    """Logs a line by absl.logging; the commands show it on stderr, clear of progress bars."""
+    absl.logging.info("%s", line)

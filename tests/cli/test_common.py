@@ -4,21 +4,24 @@ import errno
 import subprocess
 import sys
 
+import absl.logging
 import pytest
+from absl import flags
 
-from t2t_multimodel.cli import common
+from t2t_multimodel.cli import common, datagen, decoder, export
 from t2t_multimodel.config import HParams, hparams_sets
 from t2t_multimodel.problem import problems
 from t2t_multimodel.testing import fake_problem
+from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError, UnknownNameError
 
 
 def run(body, *argv: str) -> int:
-    parser = common.build_parser("A test.", prog="mm-test")
-    common.add_problems_flag(parser)
-    common.add_hparams_flags(parser)
-    common.add_data_dir_flag(parser)
-    return common.run_command(parser, body, argv)
+    command = common.command_flags("mm-test", "A test.")
+    common.add_problems_flag(command)
+    common.add_hparams_flags(command)
+    common.add_data_dir_flag(command)
+    return common.run_command(command, body, argv)
 
 
 def raising(error: BaseException):
@@ -67,7 +70,7 @@ def test_exit_code_is_the_bodys():
     ("argv", "line"),
     [
         (["--dta_dir=x"], "unknown flag '--dta_dir'; did you mean --data_dir"),
-        (["--hparams"], "argument --hparams: expected one argument"),
+        (["--hparams"], "Missing value for flag --hparams"),
         (["stray"], "unexpected 'stray'"),
     ],
 )
@@ -113,3 +116,99 @@ def test_tensorflow_is_quiet():
     code = "from t2t_multimodel.cli.common import quiet_tensorflow as q; q(); import tensorflow as tf; tf.ones(1) + 1"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def parsed(*argv: str):
+    command = common.command_flags("mm-test", "A test.")
+    command.boolean("quick", None, "be quick")
+    command.integer("count", 3, "how many", least=1)
+    command.number("share", 0.5, "how much", least=0, below=1)
+    command.path("folder", "here", "where")
+    command.parsed("words", str.split, (), "some words")
+    common.add_data_dir_flag(command)
+    return command.parse(argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "value"),
+    [([], None), (["--quick"], True), (["--quick=true"], True), (["--quick=False"], False), (["--noquick"], False)],
+)
+def test_boolean_flags_take_all_usual_forms(argv, value):
+    assert parsed(*argv).quick is value
+
+
+def test_values_stand_behind_an_equals_sign_or_a_blank_and_the_last_one_counts():
+    args = parsed("--count", "4", "--share=0", "-folder=x", "--words", "a b", "--count=5")
+    assert (args.count, args.share, args.folder, args.words) == (5, 0.0, "x", ["a", "b"])
+    assert (parsed().count, parsed().share, parsed().words) == (3, 0.5, ())
+
+
+def test_home_is_expanded_in_every_path_flag(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for command in (
+        datagen.command_flags(),
+        decoder.command_flags(),
+        export.command_flags(),
+        common.command_flags("mm-test", ""),
+    ):
+        names = [name for name in command.values if name.endswith(("_dir", "_file")) or name in ("warm_start", "folder")]
+        assert names
+        args = command.parse([f"--{name}=~/a" for name in names])
+        assert [args[name].value for name in names] == [
+            [f"{tmp_path}/a"] if name == "problem_file" else f"{tmp_path}/a" for name in names
+        ]
+    with pytest.raises(SystemExit):
+        parsed("--data_dir=~nobody_of_that_name/a")
+    assert "there is no user 'nobody_of_that_name'; write ./~nobody_of_that_name/a" in capsys.readouterr().err
+
+
+def test_flags_may_stand_in_a_file(tmp_path, capsys):
+    (tmp_path / "flags").write_text("# how\n--count=7\n\n--noquick\n")
+    args = parsed(f"--flagfile={tmp_path / 'flags'}", "--share=0.25")
+    assert (args.count, args.quick, args.share) == (7, False, 0.25)
+    with pytest.raises(SystemExit) as ended:
+        parsed("--flagfile=none")
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.count("\n") == 1 and "No such file or directory: 'none'" in error
+
+
+@pytest.mark.parametrize(("flag", "foreign"), [("--help", False), ("--helpfull", True), ("-h", False)])
+def test_help_shows_our_flags_and_helpfull_those_of_absl_too(flag, foreign, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parsed(flag)
+    text = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "  --count\n      how many (an integer, at least 1; default: 3)\n" in text and "  --[no]quick\n" in text
+    assert ("--verbosity" in text) == ("absl.logging:" in text) == foreign
+
+
+def test_absls_flags_are_as_before_after_a_command():
+    before = {name: flags.FLAGS[name].value for name in ("verbosity", "logger_levels", "pdb_post_mortem")}
+    assert run(lambda args: None, "--verbosity=-3", "--pdb_post_mortem") == 0
+    assert {name: flags.FLAGS[name].value for name in before} == before
+    assert not {"data_dir", "problems"} & set(flags.FLAGS)
+
+
+def test_the_log_can_be_silenced_and_redirected(capsys):
+    def body(args):
+        print_line("a line")
+        absl.logging.warning("careful")
+
+    assert run(body) == 0
+    assert capsys.readouterr().err == "a line\ncareful\n"
+    assert run(body, "--verbosity=-1") == 0
+    assert capsys.readouterr().err == "careful\n"
+
+
+def test_an_embedding_program_has_the_log_in_its_own_hands(tmp_path):
+    code = (
+        "import absl.logging, logging, sys; from t2t_multimodel.data.generation.generate import print_line\n"
+        "print_line('unseen')\n"
+        "logging.getLogger('absl').propagate = False\n"
+        "absl.logging.set_verbosity(absl.logging.INFO)\n"
+        "logging.getLogger('absl').addHandler(logging.FileHandler(sys.argv[1]))\n"
+        "print_line('kept')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "log").read_text() == "kept\n"

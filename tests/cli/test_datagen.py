@@ -63,11 +63,11 @@ def test_a_mistake_is_one_line_and_code_2(tmp_path, capsys, flags, message):
 
 
 WRONG_FLAGS = [
-    ("--on_error=stop", "invalid choice: 'stop'"),
-    ("--num_workers=0", "above 0, got '0'"),
-    ("--image_size=-1", "above 0, got '-1'"),
+    ("--on_error=stop", "value should be one of <fail|skip>"),
+    ("--num_workers=0", "flag --num_workers=0: must be an integer, at least 1"),
+    ("--image_size=-1", "flag --image_size=-1: must be an integer, at least 0"),
     ("--clean=duplicate", "unknown rule 'duplicate'; did you mean duplicates"),
-    ("--num_shards=0", "above 0, got '0'"),
+    ("--num_shards=0", "flag --num_shards=0: must be an integer, at least 1"),
     ("--problem=x", "did you mean --problems"),
     ("--runner_options='", "No closing quotation"),
 ]

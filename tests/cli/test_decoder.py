@@ -148,7 +148,7 @@ def test_a_line_that_is_cut_is_told_but_is_no_failure(run, tmp_path, capsys):
     ],
 )
 def test_flags_name_the_search(flags, strategy):
-    assert decoder.strategy_of(decoder.build_parser().parse_args(flags)) == strategy
+    assert decoder.strategy_of(decoder.command_flags().parse(flags)) == strategy
 
 
 IN = ["--problems=mini_ende", "--decode_from_file=in.txt"]
@@ -156,9 +156,6 @@ MISTAKES = [
     ([*IN, "--n_best=5"], "--n_best=5 needs at least as many beams; --beam_size is 4"),
     ([*IN, "--n_best=2"], "--n_best above 1 needs --output_format=jsonl"),
     ([*IN, "--n_best=2", "--sample"], "--n_best goes with beams, not with --sample"),
-    ([*IN, "--sample", "--temperature=0"], "--temperature must be above 0, got 0.0"),
-    ([*IN, "--sample", "--top_k=-1"], "--top_k must be 0 (all) or more, got -1"),
-    ([*IN, "--sample", "--top_p=1.5"], "--top_p must lie above 0 and up to 1, got 1.5"),
     ([*IN, "--shards=2", "--shard_id=2"], "--shard_id must lie between 0 and 1, got 2"),
     (["--problems=mini_end"], "unknown problem 'mini_end'; did you mean mini_ende"),
     (["--decode_from_file=in.txt"], "--problems must say which problem the file is for; there are: mini_ende, mini_caption"),
@@ -171,6 +168,27 @@ MISTAKES = [
     (["--output_dir="], "--output_dir must be given"),
     (["--output_dir=none"], "none is no output_dir of mm-trainer"),
 ]
+
+
+WRONG_FLAGS = [
+    ("--temperature=0", "flag --temperature=0: must be a finite number, above 0"),
+    ("--top_k=-1", "flag --top_k=-1: must be an integer, at least 0"),
+    ("--top_p=1.5", "flag --top_p=1.5: must be a finite number, above 0 and at most 1"),
+    ("--alpha=nan", "flag --alpha=nan: must be a finite number"),
+    ("--beam_size=0", "flag --beam_size=0: must be an integer, at least 1"),
+    ("--n_best=-1", "flag --n_best=-1: must be an integer, at least 1"),
+    ("--batch_size=99999999999", "flag --batch_size=99999999999: must be an integer, at least 1"),
+    ("--seed=1e3", "flag --seed=1e3: must be an integer"),
+    ("--sample=perhaps", "flag --sample=perhaps: must be true or false"),
+]
+
+
+@pytest.mark.parametrize(("flag", "message"), WRONG_FLAGS)
+def test_a_flag_out_of_range_is_one_line_and_code_2(run, capsys, flag, message):
+    with pytest.raises(SystemExit) as ended:
+        run(*IN, flag)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"mm-decoder: error: {message}")
 
 
 @pytest.mark.parametrize(("flags", "message"), MISTAKES)

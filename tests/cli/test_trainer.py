@@ -162,12 +162,13 @@ def test_evaluating_without_a_checkpoint_is_one_line(started, command, capsys):
 
 
 WRONG_FLAGS = [
-    ("--schedule=train", "invalid choice: 'train'"),
-    ("--train_steps=many", "must be a whole number, 0 or above, got 'many'"),
-    ("--train_steps=-5", "must be a whole number, 0 or above, got '-5'"),
-    ("--eval_steps=-1", "must be a whole number, 0 or above, got '-1'"),
-    ("--local_workers=-1", "must be a whole number, 0 or above, got '-1'"),
-    ("--worker_timeout=0", "must be a whole number above 0, got '0'"),
+    ("--schedule=train", "value should be one of <train_and_evaluate|evaluate>"),
+    ("--train_steps=many", "flag --train_steps=many: must be an integer, at least 0"),
+    ("--train_steps=-5", "flag --train_steps=-5: must be an integer, at least 0"),
+    ("--eval_steps=-1", "flag --eval_steps=-1: must be an integer, at least 0"),
+    ("--train_minutes=nan", "flag --train_minutes=nan: must be a finite number, at least 0"),
+    ("--local_workers=-1", "flag --local_workers=-1: must be an integer, at least 0"),
+    ("--worker_timeout=0", "flag --worker_timeout=0: must be an integer, at least 1"),
     ("--train_step=3", "did you mean --train_steps"),
     ("now", "unexpected 'now'"),
 ]
@@ -218,7 +219,7 @@ def test_flags_reach_the_run(command, handed_on):
 def test_steps_to_profile_are_the_first_and_the_last(steps, command, capsys):
     with pytest.raises(SystemExit):
         command(f"--profile={steps}")
-    assert f"must be the first and the last step, as 100:110, got '{steps}'" in capsys.readouterr().err
+    assert f"flag --profile={steps}: must be the first and the last step, as 100:110" in capsys.readouterr().err
 
 
 def test_averaging_needs_a_run(command, capsys, tmp_path):

@@ -41,5 +41,5 @@ def run(args):
 if __name__ == "__main__":
     # A shell's job in the background is started with interrupts ignored, and so is all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    parser = common.build_parser(prog="mm-datagen", description="")
-    sys.exit(common.run_command(parser, lambda args: run(sys.argv[1:]), []))
+    flags = common.command_flags("mm-datagen", "")
+    sys.exit(common.run_command(flags, lambda args: run(sys.argv[1:]), []))

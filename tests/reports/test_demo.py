@@ -53,7 +53,7 @@ def test_minutes_must_be_above_0(flags, capsys):
     with pytest.raises(SystemExit) as exit_:
         command.main(flags)
     assert exit_.value.code == 2
-    assert "must be a number above 0" in capsys.readouterr().err
+    assert "must be a finite number, above 0" in capsys.readouterr().err
 
 
 def test_full_excludes_minutes(done, capsys):

@@ -108,6 +108,7 @@ def test_a_weight_of_another_shape_is_new(begin, source, data_dir, capsys):
 def test_the_config_keeps_where_a_run_began_and_refuses_another_beginning(begin, source, tmp_path):
     begin(COPY, ADDED)
     assert run_config.RunConfig.load(tmp_path / "run").warm_start == str(source.resolve())
+    (tmp_path / "run" / "ckpt-1.index").touch()
     with pytest.raises(DataError, match=r"warm_start: .*, now \)"):
         begin(COPY, ADDED, warm_start=None)
 
