@@ -209,12 +209,12 @@ def test_the_time_left_is_no_longer_than_the_process_may_train(clock, capsys):
         "step 1/100000, 9 min left",
         "step 3/100000, 2 tokens/s, 8 min left",
     ]
-    stream = io.StringIO()
-    progress = Progress(100_000, 0, stream)
+    progress = Progress(100_000, 0, io.StringIO())
     for now in (200.0, 300.0):
         clock.now = now
         progress.update(int(now), "a", 3.0, 50.0)
-    assert "time left not known yet |" in stream.getvalue() and "27.7 h left |" in stream.getvalue()
+    shown = capsys.readouterr().err
+    assert "time left not known yet |" in shown and "27.7 h left |" in shown
 
 
 def test_times_are_in_the_unit_people_use():
