@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from t2t_multimodel.config import HParams
 from t2t_multimodel.data import records
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
@@ -77,9 +78,32 @@ def inspect(data_dir: Path, names: Sequence[str]) -> Iterator[Inspected]:
         manifest = records.read_manifest(data_dir, name)
         if manifest["vocabulary_sha256"] != vocabulary.sha256:
             raise DataError(f"the records of {name} in {data_dir} were made with another vocabulary; run mm-datagen again")
-        features = {"name": name, "target_space": "", "metrics": []} | {key: manifest[key] for key in ("inputs", "targets")}
+        spec = _spec(name, manifest)
         for split, entry in manifest["splits"].items():
-            yield _inspected(ProblemSpec.from_dict(features), split, entry["examples"], data_dir, vocabulary)
+            yield _inspected(spec, split, entry["examples"], data_dir, vocabulary)
+
+
+def left_out_lines_of(data_dir: Path, names: Sequence[str], hparams: HParams) -> list[str]:
+    """Returns lines about what the limits of `hparams` leave out of the records `names`.
+
+    Raises:
+        DataError: there are no such records.
+    """
+    from t2t_multimodel.data.lengths import left_out, left_out_lines
+
+    found = {}
+    for name in names:
+        manifest = records.read_manifest(data_dir, name)
+        spec = _spec(name, manifest)
+        splits = [split for split in ("train", "dev") if split in manifest["splits"]]
+        found[name] = [left_out(data_dir, name, spec.inputs, spec.targets, hparams, split) for split in splits]
+    return left_out_lines(found)
+
+
+def _spec(name: str, manifest: records.Manifest) -> ProblemSpec:
+    """The features of records, from their manifest."""
+    features = {key: manifest[key] for key in ("inputs", "targets")}
+    return ProblemSpec.from_dict({"name": name, "target_space": "", "metrics": [], **features})
 
 
 def _inspected(spec: ProblemSpec, split: str, examples: int, data_dir: Path, vocabulary: Vocabulary) -> Inspected:
@@ -105,8 +129,7 @@ def _records(data_dir: Path, spec: ProblemSpec, split: str, limit: int) -> Itera
             references = [text.decode() for text in found["references"].bytes_list.value] if "references" in found else []
             yield Record(_raw(spec.inputs, found["inputs"]), _raw(spec.targets, found["targets"]), references)
     except tf.errors.DataLossError:
-        command = f"mm-datagen --problems={spec.name} --data_dir={data_dir} --verify"
-        raise DataError(f"the records of {spec.name} {split} in {data_dir} are damaged; this says where: {command}") from None
+        raise records.damaged_records(data_dir, spec.name, split) from None
 
 
 def _raw(feature: Feature, value: Any) -> Any:

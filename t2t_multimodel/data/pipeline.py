@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.lengths import longest_text, sound_limit
 from t2t_multimodel.data.normalization import normalize
 from t2t_multimodel.data.readers.media import check_image
 from t2t_multimodel.data.readers.sound.decode import as_sound
@@ -99,7 +100,7 @@ def _segments(shards: Sequence[str], examples: int, buffer: int, seed: int) -> t
 
 
 def evaluation_batches(problem: Problem, data_dir: Path | str, hparams: HParams, split: str = "dev") -> tf.data.Dataset:
-    """Every example of `split` once, however long, and without augmentation.
+    """Every example of `split` once, without augmentation, but for those that are far too long (see data.lengths).
 
     Where targets are text, a batch also has "references" string [B, n], n = 0 where the records have none.
     """
@@ -164,13 +165,14 @@ def _batches(records, problem, hparams, training=None):
         return {**example, "inputs_length": tf.shape(example["inputs"])[0]} if isinstance(spec.inputs, Audio) else example
 
     examples = records.enumerate().map(parse, num_parallel_calls=1, deterministic=True)
-    if training and isinstance(spec.targets, Text):
-        examples = examples.filter(lambda example: tf.shape(example["targets"])[0] <= hparams.data.max_length)
+    if isinstance(spec.targets, Text):
+        longest = longest_text(hparams, bool(training))
+        examples = examples.filter(lambda example: tf.shape(example["targets"])[0] <= longest)
     if isinstance(spec.inputs, Image):
         return examples.padded_batch(hparams.data.batch_images)
-    limit, bounds, batch_sizes = _sound_buckets(spec.inputs, hparams)
-    if training:
-        examples = examples.filter(lambda example: example["inputs_length"] <= limit)
+    bounds, batch_sizes = _sound_buckets(spec.inputs, hparams)
+    limit = sound_limit(spec.inputs, hparams, bool(training))
+    examples = examples.filter(lambda example: example["inputs_length"] <= limit)
     return examples.bucket_by_sequence_length(
         lambda example: example["inputs_length"], [bound + 1 for bound in bounds], [*batch_sizes, batch_sizes[-1]]
     )
@@ -188,7 +190,7 @@ def _text_batches(records, problem, hparams, training):
         texts = [example[side] for side in ("inputs", "targets") if example[side].shape.rank == 2]
         lengths = tf.reduce_max(tf.stack([tf.math.count_nonzero(text, axis=1) for text in texts]), axis=0)
         buckets = tf.searchsorted(tf.constant(bounds, tf.int64), lengths, out_type=tf.int64)
-        kept = buckets < len(bounds) if training else tf.ones_like(buckets, tf.bool)
+        kept = lengths <= longest_text(hparams, training)
         return tf.boolean_mask(block, kept), tf.boolean_mask(buckets, kept)
 
     def batch(bucket, window):
@@ -210,12 +212,12 @@ def _parsed(record, problem, hparams, training, seed=None):
 
 
 def _sound_buckets(feature, hparams):
-    """(largest size, upper bounds of the buckets, batch size of each), sizes in samples or frames."""
+    """(upper bounds of the buckets in samples or frames, batch size of each)."""
     config = hparams.data
     rate = feature.sample_rate if hparams.model.audio_input == "waveform" else 1000.0 / config.hop_ms
     seconds = [bound for bound in SECOND_BOUNDS if bound < config.max_seconds] + [config.max_seconds]
     sizes = [max(1, int(config.batch_seconds / bound)) for bound in seconds]
-    return int(config.max_seconds * rate) + 1, [int(bound * rate) for bound in seconds], sizes
+    return [int(bound * rate) for bound in seconds], sizes
 
 
 def _value(raw, feature, hparams, seed):

@@ -155,6 +155,12 @@ def shard_paths(data_dir: Path | str, records_name: str, split: str) -> list[str
     return [str(Path(data_dir) / shard["file"]) for shard in manifest["splits"][split]["shards"]]
 
 
+def damaged_records(data_dir: Path, records_name: str, split: str) -> DataError:
+    """Returns the error for records that TensorFlow finds damaged, which names the command that finds the place."""
+    command = f"mm-datagen --problems={records_name} --data_dir={data_dir} --verify"
+    return DataError(f"the records of {records_name} {split} in {data_dir} are damaged; this says where: {command}")
+
+
 def damaged_shards(data_dir: Path | str, manifest: Manifest, checksums: bool = False) -> list[str]:
     """Names of the files that are missing or of another size than `manifest` says, or, on request, of another SHA-256."""
     return [

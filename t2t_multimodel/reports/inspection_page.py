@@ -32,8 +32,8 @@ EXPLAINED = (
 )
 
 
-def show(data_dir: Path, names: Sequence[str], report: Callable[[str], None]) -> None:
-    """Reports what the records `names` hold and then writes `inspect.html` into `data_dir`.
+def show(data_dir: Path, names: Sequence[str], report: Callable[[str], None], remarks: str = "") -> None:
+    """Reports what the records `names` hold, and `remarks`, and then writes `inspect.html` into `data_dir`.
 
     Raises:
         DataError: what `inspect` raises, or the page could not be written, as where `data_dir` may only be read.
@@ -44,7 +44,7 @@ def show(data_dir: Path, names: Sequence[str], report: Callable[[str], None]) ->
     for one in found:
         blocks += [Heading(f"{one.name}, {one.split}"), *_class_blocks(one), _examples(one, vocabulary)]
     lines = [to_text(_statistics(found)), *map(_class_line, found)]
-    lines += [line for one in found for line in _example_lines(one, vocabulary)]
+    lines += [remarks, *(line for one in found for line in _example_lines(one, vocabulary))]
     report("\n".join(filter(None, lines)))
     try:
         write_atomically(data_dir / PAGE, to_html(f"Records of {data_dir.name}", blocks).encode())

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.lengths import left_out_of
 from t2t_multimodel.data.pipeline import evaluation_batches
 from t2t_multimodel.data.records import as_recorded, read_manifest
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -59,6 +60,8 @@ class Scorer:
         for batch in tqdm(batches.take(limit) if limit else batches, desc=f"{problem.name} {split}", unit="batch", disable=None):
             rows.append(self._steps.evaluate(problem.name, batch))
             decoded += self._decode(problem, batch)
+        if not rows:
+            raise DataError(f"no {split} example of {problem.name} is within the limits; max_length or max_seconds is too small")
         figures = measures_of(MetricSums(*(sum(float(value) for value in column) for column in zip(*rows, strict=True))))
         found = scored_by(problem, decoded)
         return found._replace(figures=figures | found.figures), decoded
@@ -116,6 +119,9 @@ def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, spl
     unwritten: dict[str, str] = {}
     for problem in chosen:
         start = time.monotonic()
+        (lengths,) = left_out_of(problem, data_dir, config.hparams, [split])
+        if lengths.left_out:
+            print_line(lengths.line(problem.name))
         found, decoded = scorer.score(problem, split, limit)
         settings = "".join(f"  {name} {text}" for name, text in found.settings.items())
         print(f"{problem.name} {split} step {step}: {formatted(found.figures)}{settings}", flush=True)
@@ -123,7 +129,7 @@ def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, spl
             print_line(f"{problem.name} {split}: {note}")
         row = {"step": step, "problem": problem.name, "split": split, "time": round(time.monotonic() - start, 2), **EVALUATE}
         try:
-            _write_scores(output_dir, row | found.settings, found.figures, decoded)
+            _write_scores(output_dir, row | found.settings, found.figures | lengths.figures(), decoded)
         except OSError as error:
             unwritten[problem.name] = f"{error.filename}: {error.strerror}"
     if unwritten:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class AsynchronousTrainer(Trainer):
 
     Args:
         model: a MultiModel, built in the scope of the servers' strategy.
-        problems, hparams, data_dir, output_dir: as Trainer's.
+        problems, hparams, data_dir, output_dir, figures: as Trainer's.
         servers: connected to.
     """
 
@@ -48,8 +48,9 @@ class AsynchronousTrainer(Trainer):
         data_dir: Path,
         output_dir: Path,
         servers: ParameterServers,
+        figures: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
     ) -> None:
-        super().__init__(model, problems, hparams, data_dir, output_dir, servers.strategy)
+        super().__init__(model, problems, hparams, data_dir, output_dir, servers.strategy, figures=figures)
         self._servers = servers
         self._tracing = threading.Lock()
         self.steps = StepFunctions(model, self._optimizer, hparams, servers.strategy, self._call)

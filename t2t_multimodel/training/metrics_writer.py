@@ -35,9 +35,17 @@ class MetricsWriter:
     Decoded examples go to `output_dir/samples.jsonl` and TensorBoard. Lines of steps behind `step`, which a killed run wrote
     after its last checkpoint, are taken out of both files: those steps come again. The rows of --schedule=evaluate stay unless
     the run begins anew.
+
+    Args:
+        output_dir: of the run.
+        step: the steps done before.
+        figures: by problem and split, what every row of theirs says besides.
     """
 
-    def __init__(self, output_dir: Path | str, step: int = 0) -> None:
+    def __init__(
+        self, output_dir: Path | str, step: int = 0, figures: Mapping[tuple[str, str], Mapping[str, float]] | None = None
+    ) -> None:
+        self._figures = figures or {}
         self._paths = [Path(output_dir) / name for name in ("metrics.jsonl", "samples.jsonl")]
         self._open(lambda row: row["step"] <= step or (step > 0 and _is_of_evaluate(row)))
         self._events = tf.summary.create_file_writer(str(Path(output_dir) / "events"))
@@ -57,6 +65,7 @@ class MetricsWriter:
 
     def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
         """Records `metrics` of `problem` on `split` after `step` steps."""
+        metrics = {**metrics, **self._figures.get((problem, split), {})}
         seconds = round(time.monotonic() - self._start, 2)
         row = {"step": step, "problem": problem, "split": split, "time": seconds, **metrics}
         self._file.write(json_line(row))

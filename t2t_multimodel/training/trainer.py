@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Trainer:
         cluster: of "multi_worker". All its workers call `train`; the chief alone writes.
         samples: decodes that many first examples of a problem's split, for people to read at each evaluation.
         profile: first and last step to profile.
+        figures: by problem and split, what every row of theirs in metrics.jsonl says besides.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Trainer:
         cluster: Cluster | None = None,
         samples: Callable[[Problem, str, int], Sequence[Any]] | None = None,
         profile: tuple[int, int] | None = None,
+        figures: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
     ) -> None:
+        self._figures = figures
         self._peers = WorkerGroup(strategy, cluster)
         self.problems = {problem.name: problem for problem in problems}
         self.hparams = hparams
@@ -107,9 +110,8 @@ class Trainer:
         config = self.hparams.training
         total = config.train_steps if until is None else until
         step = self._restored_step()
-        self._decisions.text = self._evaluations(step)
         self._counts = self._checkpoints.counts
-        writer = MetricsWriter(self.output_dir, step) if self._peers.is_chief else NoMetrics()
+        writer = MetricsWriter(self.output_dir, step, self._figures) if self._peers.is_chief else NoMetrics()
         progress = Progress(total, step, seconds=seconds)
         writer.write_hparams({name: value for part in self.hparams.to_dict().values() for name, value in part.items()})
         if step:
@@ -127,19 +129,17 @@ class Trainer:
         return step
 
     def _restored_step(self) -> int:
-        """The step of the newest checkpoint, restored; the same for all workers."""
+        """The step of the newest checkpoint, restored with what evaluations found up to it; the same for all workers."""
         step = self._checkpoints.restore() or 0
-        if self._peers.total([step])[0] != step * self._peers.count:
+        saved = self._checkpoints.evaluations
+        text = with_record(self.output_dir, step, saved)
+        steps, recorded = self._peers.total([step, text != saved])
+        if steps != step * self._peers.count:
             raise DataError(
                 f"this worker found step {step} in {self.output_dir}, others did not; it should be a folder that all share"
             )
+        self._decisions.text = text if recorded == self._peers.count else saved
         return step
-
-    def _evaluations(self, step: int) -> str:
-        """What evaluations found up to the restored `step`; the same for all workers."""
-        saved = self._checkpoints.evaluations
-        text = with_record(self.output_dir, step, saved)
-        return text if self._peers.total([text != saved])[0] == self._peers.count else saved
 
     def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
         config = self.hparams.training
@@ -307,7 +307,14 @@ class Trainer:
                 break
             sums = [total + float(value) for total, value in zip(sums, self.steps.evaluate(name, batch), strict=True)]
         *sums, stopped = self._peers.total([*sums, bool(self._stop)])
-        return None if stopped else measures_of(MetricSums(*sums))
+        if stopped:
+            return None
+        found = MetricSums(*sums)
+        if not found.sequences:
+            raise DataError(
+                f"no {split} example of {name} is within the limits; a larger max_length or max_seconds evaluates some"
+            )
+        return measures_of(found)
 
     def request_stop(self, number: int = signal.SIGTERM) -> None:
         """The loop ends after the step that is running, in all workers, and saves; `number` is the signal that asks for it."""

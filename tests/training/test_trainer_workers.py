@@ -34,7 +34,7 @@ def make_worker(make_trainer, monkeypatch):
 
 
 def test_a_worker_that_is_not_the_chief_trains_and_leaves_nothing(make_worker, tmp_path):
-    trainer = make_worker(OtherWorker(1, lambda call, values: [1.0] * len(values) if len(values) > 2 else values))
+    trainer = make_worker(OtherWorker(1, lambda call, values: [*[1.0] * (len(values) - 1), 0] if len(values) > 3 else values))
     assert trainer.train() == 12
     assert len(trainer.steps.trained) == 12
     assert not list(tmp_path.iterdir())
@@ -49,6 +49,12 @@ def test_workers_stop_when_another_was_told_to_or_its_time_is_over(place, make_w
     assert trainer.train() == 4
     assert saved(tmp_path) == [4]
     assert bool(trainer.steps.evaluated) == (place == 1)
+
+
+def test_an_evaluation_ends_in_all_workers_when_another_was_told_to_stop(make_worker, tmp_path):
+    trainer = make_worker(OtherWorker(0, lambda call, values: [0] * (len(values) - 1) + [len(values) > 3]), "batch_tokens=16")
+    assert trainer.measures("copy") is None
+    assert len(trainer.steps.evaluated) > 1
 
 
 def test_workers_divide_the_batches_of_an_evaluation(make_worker):
