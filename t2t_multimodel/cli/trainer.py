@@ -16,6 +16,8 @@ from t2t_multimodel.config import HParams, get_hparams
 from t2t_multimodel.distributed.rendezvous import WORKER_TIMEOUT
 from t2t_multimodel.distributed.strategies import STRATEGIES
 from t2t_multimodel.problem import Problem
+from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.writer_lock import WriterLock
 
 SCHEDULES = ("train_and_evaluate", "evaluate")
 
@@ -90,6 +92,8 @@ def _local_cluster(args: FlagValues, argv: Sequence[str]) -> int:
     from t2t_multimodel.distributed.local_cluster import run_local_cluster
 
     again, log_dir = [*argv, "--local_workers=0"], Path(args.output_dir)
+    with WriterLock(log_dir, print_line):  # The chief takes it again: the others need not be started to hear that it is taken.
+        pass
     if args.strategy != "parameter_server":
         return run_local_cluster({"worker": args.local_workers}, main, again, log_dir)
     jobs = {"chief": 1, "worker": args.local_workers, "ps": 1}

@@ -9,7 +9,9 @@ import numpy as np
 
 from t2t_multimodel.runs.run_config import open_run, start_run
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
+from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.writer_lock import WriterLock
 
 FOLDER = "averaged"
 
@@ -39,6 +41,7 @@ def average_run(output_dir: Path, count: int) -> Path:
         variable.assign((sums[name] / count).astype(variable.numpy().dtype))
     target = output_dir / FOLDER
     config = dataclasses.replace(config, hparams=config.hparams.override(ema_decay=0.0))
-    start_run(config, target, output_dir)
-    Checkpoints(target, model, keep=1).save(newest)
+    with WriterLock(target, print_line):
+        start_run(config, target, output_dir)
+        Checkpoints(target, model, keep=1).save(newest)
     return target

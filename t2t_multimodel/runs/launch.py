@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.lengths import left_out_lines, left_out_of
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.distributed.cluster import Cluster, cluster_of_environment
 from t2t_multimodel.distributed.parameter_server import ParameterServers, serve
@@ -29,6 +30,7 @@ from t2t_multimodel.training.trainer import Trainer
 from t2t_multimodel.training.warm_start import load_matching_weights
 from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError, NotFinite
+from t2t_multimodel.utils.writer_lock import WriterLock
 
 
 class Terminated(KeyboardInterrupt):
@@ -62,9 +64,9 @@ def train_run(
 
     Raises:
         KeyboardInterrupt: a signal ended the run before its time, Terminated if it was SIGTERM; its checkpoint is written.
-        DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, the loss was no
-            number, another worker does not appear or is gone, or the run to begin with has another vocabulary, no checkpoint, or
-            nothing that fits.
+        DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, or another process
+            writes there, the memory is too small, the loss was no number, another worker does not appear or is gone, or the run
+            to begin with has another vocabulary, no checkpoint, or nothing that fits.
     """
     cluster = cluster_of_environment()
     strategy = resolve_strategy(strategy, cluster)
@@ -78,18 +80,30 @@ def train_run(
     check_xla(hparams, strategy)
     problems, config = checked_data(problems, set_name, hparams, data_dir)
     config, source = _beginning(config, output_dir, warm_start)
-    if cluster is None or cluster.is_chief:
-        if replaced := run_config.start_run(config, output_dir, data_dir):
-            print_line(replaced)
-    with _failures_told(cluster):
-        devices, make_trainer = _gather(strategy, cluster, config, seconds, worker_timeout)
-        model = _build_model(config, devices, source)
-        extras = _extras(model, config, output_dir, cluster, profile) if strategy != "parameter_server" else {}
-        trainer = make_trainer(model, problems, hparams, data_dir, output_dir, **extras)
-        steps = trainer.train(seconds=seconds)
+    writes = cluster is None or cluster.is_chief
+    with WriterLock(output_dir, print_line) if writes else contextlib.nullcontext():
+        figures: dict[tuple[str, str], dict[str, float]] = {}
+        if writes:
+            if replaced := run_config.start_run(config, output_dir, data_dir):
+                print_line(replaced)
+            figures = _lengths_told(problems, hparams, data_dir)
+        with _failures_told(cluster):
+            devices, make_trainer = _gather(strategy, cluster, config, seconds, worker_timeout)
+            model = _build_model(config, devices, source)
+            extras = _extras(model, config, output_dir, cluster, profile) if strategy != "parameter_server" else {}
+            trainer = make_trainer(model, problems, hparams, data_dir, output_dir, figures=figures, **extras)
+            steps = trainer.train(seconds=seconds)
     if trainer.interrupted:
         raise KeyboardInterrupt if trainer.interrupted == signal.SIGINT else Terminated
     return steps
+
+
+def _lengths_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path) -> dict[tuple[str, str], dict[str, float]]:
+    """Says what max_length and max_seconds leave out; returns the shares by problem and split."""
+    found = {problem.name: left_out_of(problem, data_dir, hparams) for problem in problems}
+    for line in left_out_lines(found):
+        print_line(line)
+    return {(name, each.split): each.figures() for name, splits in found.items() for each in splits}
 
 
 def _configure_tensorflow() -> None:
@@ -103,6 +117,11 @@ def _beginning(
     config: run_config.RunConfig, output_dir: Path, warm_start: Path | None
 ) -> tuple[run_config.RunConfig, Path | None]:
     """The config with where the run began, and the run whose weights are to be taken now: None where this one goes on."""
+    goes_on = run_config.has_checkpoint(output_dir) and (output_dir / run_config.CONFIG).exists()
+    begun = run_config.RunConfig.load(output_dir).warm_start if goes_on else ""
+    # The run has its weights already. Whether a folder that was moved is the one it began with cannot be seen.
+    if begun and (warm_start is None or not Path(begun).exists()):
+        return dataclasses.replace(config, warm_start=begun), None
     if warm_start is None:
         return config, None
     config = dataclasses.replace(config, warm_start=str(warm_start.resolve()))

@@ -19,6 +19,7 @@ from t2t_multimodel.utils.files import write_atomically
 from t2t_multimodel.version import __version__
 
 VOCABULARY = "vocabulary.model"
+CONFIG = "config.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +49,12 @@ class RunConfig:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["hparams"] = self.hparams.to_dict()
         values["problems"] = [spec.to_dict() for spec in self.problems]
-        write_atomically(Path(output_dir) / "config.json", (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+        write_atomically(Path(output_dir) / CONFIG, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
 
     @classmethod
     def load(cls, output_dir: Path | str) -> RunConfig:
         """Reads `config.json`; DataError where it is missing or damaged."""
-        path = Path(output_dir) / "config.json"
+        path = Path(output_dir) / CONFIG
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             values["hparams"] = HParams.from_dict(values["hparams"])
@@ -100,7 +101,7 @@ def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -
     """
     output_dir = Path(output_dir)
     trained, replaced = output_dir.is_dir() and any(output_dir.glob("ckpt-*")), ""
-    if (output_dir / "config.json").exists():
+    if (output_dir / CONFIG).exists():
         different = RunConfig.load(output_dir).differences(config)
         if different and trained:
             raise DataError(

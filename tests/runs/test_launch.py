@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import re
 import shutil
 from unittest.mock import Mock
@@ -21,6 +22,7 @@ from t2t_multimodel.runs.checks import check_xla
 from t2t_multimodel.runs.launch import train_run
 from t2t_multimodel.testing import fake_problem
 from t2t_multimodel.utils.errors import DataError, NotFinite
+from t2t_multimodel.utils.writer_lock import WriterLock
 
 COPY = fake_problem("t_copy", [{"inputs": "abcd"[: i % 4 + 1], "targets": "abcd"[: i % 4 + 1]} for i in range(12)])
 TOPIC = fake_problem(
@@ -72,6 +74,7 @@ def test_a_run_leaves_all_it_should(finished, data_dir):
         (step, problem, split) for problem in ("t_copy", "t_topic") for step, split in ((12, "train"), (6, "dev"), (12, "dev"))
     }
     assert all(math.isfinite(value) for row in rows for value in row.values() if isinstance(value, float))
+    assert all(row["left_out_examples"] == row["left_out_tokens"] == 0.0 for row in rows)
 
 
 def test_the_best_checkpoints_are_runs_themselves(finished):
@@ -95,6 +98,26 @@ def test_the_steps_asked_for_are_profiled(finished):
 def test_training_learns(finished):
     losses = {(row["step"], row["problem"]): row["loss"] for row in metrics(finished) if row["split"] == "dev"}
     assert losses[12, "t_copy"] < losses[6, "t_copy"] < math.log(290)
+
+
+def test_a_process_that_writes_there_keeps_another_one_out(copied, data_dir):
+    before = (copied / "config.json").read_bytes(), (copied / "metrics.jsonl").read_bytes()
+    with WriterLock(copied, print):
+        with pytest.raises(DataError, match=f"process {os.getpid()} on .* writes to {re.escape(str(copied))} since"):
+            train_run([COPY, TOPIC], "tiny", HPARAMS.override(train_steps=99), data_dir, copied)
+    assert ((copied / "config.json").read_bytes(), (copied / "metrics.jsonl").read_bytes()) == before
+
+
+def test_a_warm_started_run_goes_on_wherever_the_other_one_is_now(copied):
+    source = copied.parent / "source"
+    config = dataclasses.replace(run_config.RunConfig.load(copied), warm_start=str(source))
+    config.save(copied)
+    plain = dataclasses.replace(config, warm_start="")
+    for given in (None, copied.parent / "moved"):
+        assert launch._beginning(plain, copied, given) == (config, None)
+    source.mkdir()  # it is still there: the other one is another
+    assert launch._beginning(plain, copied, None) == (config, None)
+    assert launch._beginning(plain, copied, copied.parent / "other")[0].warm_start == str(copied.parent / "other")
 
 
 def test_a_finished_run_goes_on_from_its_weights(copied, data_dir, capsys):
