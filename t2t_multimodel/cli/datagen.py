@@ -29,25 +29,13 @@ def command_flags() -> common.CommandFlags:
     runner = "work in an Apache Beam pipeline instead: DirectRunner, FlinkRunner, SparkRunner, DataflowRunner or another"
     flags.string("runner", None, runner)
     options = "the pipeline's options, as Beam documents them: '--flink_master=host:8081 --parallelism=16'"
-<<<<<<< HEAD
     flags.parsed("runner_options", shlex.split, (), options)
     flags.parsed("clean", rules_of, frozenset(), f"leave out of train: {rules_help()}", "rules separated by commas")
     flags.integer("image_size", 0, "scale images down to this shorter side; 0 leaves them", least=0)
     flags.boolean("verify", False, "compare checksums of records that exist, and remake damaged ones")
-    flags.boolean("inspect", False, "make nothing: show what records hold, and write inspect.html there")
+    shown = "make nothing: show what records hold and what the limits of --hparams_set leave out, and write inspect.html there"
+    flags.boolean("inspect", False, shown)
     return flags
-=======
-    parser.add_argument("--runner_options", type=words, default=[], metavar="OPTIONS", help=options)
-    parser.add_argument("--clean", type=rules, default="none", metavar="RULE,...", help=f"leave out of train: {rules_help()}")
-    parser.add_argument("--image_size", type=size, default=0, metavar="N", help="scale images down to a shorter side of N; 0: no")
-    parser.add_argument("--verify", action="store_true", help="compare checksums of records that exist, and remake damaged ones")
-    parser.add_argument(
-        "--inspect",
-        action="store_true",
-        help="make nothing: show what records hold and what the limits of --hparams_set leave out, and write inspect.html there",
-    )
-    return parser
->>>>>>> e47b272 (wip)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,16 +90,11 @@ def runner_workers(args: FlagValues) -> Workers | None:
     return BeamWorkers(args.runner, args.runner_options)
 
 
-<<<<<<< HEAD
 def inspect(args: FlagValues) -> None:
-    """Prints what the records of --problems, or all in --data_dir, hold; a page with more of it is written there."""
-=======
-def inspect(args: argparse.Namespace) -> None:
     """Prints what the records of --problems, or all in --data_dir, hold, and what --hparams_set would leave out of them.
 
     A page with more of it is written there.
     """
->>>>>>> e47b272 (wip)
     common.require(args, "data_dir")
     chosen = common.selected_problems(args) if args.problems else []
     hparams = common.selected_hparams(args)
