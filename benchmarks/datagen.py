@@ -31,7 +31,7 @@ import numpy as np  # noqa: E402
 
 from t2t_multimodel.cli.quiet import quiet_tensorflow  # noqa: E402
 from t2t_multimodel.data.generation.generate import generate  # noqa: E402
-from t2t_multimodel.data.generation.vocabulary_sample import ensure_vocabulary  # noqa: E402
+from t2t_multimodel.data.generation.vocabulary_sample import learn_vocabulary  # noqa: E402
 from t2t_multimodel.data.problem_file import kinds  # noqa: E402
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary  # noqa: E402
 from t2t_multimodel.features import Audio, Image, Label, Text  # noqa: E402
@@ -225,7 +225,7 @@ def vocabulary_memory(gigabytes: float, folder: Path) -> dict:
 def measured_vocabulary(problem: Problem, folder: Path) -> dict:
     """What this process takes for a problem's vocabulary."""
     wall, cpu = time.perf_counter(), cpu_seconds()
-    pieces = ensure_vocabulary([problem], folder, folder, VOCAB_SIZE, lambda line: None).size
+    pieces = learn_vocabulary([problem], folder, VOCAB_SIZE, folder / "vocabulary.model", lambda line: None).vocabulary.size
     taken = {"s": round(time.perf_counter() - wall, 1), "cpu_s": round(cpu_seconds() - cpu, 1)}
     return {"pieces": pieces, **taken, "peak_memory_gib": peak_memory_gib()}
 

@@ -119,15 +119,26 @@ def rules_help() -> str:
 
 
 def table(manifests: dict[str, dict[str, Any]]) -> str:
-    """Problem, split, examples, skipped examples and bytes, a line a split."""
-    rows = [("problem", "split", "examples", "skipped", "bytes")]
+    """A line for each split: examples, skipped ones, bytes, and of its text (inputs / targets) how the vocabulary fits."""
+    rows = [("problem", "split", "examples", "skipped", "bytes", "tokens/word", "byte tokens", "unknown")]
     for name, manifest in manifests.items():
         for split, entry in manifest["splits"].items():
             size = sum(shard["bytes"] for shard in entry["shards"])
-            rows.append((name, split, f"{entry['examples']:,}", f"{entry['skipped']:,}", f"{size:,}"))
+            counts = (f"{entry['examples']:,}", f"{entry['skipped']:,}", f"{size:,}")
+            rows.append((name, split, *counts, *_fit(entry.get("text", {}))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        cells = zip(row, widths, (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust), strict=True)
-        lines.append("  ".join(justify(cell, width) for cell, width, justify in cells))
+        cells = zip(row, widths, (str.ljust, str.ljust, *[str.rjust] * (len(row) - 2)), strict=True)
+        lines.append("  ".join(justify(cell, width) for cell, width, justify in cells).rstrip())
     return "\n".join(lines)
+
+
+def _fit(text: dict[str, dict[str, int]]) -> tuple[str, str, str]:
+    """Tokens per word, the share of tokens that are bytes, and characters without a piece, of each side that is text."""
+    from t2t_multimodel.data.generation.text_counts import rates
+
+    found = [(*rates(counts), counts["unknown"]) for counts in text.values()]
+    cells = ([f"{words:.2f}", f"{rate:.1%}", f"{unknown:,}"] for words, rate, unknown in found)
+    per_word, byte_rate, unknown = (" / ".join(column) for column in zip(*cells, strict=True)) if found else ("", "", "")
+    return per_word, byte_rate, unknown

@@ -143,6 +143,17 @@ def read_manifest(data_dir: Path | str, records_name: str) -> Manifest:
     return manifest
 
 
+def manifests(data_dir: Path) -> dict[str, Manifest]:
+    """The manifests of all records in a data_dir, complete or not, by records name."""
+    found = {}
+    for path in sorted(data_dir.glob("*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, dict) and "vocabulary_sha256" in content:
+                found[path.stem] = content
+    return found
+
+
 def shard_paths(data_dir: Path | str, records_name: str, split: str) -> list[str]:
     """The files of a split, in order; DataError without records or such a split, or if a file is missing or of another size."""
     manifest = read_manifest(data_dir, records_name)

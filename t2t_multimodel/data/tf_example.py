@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -55,6 +56,18 @@ def pack(integers: Iterable[int]) -> bytes:
 def packed_length(packed: bytes) -> int:
     """How many integers `packed` holds: all bytes but a number's last are 128 or more."""
     return len(packed) - len(packed.translate(None, _LAST_BYTES))
+
+
+def unpack(packed: bytes) -> np.ndarray:
+    """The integers that `packed` holds, int64 [N]; each must have at most nine bytes."""
+    content = np.frombuffer(packed, np.uint8)
+    ends = np.flatnonzero(content < 128)
+    starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)[: len(ends)]
+    integers = (content[starts] & 127).astype(np.int64)
+    for place in range(1, int((ends - starts).max(initial=0)) + 1):
+        longer = starts + place <= ends
+        integers[longer] |= (content[starts[longer] + place] & 127).astype(np.int64) << (7 * place)
+    return integers
 
 
 @lru_cache(maxsize=16)

@@ -32,7 +32,7 @@ def run(tmp_path, *flags):
 def test_the_table_shows_what_was_made(tmp_path, capsys):
     assert run(tmp_path, "--problems=tiny_deen", "--on_error=skip") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["problem", "split", "examples", "skipped", "bytes"]
+    assert lines[0].split() == ["problem", "split", "examples", "skipped", "bytes", "tokens/word", "byte", "tokens", "unknown"]
     assert [line.split()[:4] for line in lines[1:]] == [["tiny_deen", "train", "1", "1"], ["tiny_deen", "dev", "1", "1"]]
 
 

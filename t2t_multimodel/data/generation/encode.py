@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from t2t_multimodel.data.generation import cleaning, shuffle
+from t2t_multimodel.data.generation.text_counts import TextCounter
 from t2t_multimodel.data.generation.text_encoder import PackedText
 from t2t_multimodel.data.normalization import is_normalized, normalize, normalize_spaces
 from t2t_multimodel.data.readers import media
@@ -80,6 +81,7 @@ class EncodedChunk(NamedTuple):
         errors: messages of damaged examples.
         left_out: examples that each rule left out.
         changed: examples whose input or target was changed, by what was done, as "resampled".
+        text: of each side that is text what `text_counts.COUNTS` names, as "inputs.words".
     """
 
     consumed: int
@@ -87,6 +89,7 @@ class EncodedChunk(NamedTuple):
     errors: list[str]
     left_out: dict[str, int]
     changed: dict[str, int]
+    text: dict[str, int]
 
 
 class Checked(NamedTuple):
@@ -153,9 +156,22 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
     release_memory()
     keys = _keys(chunk)[[kept[i] for i in wanted]]
     changed = Counter(change for i in wanted for change in columns[3][i])
-    return EncodedChunk(
-        len(chunk.examples), shuffle.partition(keys, records, encoding.buckets), errors, dict(left_out), dict(changed)
-    )
+    blocks = shuffle.partition(keys, records, encoding.buckets)
+    text = _text_counts(encoding, columns, (inputs, targets), wanted)
+    return EncodedChunk(len(chunk.examples), blocks, errors, dict(left_out), dict(changed), text)
+
+
+def _text_counts(
+    encoding: EncodingConfig, columns: Sequence[Sequence[Any]], encoded: Sequence[Sequence[Any]], wanted: Sequence[int]
+) -> dict[str, int]:
+    counter = _text_counter(encoding.vocabulary, encoding.run)
+    found: dict[str, int] = {}
+    for side, raw, packed in zip(("inputs", "targets"), columns, encoded, strict=False):
+        feature = getattr(encoding.problem, side)
+        if isinstance(feature, Text):
+            counts = counter.count(feature, [raw[i] for i in wanted], [packed[i] for i in wanted])
+            found |= {f"{side}.{name}": count for name, count in counts.items()}
+    return found
 
 
 def _keys(chunk: Chunk) -> np.ndarray:
@@ -195,6 +211,11 @@ def _evaluation(paths: tuple[Path, ...], run: str) -> frozenset[int]:
 @lru_cache(maxsize=1)
 def _packed_text(vocabulary: Path, run: str) -> PackedText:
     return PackedText(Vocabulary.load(vocabulary))
+
+
+@lru_cache(maxsize=1)
+def _text_counter(vocabulary: Path, run: str) -> TextCounter:
+    return TextCounter(Vocabulary.load(vocabulary))
 
 
 def _nothing(split: str, tmp_dir: Path) -> Iterable[Example]:

@@ -6,19 +6,20 @@ import dataclasses
 import functools
 import hashlib
 import inspect
-import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from t2t_multimodel.data import records
 from t2t_multimodel.data.generation import shuffle
 from t2t_multimodel.data.generation.encode import EncodingConfig
+from t2t_multimodel.data.generation.recorded import Recorded, description, find
 from t2t_multimodel.data.generation.split_writer import SplitWriter, skipped_name
-from t2t_multimodel.data.generation.vocabulary_sample import Report, ensure_vocabulary
+from t2t_multimodel.data.generation.vocabulary_file import Origin, VocabularyFile
+from t2t_multimodel.data.generation.vocabulary_sample import Report, learn_vocabulary
 from t2t_multimodel.data.generation.workers import Workers
-from t2t_multimodel.data.generation.workspace import Workspace, remove_leftovers, workspace_folder
+from t2t_multimodel.data.generation.workspace import Workspace, remove_leftovers, workspace_folder, workspace_plans
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.console import print_line
@@ -26,7 +27,7 @@ from t2t_multimodel.utils.errors import DataError
 
 _NAMED_ERRORS = 20
 # Of what a killed run leaves; another one is not gone on with.
-_WORKSPACE_VERSION = 4
+_WORKSPACE_VERSION = 5
 
 
 def generate(
@@ -76,29 +77,73 @@ def generate(
     forward = {name: _with_classes(problem, data_dir, tmp_dir) for name, problem in forward.items()}
     data_dir.mkdir(parents=True, exist_ok=True)
     remove_leftovers(data_dir)
-    vocabulary = ensure_vocabulary(list(forward.values()), data_dir, tmp_dir, vocab_size, report, on_error == "skip")
     options = {"clean": sorted(rules), "image_size": image_size}
-    manifests = {name: _complete(problem, data_dir, vocabulary, verify, options, report) for name, problem in forward.items()}
-    missing = [problem for name, problem in forward.items() if manifests[name] is None]
-    failed: dict[str, DataError] = {}
+    recorded = {name: find(problem, data_dir, options, verify) for name, problem in forward.items()}
+    for name, found in recorded.items():
+        if found.reason:
+            report(f"{name}: made again, because {found.reason}")
+    missing = {name: problem for name, problem in forward.items() if not recorded[name].is_complete}
+    manifests = {name: found.manifest for name, found in recorded.items() if found.is_complete and found.manifest}
     plan = {"num_shards": num_shards, "on_error": on_error, "tmp_dir": str(tmp_dir.resolve()), **options}
-    with workers or Workers(num_workers if missing else 1) as workers:
-        for name, problem in forward.items():
-            if problem not in missing:
-                report(f"{name}: complete already")
-                _finish(data_dir, name)
-                continue
-            try:
-                manifests[name] = _write_records(problem, data_dir, tmp_dir, vocabulary, plan, workers, report)
-            except DataError as error:
-                if on_error != "skip":
-                    raise
-                failed[name] = error
-                report(f"{name}: not made, because {error}")
+    with VocabularyFile(data_dir, report) as file:
+        vocabulary = _ensure_vocabulary(file, forward, recorded, tmp_dir, vocab_size, plan, report)
+        _check_vocabularies(manifests, vocabulary, data_dir)
+        for name in manifests:
+            report(f"{name}: complete already")
+            _finish(data_dir, name)
+        with workers or Workers(num_workers if missing else 1) as workers:
+            for manifest in _make(missing, data_dir, tmp_dir, vocabulary, plan, workers, report):
+                manifests[manifest["problem"]] = manifest
+                for line in file.misfits(manifest):
+                    report(f"warning: {line}")
+    return {name: manifests[name] for name in forward}
+
+
+def _ensure_vocabulary(
+    file: VocabularyFile,
+    forward: dict[str, Problem],
+    recorded: dict[str, Recorded],
+    tmp_dir: Path,
+    vocab_size: int,
+    plan: dict[str, Any],
+    report: Report,
+) -> Vocabulary:
+    missing = {name: problem for name, problem in forward.items() if not recorded[name].is_complete}
+
+    def learn(path: Path) -> Origin:
+        learned = learn_vocabulary(list(forward.values()), tmp_dir, vocab_size, path, report, plan["on_error"] == "skip")
+        return Origin(learned.vocabulary.sha256, *learned[1:])
+
+    def is_resumed(sha256: str) -> bool:
+        plans = workspace_plans(file.path.parent)
+        return any(plans.get(name) == _whole_plan(problem, sha256, plan) for name, problem in missing.items())
+
+    return file.ensure(learn, [name for name in missing if not recorded[name].damaged], is_resumed)
+
+
+def _make(
+    missing: dict[str, Problem],
+    data_dir: Path,
+    tmp_dir: Path,
+    vocabulary: Vocabulary,
+    plan: dict[str, Any],
+    workers: Workers,
+    report: Report,
+) -> Iterator[records.Manifest]:
+    """Makes the records of each problem; where damage is skipped, the error of one that cannot be made is raised at the end."""
+    failed: dict[str, DataError] = {}
+    for name, problem in missing.items():
+        try:
+            yield _write_records(problem, data_dir, tmp_dir, vocabulary, plan, workers, report)
+        except DataError as error:
+            if plan["on_error"] != "skip":
+                raise
+            failed[name] = error
+            report(f"{name}: not made, because {error}")
     if failed:
         reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
-        raise DataError(f"{len(failed)} of {len(forward)} problems could not be made, the others are complete: {reasons}")
-    return {name: manifest for name, manifest in manifests.items() if manifest is not None}
+        others = "" if len(failed) == len(missing) else ", the others are complete"
+        raise DataError(f"{len(failed)} of {len(missing)} problems could not be made{others}: {reasons}")
 
 
 def _finish(data_dir: Path, name: str) -> None:
@@ -132,60 +177,28 @@ def _with_classes(problem: Problem, data_dir: Path, tmp_dir: Path) -> Problem:
         return records.as_recorded(problem, data_dir)
 
 
-def _complete(
-    problem: Problem, data_dir: Path, vocabulary: Vocabulary, verify: bool, options: dict[str, Any], report: Report
-) -> records.Manifest | None:
-    """The manifest, if nothing needs to be made."""
-    name = problem.records_name
-    try:
-        manifest = records.read_manifest(data_dir, name)
-    except DataError:
-        return None
-    if manifest["vocabulary_sha256"] != vocabulary.sha256:
-        raise DataError(
-            f"the records of {name} in {data_dir} were made with another vocabulary than {data_dir / FILE_NAME}; put that one "
-            f"back, use another --data_dir, or remove {records.manifest_path(data_dir, name)} to have the records made again"
-        )
-    wanted = _description(problem)
-    sides = ("inputs", "targets")
-    changed = [key for key in sides if _layout(manifest[key]) != _layout(wanted[key])]
-    changed += [f"normalization of {key}" for key in sides if _normalized_otherwise(manifest[key], wanted[key])]
-    if manifest.get("described", "") != problem.described:
-        changed.append("description")
-    if [*manifest["splits"], *manifest.get("empty_splits", ())] != list(problem.splits):
-        changed.append("splits")
-    changed += [key for key, value in options.items() if manifest.get(key, type(value)()) != value]
-    damaged = records.damaged_shards(data_dir, manifest, verify)
-    if changed or damaged:
-        reason = f"its {' and '.join(changed)} changed" if changed else _damage(data_dir / damaged[0], verify)
-        report(f"{name}: made again, because {reason}")
-        return None
-    return manifest
+def _check_vocabularies(manifests: dict[str, records.Manifest], vocabulary: Vocabulary, data_dir: Path) -> None:
+    """Raises a DataError if records that are to stay were made with another vocabulary."""
+    for name, manifest in manifests.items():
+        if manifest["vocabulary_sha256"] != vocabulary.sha256:
+            raise DataError(
+                f"the records of {name} in {data_dir} were made with another vocabulary than {data_dir / FILE_NAME}; put that "
+                f"one back, use another --data_dir, or remove {records.manifest_path(data_dir, name)} to have them made again"
+            )
 
 
-def _damage(path: Path, verify: bool) -> str:
-    """What is wrong with a shard that is not as its manifest says; where, if its records are to be read for that."""
-    if not path.is_file():
-        return f"{path.name} is missing"
-    if not verify:
-        return f"{path.name} is not of the size that its manifest says"
-    offset = records.first_bad_record(path)
-    where = "though its records are whole" if offset is None else f"the first bad record is at byte {offset}"
-    return f"{path.name} is not as its manifest says: {where}"
+def _head(problem: Problem, sha256: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest says of all splits."""
+    head: dict[str, Any] = {"problem": problem.records_name, "source": problem.source, "vocabulary_sha256": sha256}
+    head |= {key: description(problem)[key] for key in ("inputs", "targets")}
+    head |= {key: plan[key] for key in ("clean", "image_size")}
+    return head | ({"described": problem.described} if problem.described else {})
 
 
-def _description(problem: Problem) -> dict[str, Any]:
-    return json.loads(json.dumps(problem.spec().to_dict()))
-
-
-def _layout(feature: dict[str, Any]) -> dict[str, Any]:
-    """The part of a feature that its records depend on."""
-    return {key: feature.get(key) for key in ("kind", "format", "sample_rate", "classes")}
-
-
-def _normalized_otherwise(recorded: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether records name another normalization; those that name none are left as they are."""
-    return "normalization" in recorded and recorded["normalization"] != wanted.get("normalization")
+def _whole_plan(problem: Problem, sha256: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """Everything that the records of a problem depend on but raw data."""
+    whole = plan | _head(problem, sha256, plan) | {"splits": list(problem.splits), "generator": _generator_sha256(problem)}
+    return whole | {"version": _WORKSPACE_VERSION}
 
 
 def _write_records(
@@ -199,15 +212,10 @@ def _write_records(
 ) -> records.Manifest:
     """Makes all splits where no reader looks, and changes places only once all are whole."""
     name = problem.records_name
-    manifest: dict[str, Any] = {"problem": name, "source": problem.source, "vocabulary_sha256": vocabulary.sha256}
-    manifest |= {key: _description(problem)[key] for key in ("inputs", "targets")}
-    manifest |= {key: plan[key] for key in ("clean", "image_size")}
-    manifest |= {"described": problem.described} if problem.described else {}
+    manifest = _head(problem, vocabulary.sha256, plan)
     if problem.source:
         report(f"{name}: {problem.source}")
-    whole_plan = plan | manifest | {"splits": list(problem.splits), "generator": _generator_sha256(problem)}
-    whole_plan["version"] = _WORKSPACE_VERSION
-    with Workspace(data_dir, name, whole_plan) as workspace:
+    with Workspace(data_dir, name, _whole_plan(problem, vocabulary.sha256, plan)) as workspace:
         splits = _make_splits(problem, workspace, plan, data_dir / FILE_NAME, tmp_dir, workers, report)
         there = [split for split in problem.splits if splits[split]]
         manifest |= {"splits": {split: splits[split] for split in there}, "complete": True}

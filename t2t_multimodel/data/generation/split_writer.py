@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from t2t_multimodel.data.generation import shuffle
 from t2t_multimodel.data.generation.encode import EncodedChunk, EncodingConfig, chunks, encode_chunk
+from t2t_multimodel.data.generation.text_counts import COUNTS
 from t2t_multimodel.data.generation.workers import Workers
 from t2t_multimodel.data.generation.workspace import Workspace
 from t2t_multimodel.data.records import ShardWriter, shard_names
@@ -88,7 +89,15 @@ class SplitWriter:
         self._buckets = [workspace.folder / f"{split}-{i:03d}.bucket" for i in range(encoding.buckets)]
         self._skipped = workspace.folder / skipped_name(encoding.source)
         self._files = [*self._buckets, self._skipped]
-        self._nothing = {"consumed": 0, "made": 0, "skipped": 0, "left_out": {}, "changed": {}, "sizes": [0] * len(self._files)}
+        self._nothing = {
+            "consumed": 0,
+            "made": 0,
+            "skipped": 0,
+            "left_out": {},
+            "changed": {},
+            "text": {},
+            "sizes": [0] * len(self._files),
+        }
         self._state: dict[str, Any] = self._nothing | {"dealt": False, "shards": [], "done": False} | workspace.state(split)
 
     @property
@@ -120,6 +129,10 @@ class SplitWriter:
         left_out = Counter(state["left_out"]) + Counter(duplicates=state["made"] - count)
         entry = {"examples": count, "shards": state["shards"], "skipped": state["skipped"], "left_out": dict(left_out)}
         entry |= {"changed": state["changed"]} if state["changed"] else {}
+        sides = sorted({key.partition(".")[0] for key in state["text"]})
+        entry |= (
+            {"text": {side: {name: state["text"].get(f"{side}.{name}", 0) for name in COUNTS} for side in sides}} if sides else {}
+        )
         return entry | ({"skipped_list": self._skipped.name} if state["skipped"] else {})
 
     def _partition(self, examples: Iterable[Example], workers: Workers) -> None:
@@ -157,7 +170,7 @@ class SplitWriter:
         state["consumed"] += encoded.consumed
         state["skipped"] += len(encoded.errors)
         state["made"] += encoded.consumed - len(encoded.errors) - sum(encoded.left_out.values())
-        for counts in ("left_out", "changed"):
+        for counts in ("left_out", "changed", "text"):
             state[counts] = dict(Counter(state[counts]) + Counter(getattr(encoded, counts)))
 
     def _save_progress(self, files: Sequence[BinaryIO], dealt: bool = False) -> None:

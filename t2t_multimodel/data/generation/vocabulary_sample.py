@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from t2t_multimodel.data.generation.text_counts import TextCounter, rates
 from t2t_multimodel.data.normalization import normalize, normalize_spaces
-from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary
+from t2t_multimodel.data.tf_example import pack
+from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
 from t2t_multimodel.features import Label, Text
 from t2t_multimodel.problem import Example, Problem
 from t2t_multimodel.utils.errors import DataError
@@ -20,6 +21,7 @@ Report = Callable[[str], None]
 
 MAX_SYMBOLS = 512
 _MAX_SAMPLED_TEXTS = 200_000
+_MEASURED_TEXTS = 2_000
 # Images and sound are expensive to come by, so fewer of the examples that have them are read for their text, and fewer still
 # where other problems bring enough text.
 _MAX_SCANNED_TEXT = 1_000_000
@@ -27,43 +29,37 @@ _MAX_SCANNED_MEDIA = 20_000
 _MAX_SCANNED_MEDIA_BESIDE_TEXT = 2_000
 
 
-def ensure_vocabulary(
-    problems: list[Problem], data_dir: Path, tmp_dir: Path, size: int, report: Report, skip_damaged: bool = False
-) -> Vocabulary:
-    """The data_dir's vocabulary, made if there is none. Of two runs that make one at once, the first to end is kept.
+def learn_vocabulary(
+    problems: Sequence[Problem], tmp_dir: Path, size: int, path: Path, report: Report, skip_damaged: bool = False
+) -> Learned:
+    """Trains a vocabulary on the train splits of `problems` and writes it to `path`.
 
     Args:
-        problems: forward problems whose train splits are sampled.
-        data_dir: an existing folder.
+        problems: forward problems.
         tmp_dir: where the raw data lies.
-        size: pieces of a new vocabulary.
+        size: pieces.
+        path: the file to write.
         report: takes lines for the user.
-        skip_damaged: whether to do without the text of a problem whose files cannot be read, and say so.
+        skip_damaged: whether to do without damaged examples, and without the text of a problem whose files cannot be read.
 
     Raises:
         DataError: raw data is missing or damaged, there is no text, or `size` is too small.
     """
-    path = data_dir / FILE_NAME
-    if not path.exists():
-        texts, symbols, _ = sample(problems, tmp_dir, report, skip_damaged)
-        own = data_dir / f".{FILE_NAME}.made-{os.getpid()}"
-        try:
-            train_vocabulary(texts, symbols, size, own)
-            _publish_first(own, path)
-        finally:
-            own.unlink(missing_ok=True)
-    vocabulary = Vocabulary.load(path)
-    report(f"{FILE_NAME}: {vocabulary.size} pieces, {len(vocabulary.symbols)} of them tree symbols")
-    return vocabulary
+    texts, symbols, counts = sample(problems, tmp_dir, report, skip_damaged)
+    vocabulary = train_vocabulary(texts, symbols, size, path)
+    measured = texts[:: max(1, len(texts) // _MEASURED_TEXTS)]
+    packed = [pack(ids) for ids in vocabulary.encode_batch(measured)]
+    tokens_per_word, byte_rate = rates(TextCounter(vocabulary).count(Text(), measured, packed))
+    return Learned(vocabulary, counts, tokens_per_word, byte_rate)
 
 
-def _publish_first(own: Path, path: Path) -> None:
-    try:
-        os.link(own, path)
-    except FileExistsError:
-        pass
-    except OSError:  # A file system without hard links.
-        own.replace(path)
+class Learned(NamedTuple):
+    """A new vocabulary, how many texts of each problem it was learned from, and the rates of these texts."""
+
+    vocabulary: Vocabulary
+    texts: dict[str, int]
+    tokens_per_word: float
+    byte_rate: float
 
 
 class Sample(NamedTuple):
@@ -78,7 +74,7 @@ def sample(problems: Sequence[Problem], tmp_dir: Path, report: Report, skip_dama
     """Texts and tree symbols of the problems' train splits; class names where no problem has text.
 
     Raises:
-        DataError: as `ensure_vocabulary` does.
+        DataError: as `learn_vocabulary` does.
     """
     texts: dict[str, list[str]] = {}
     symbols: Counter[str] = Counter()

@@ -103,6 +103,12 @@ class Workspace:
         os.close(self._lock)
 
 
+def workspace_plans(data_dir: Path) -> dict[str, dict[str, Any]]:
+    """The plans of all workspaces in a data_dir, by records name."""
+    found = {folder.name[1:].removesuffix(".making"): _read(folder / "plan.json") for folder in data_dir.glob(".*.making")}
+    return {name: plan for name, plan in found.items() if isinstance(plan, dict)}
+
+
 def workspace_folder(data_dir: Path, records_name: str) -> Path:
     """Where the records of a problem are made."""
     return data_dir / f".{records_name}.making"

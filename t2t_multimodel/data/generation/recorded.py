@@ -1,0 +1,84 @@
+"""Whether records that exist are what is asked for, or are to be made again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from t2t_multimodel.data import records
+from t2t_multimodel.problem import Problem
+from t2t_multimodel.utils.errors import DataError
+
+
+class Recorded(NamedTuple):
+    """Records as they are found.
+
+    Attributes:
+        manifest: theirs; None if there are none, or none that are complete.
+        reason: why they are to be made again, as "its description changed"; "" if they are not.
+        damaged: whether the reason is damage alone.
+    """
+
+    manifest: records.Manifest | None
+    reason: str = ""
+    damaged: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing needs to be made."""
+        return self.manifest is not None and not self.reason
+
+
+def find(problem: Problem, data_dir: Path, options: dict[str, Any], verify: bool) -> Recorded:
+    """Compares the records of a forward problem with what it is now.
+
+    Args:
+        problem: with its classes.
+        data_dir: where they lie.
+        options: entries of the manifest that must have these values.
+        verify: compare checksums too, not only sizes.
+    """
+    try:
+        manifest = records.read_manifest(data_dir, problem.records_name)
+    except DataError:
+        return Recorded(None)
+    wanted = description(problem)
+    sides = ("inputs", "targets")
+    changed = [key for key in sides if _layout(manifest[key]) != _layout(wanted[key])]
+    changed += [f"normalization of {key}" for key in sides if _normalized_otherwise(manifest[key], wanted[key])]
+    if manifest.get("described", "") != problem.described:
+        changed.append("description")
+    if [*manifest["splits"], *manifest.get("empty_splits", ())] != list(problem.splits):
+        changed.append("splits")
+    changed += [key for key, value in options.items() if manifest.get(key, type(value)()) != value]
+    if changed:
+        return Recorded(manifest, f"its {' and '.join(changed)} changed")
+    damaged = records.damaged_shards(data_dir, manifest, verify)
+    return Recorded(manifest, _damage(data_dir / damaged[0], verify) if damaged else "", bool(damaged))
+
+
+def description(problem: Problem) -> dict[str, Any]:
+    """A problem's spec, as JSON holds it."""
+    return json.loads(json.dumps(problem.spec().to_dict()))
+
+
+def _damage(path: Path, verify: bool) -> str:
+    """What is wrong with a shard that is not as its manifest says; where, if its records are to be read for that."""
+    if not path.is_file():
+        return f"{path.name} is missing"
+    if not verify:
+        return f"{path.name} is not of the size that its manifest says"
+    offset = records.first_bad_record(path)
+    where = "though its records are whole" if offset is None else f"the first bad record is at byte {offset}"
+    return f"{path.name} is not as its manifest says: {where}"
+
+
+def _layout(feature: dict[str, Any]) -> dict[str, Any]:
+    """The part of a feature that its records depend on."""
+    return {key: feature.get(key) for key in ("kind", "format", "sample_rate", "classes")}
+
+
+def _normalized_otherwise(recorded: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether records name another normalization; those that name none are left as they are."""
+    return "normalization" in recorded and recorded["normalization"] != wanted.get("normalization")

@@ -1,0 +1,54 @@
+"""How well a vocabulary fits text: words, tokens, tokens that are single bytes, characters without a piece."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from t2t_multimodel.data.tf_example import unpack
+from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.features import Text
+
+# Of the text of one side of a split: words (symbols of trees), tokens, those that are single bytes or unknown, and characters
+# (symbols of trees) that have no piece.
+COUNTS = ("words", "tokens", "byte_tokens", "unknown")
+
+
+class TextCounter:
+    """Counts what `COUNTS` names in encoded text."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+
+    @cached_property
+    def _is_byte(self) -> np.ndarray:
+        """Whether each id is a byte's or unknown."""
+        return np.array([self._vocabulary.is_fallback(i) for i in range(self._vocabulary.size)])
+
+    @cached_property
+    def _begins_character(self) -> np.ndarray:
+        """Whether each id that is a byte's is the first one of a character in UTF-8, or unknown."""
+        first = [self._vocabulary.piece(i)[:1] if byte else b"\x80" for i, byte in enumerate(self._is_byte)]
+        return np.array([not 0x80 <= (byte or b"?")[0] < 0xC0 for byte in first])
+
+    @cached_property
+    def _is_symbol(self) -> np.ndarray:
+        """Whether each id is a tree symbol's."""
+        return np.isin(np.arange(self._vocabulary.size), list(self._vocabulary.symbols.values()))
+
+    def count(self, feature: Text, texts: Sequence[str], packed: Sequence[bytes]) -> dict[str, int]:
+        """The counts of `texts`, of which `packed` are the packed ids."""
+        ids = unpack(b"".join(packed))
+        words = sum(text.count(" ") for text in texts) + len(texts)
+        if feature.format == "tree":
+            unknown = words - int(self._is_symbol[ids].sum())
+        else:
+            unknown = int(self._begins_character[ids].sum())
+        return dict(zip(COUNTS, (words, len(ids), int(self._is_byte[ids].sum()), unknown), strict=True))
+
+
+def rates(counts: dict[str, int]) -> tuple[float, float]:
+    """Tokens per word, and the share of tokens that are single bytes or unknown."""
+    return counts["tokens"] / max(counts["words"], 1), counts["byte_tokens"] / max(counts["tokens"], 1)
