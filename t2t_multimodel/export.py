@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.data import preprocess
+from t2t_multimodel.data import graph_sound, preprocess
 from t2t_multimodel.data.graph_tokenizer import GraphTokenizer
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
@@ -45,9 +45,9 @@ USE = """## Use
 class ServedModel(tf.Module):
     """A model's problems as functions of strings: `serve[problem]`, and a signature of the problem's name.
 
-    Each takes "inputs" [B], strings: sentences, or the bytes of images (JPEG, PNG) or of sounds (WAV, 16 bits, at the problem's
-    rate). It gives "outputs", strings [B, n], and "scores", float32 [B, n], the best first. tensorflow_text's operations must be
-    loaded: `import tensorflow_text`.
+    Each takes "inputs" [B], strings: sentences, or the bytes of images (JPEG, PNG) or of sounds (`graph_sound.READ`). It gives
+    "outputs", strings [B, n], and "scores", float32 [B, n], the best first. tensorflow_text's operations must be loaded:
+    `import tensorflow_text`.
 
     Args:
         model: a MultiModel with its weights.
@@ -79,13 +79,24 @@ class ServedModel(tf.Module):
     def _function(self, spec: ProblemSpec) -> Any:
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")], autograph=False)
         def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            batch = self._prepare(spec, inputs)
-            encoded = self._model.encode(batch["inputs"], batch.get("inputs_length"), spec.name, training=False)
-            if isinstance(spec.targets, Label):
-                return self._classes(spec.targets, self._model.classify(encoded, spec.name, training=False))
-            return self._generate(spec, batch, encoded)
+            return tf.cond(tf.size(inputs) > 0, lambda: self._answers(spec, inputs), lambda: self._no_answers(spec))
 
         return serve
+
+    def _answers(self, spec: ProblemSpec, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = self._prepare(spec, inputs)
+        encoded = self._model.encode(batch["inputs"], batch.get("inputs_length"), spec.name, training=False)
+        if isinstance(spec.targets, Label):
+            return self._classes(spec.targets, self._model.classify(encoded, spec.name, training=False))
+        return self._generate(spec, batch, encoded)
+
+    def _no_answers(self, spec: ProblemSpec) -> dict[str, tf.Tensor]:
+        shape = (0, min(self._n_best, len(spec.targets.classes)) if isinstance(spec.targets, Label) else self._n_best)
+        return {"outputs": tf.zeros(shape, tf.string), "scores": tf.zeros(shape, tf.float32)}
+
+    @property
+    def _n_best(self) -> int:
+        return self._strategy.n_best if isinstance(self._strategy, BeamSearch) else 1
 
     def _prepare(self, spec: ProblemSpec, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """What the model reads, as data.pipeline.prepare_inputs makes it."""
@@ -104,15 +115,17 @@ class ServedModel(tf.Module):
             return {"inputs": tf.map_fn(pixels, inputs, fn_output_signature=tf.TensorSpec(shape, tf.float32))}
         assert isinstance(feature, Audio)
         longest = int(data.max_seconds * feature.sample_rate)
+        count = tf.size(inputs)
+        names = tf.strings.join(["input ", tf.as_string(tf.range(1, count + 1)), " of ", tf.as_string(count)])
 
-        def heard(content: tf.Tensor) -> tf.RaggedTensor:
-            samples = tf.audio.decode_wav(content, desired_channels=1)[0][:longest, 0]
+        def heard(sound: tuple[tf.Tensor, tf.Tensor]) -> tf.RaggedTensor:
+            samples = graph_sound.wav_samples(sound[0], feature.sample_rate, sound[1])[:longest]
             values = preprocess.sound_features(samples, feature.sample_rate, self._hparams.model.audio_input, data)
             return tf.RaggedTensor.from_tensor(values[None])[0]
 
         bins = [data.mel_bins] if self._hparams.model.audio_input == "spectrogram" else []
         spec_of_row = tf.RaggedTensorSpec([None, *bins], tf.float32, ragged_rank=0)
-        rows = tf.map_fn(heard, inputs, fn_output_signature=spec_of_row)
+        rows = tf.map_fn(heard, (inputs, names), fn_output_signature=spec_of_row)
         return {"inputs": rows.to_tensor(), "inputs_length": tf.cast(rows.row_lengths(), tf.int32)}
 
     def _generate(self, spec: ProblemSpec, batch: dict[str, tf.Tensor], encoded: Any) -> dict[str, tf.Tensor]:
@@ -196,8 +209,7 @@ class ServedModel(tf.Module):
         return tf.reshape(good & ended, tf.shape(ids)[:2])
 
     def _classes(self, targets: Label, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        best = self._strategy.n_best if isinstance(self._strategy, BeamSearch) else 1
-        scores, index = tf.math.top_k(tf.nn.log_softmax(logits), min(best, len(targets.classes)))
+        scores, index = tf.math.top_k(tf.nn.log_softmax(logits), min(self._n_best, len(targets.classes)))
         return {"outputs": tf.gather(tf.constant(targets.classes), index), "scores": scores}
 
 
@@ -262,6 +274,7 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
         "|---|---|---|---|",
         *(f"| {spec.name} | {spec.inputs.kind} | {spec.targets.kind} | {spec.target_space} |" for spec in specs),
         "",
+        *_sound_lines(config, specs),
         USE,
         "",
         "## Figures",
@@ -277,6 +290,20 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
         "The records it was trained on, their sources and licences: the manifests (`<problem>.json`) in the run's data_dir.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _sound_lines(config: RunConfig, specs: tuple[ProblemSpec, ...]) -> list[str]:
+    """What sound the SavedModel takes; nothing where no problem has any."""
+    rates = {spec.name: spec.inputs.sample_rate for spec in specs if isinstance(spec.inputs, Audio)}
+    if not rates:
+        return []
+    heard = ", ".join(f"{name} hears {rate:,} samples per second" for name, rate in rates.items())
+    return [
+        f"Sound: the SavedModel reads {graph_sound.READ}. Channels are averaged, other rates are resampled ({heard}), samples "
+        "beyond full scale are clipped. What is cut short, damaged or of another kind or coding is an InvalidArgumentError that "
+        f"says which input it is. Of longer sounds the first {config.hparams.data.max_seconds:g} seconds are heard.",
+        "",
+    ]
 
 
 def _figures(output_dir: Path, names: set[str], step: int) -> list[str]:

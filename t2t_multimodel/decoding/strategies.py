@@ -97,7 +97,9 @@ class Sampling(Greedy):
             before = tf.cumsum(tf.nn.softmax(ordered), axis=-1, exclusive=True)
             least = tf.reduce_min(tf.where(before < self.top_p, ordered, float("inf")), axis=-1, keepdims=True)
             logits = tf.where(logits < least, LOWEST, logits)
-        uniform = tf.random.stateless_uniform(tf.shape(logits), tf.stack([self.seed, position]), 1e-20, 1.0)
+        # Integers, and what follows exactly from them, are the same under XLA; floats drawn there are not.
+        bits = tf.random.stateless_uniform(tf.shape(logits), tf.stack([self.seed, position]), None, None, tf.uint32)
+        uniform = (tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) + 0.5) * 2.0**-23
         return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1, output_type=tf.int32)
 
 

@@ -142,6 +142,14 @@ def test_a_seed_gives_the_same_sample_again_and_another_seed_another():
     assert (first != other).any()
 
 
+def test_xla_draws_the_same_samples():
+    logits = tf.constant(np.random.default_rng(0).normal(size=(500, 40)), tf.float32)
+    strategy = Sampling(temperature=0.8, top_k=20, seed=3)
+    drawn, compiled = (tf.function(strategy._choose, jit_compile=xla)(logits, tf.constant(4)).numpy() for xla in (False, True))
+    np.testing.assert_array_equal(drawn, compiled)
+    assert len(set(drawn)) > 20
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import small_run
+import sounds
 from PIL import Image as Picture
 
 import t2t_multimodel
@@ -33,6 +34,14 @@ for problem, inputs in json.load(sys.stdin).items():
     answer = model.signatures[problem](inputs=tf.constant([bytes.fromhex(each) for each in inputs]))
     outputs = [[text.decode() for text in row] for row in answer["outputs"].numpy()]
     found[problem] = [outputs, answer["scores"].numpy().tolist()]
+    nothing = model.signatures[problem](inputs=tf.constant([], tf.string))
+    assert nothing["outputs"].shape == nothing["scores"].shape == (0, 2), problem
+try:
+    model.signatures["speech"](inputs=tf.constant([bytes.fromhex(each) for each in inputs[:1]] + [b"fLaC"]))
+except tf.errors.InvalidArgumentError as error:
+    assert "input 2 of 2 is no WAV file; a served model reads WAV" in str(error), error
+else:
+    raise AssertionError
 print(json.dumps(found))
 """
 
@@ -55,12 +64,19 @@ def png(colour):
 
 
 def wav(samples):
-    import soundfile
+    return sounds.write(np.random.default_rng(samples).integers(-9999, 9999, samples, dtype=np.int16), rate=1000)
 
-    file = io.BytesIO()
-    noise = np.random.default_rng(samples).integers(-9999, 9999, samples, dtype=np.int16)
-    soundfile.write(file, noise, 1000, format="WAV", subtype="PCM_16")
-    return file.getvalue()
+
+NOISE = np.random.default_rng(1).integers(-9999, 9999, (300, 2), dtype=np.int16)
+SOUNDS = [
+    wav(400),
+    wav(150),
+    sounds.write(NOISE.astype(np.int32) << 16, "WAVEX", "PCM_24", 1000),
+    sounds.write(NOISE / 8000, subtype="FLOAT", rate=1000),
+    sounds.write(NOISE, subtype="PCM_U8", rate=1000),
+    sounds.wav(NOISE.tobytes(), 0, rate=1000, before=sounds.chunk(b"LIST", b"odd")),
+    sounds.write((np.sin(np.arange(1200) * 0.3) * 9000).astype(np.int16), rate=4000),
+]
 
 
 INPUTS = {
@@ -75,7 +91,7 @@ INPUTS = {
     "parse": ["a\u3000 dog", "( a cat )", "dog", " ".join(["dog and"] * 20)],
     "caption": [png("red"), png("blue")],
     "picture": [png("red"), png("green")],
-    "speech": [wav(400), wav(150)],
+    "speech": SOUNDS,
 }
 
 
@@ -129,9 +145,12 @@ def test_a_keras_file_and_a_card_lie_beside_it(folder, run_dir, flags):
 
     card = (folder / "MODEL_CARD.md").read_text()
     assert "from step 7" in card
-    assert re.findall(r"^\* \w+, dev.*", card, re.MULTILINE) == ["* ende, dev, step 7: loss 2.5, bleu 12.5"]
+    assert re.findall(r"^\* \w+, dev.*", card, re.MULTILINE) == ["* ende, dev, step 7: loss 2.5, bleu 12.5 of 100"]
     assert "import tensorflow_text" in card and "import t2t_multimodel" in card
     assert "| speech | audio | text | to_english |" in card
+    assert (
+        "other rates are resampled (speech hears 1,000 samples per second)" in card and "the first 10 seconds are heard" in card
+    )
     assert not list(folder.parent.glob(".*"))
     if flags:  # the same network
         return

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from t2t_multimodel.utils.errors import DataError
 
 # Programs that write to a pipe cannot go back to fill the length in. They leave 0, or one near the largest of 31 or 32 bits.
-_LEAST_PLACEHOLDER = 0x7F000000
+LEAST_PLACEHOLDER = 0x7F000000
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
@@ -126,7 +126,7 @@ def _caf(content: bytes) -> SoundChunk | None:
 
 
 def _is_placeholder(content: bytes, chunk: SoundChunk, there: int) -> bool:
-    if chunk.size >= _LEAST_PLACEHOLDER:
+    if chunk.size >= LEAST_PLACEHOLDER:
         return chunk.size > there
     return chunk.size == 0 and there > 0 and not (chunk.chunks and _only_chunks(content, chunk))
 
