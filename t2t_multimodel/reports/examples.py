@@ -1,98 +1,186 @@
-"""Decoded dev examples for a report: pictures, sounds and sentences beside the right answers."""
+"""Decoded dev examples for a report: pictures, sounds, sentences and trees beside the right answers, wrong ones first."""
 
 from __future__ import annotations
 
+import difflib
 import random
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.decoding.predictor import bracketed
-from t2t_multimodel.features import Audio, Image, Text, is_tree
+from t2t_multimodel.features import Audio, Image, Label, Text, is_tree
 from t2t_multimodel.problem import Problem
-from t2t_multimodel.reports.page import Block, Card, Cards, Heading, Paragraph, Picture, Table
+from t2t_multimodel.reports.page import Block, Card, Cards, Cell, Drawing, Heading, Marked, Paragraph, Picture, Table
 from t2t_multimodel.reports.pictures import enlarged, spectrogram
 from t2t_multimodel.reports.scored_run import Run
+from t2t_multimodel.reports.tree_drawing import draw_tree
 from t2t_multimodel.runs.scoring import Decoded
 
-PICTURES, SOUNDS, SENTENCES = 4, 2, 4
-SENTENCES_TEXT = "Examples of dev, picked at random; outputs are decoded greedily. None of the inputs occurs in training."
+PICTURES, SOUNDS, SENTENCES, TREES = 4, 2, 4, 2
+EXPLAINED = (
+    "Examples of dev, picked at random, wrong ones first; outputs are decoded greedily. None of the inputs occurs in training."
+)
+NOTHING = "(nothing)"
 _SEED = 3
+_STRIP = (
+    ("See", lambda p: isinstance(p.inputs, Image) and isinstance(p.targets, Text)),
+    ("See", lambda p: isinstance(p.inputs, Image)),
+    ("Hear", lambda p: isinstance(p.inputs, Audio)),
+    ("Read", lambda p: isinstance(p.inputs, Text) and not is_tree(p.targets)),
+    ("Parse", lambda p: is_tree(p.targets)),
+)
 T = TypeVar("T")
 
 
-def example_blocks(run: Run, tmp_dir: Path) -> list[Block]:
-    """A section for pictures, one for speech, one for each problem between texts; examples are picked at random from dev."""
-    cards = {
-        kind: [card for p in run.problems if isinstance(p.inputs, kind) for card in make(p, run, tmp_dir)] for kind, make in _MAKE
-    }
-    blocks: list[Block] = []
-    for kind, title in ((Image, "Pictures"), (Audio, "Speech")):
-        if cards[kind]:
-            blocks += [Heading(title), Cards(cards[kind])]
-    blocks += [Heading("Sentences"), Paragraph(SENTENCES_TEXT)]
+def what_it_does(problem: Problem) -> str:
+    """A sentence that says what a problem is: "Says in English what a picture shows."."""
+    language = problem.target_space.removeprefix("to_").replace("_", " ").capitalize()
+    if isinstance(problem.targets, Label):
+        thing = {"image": "a picture", "audio": "a recording"}.get(problem.inputs.kind, "a text")
+        return f"Says to which of {len(problem.targets.classes)} classes {thing} belongs."
+    if is_tree(problem.targets):
+        return "Draws the parse tree of a sentence."
+    if isinstance(problem.inputs, Image):
+        return f"Says in {language} what a picture shows."
+    if isinstance(problem.inputs, Audio):
+        return f"Writes down in {language} what is said."
+    return f"Translates a sentence into {language}."
+
+
+def example_blocks(run: Run, tmp_dir: Path) -> tuple[list[Block], list[Block]]:
+    """The strip for the top of the page, an example of each kind; and a section for each problem.
+
+    Args:
+        tmp_dir: raw data of the problems with pictures and sounds.
+    """
+    cards = {problem.name: _cards(problem, run, tmp_dir) for problem in run.problems}
+    strip: dict[str, Card] = {}
+    for title, belongs in _STRIP:
+        found = [card for problem in run.problems if belongs(problem) for card in cards[problem.name]]
+        if found and title not in strip:
+            strip[title] = max(found, key=lambda card: bool(card.right))._replace(title=title)
+    sections: list[Block] = [Heading("What it says"), Paragraph(EXPLAINED)]
     for problem in run.problems:
-        if isinstance(problem.inputs, Text):
-            blocks += [Heading(problem.name, level=3), sentences(problem, run.decoded[problem.name])]
-    return blocks
+        decoded = run.decoded[problem.name]
+        right = sum(is_right(example) for example in decoded)
+        sections += [Heading(problem.name, level=3), Paragraph(f"{what_it_does(problem)} {right} of {len(decoded)} are right.")]
+        if isinstance(problem.inputs, Text) and not is_tree(problem.targets):
+            sections.append(sentences(decoded))
+        else:
+            sections.append(Cards(cards[problem.name]))
+    return [Cards(list(strip.values()), strip=True)], sections
+
+
+def _cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
+    if isinstance(problem.inputs, Image):
+        return picture_cards(problem, run, tmp_dir)
+    if isinstance(problem.inputs, Audio):
+        return sound_cards(problem, run, tmp_dir)
+    return tree_cards(problem, run) if is_tree(problem.targets) else text_cards(run.decoded[problem.name])
 
 
 def picture_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
     """Pictures of dev with their decoded captions or classes. Evaluation keeps the order of pictures."""
     decoded = run.decoded[problem.name]
-    inputs = list(islice(problem.generate("dev", tmp_dir), len(decoded)))
-    chosen = sample(list(zip(inputs, decoded, strict=True)), PICTURES)
-    return [
-        Card(Picture(f"{problem.name}-{i}", enlarged(raw["inputs"]), f"{problem.name}, example {i}"), answers(example))
-        for i, (raw, example) in enumerate(chosen)
-    ]
+    raws = list(islice(problem.generate("dev", tmp_dir), len(decoded)))
+    cards = []
+    for i, (raw, example) in enumerate(wrong_first(list(zip(raws, decoded, strict=True)), PICTURES, lambda pair: pair[1])):
+        picture = Picture(f"{problem.name}-{i}", enlarged(raw["inputs"]), f"{problem.name}, example {i}")
+        cards.append(Card((picture,), answers(example), right=is_right(example)))
+    return cards
 
 
 def sound_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
     """Spectrograms of dev with the decoded words. Sounds are found by their text; those whose text occurs twice are left out."""
     assert isinstance(problem.inputs, Audio)
-    inputs = list(problem.generate("dev", tmp_dir))
-    times = Counter(raw["targets"] for raw in inputs)
-    sounds = {raw["targets"]: raw["inputs"] for raw in inputs if times[raw["targets"]] == 1}
-    chosen = sample([example for example in run.decoded[problem.name] if example.references[0] in sounds], SOUNDS)
+    raws = list(problem.generate("dev", tmp_dir))
+    times = Counter(raw["targets"] for raw in raws)
+    sounds = {raw["targets"]: raw["inputs"] for raw in raws if times[raw["targets"]] == 1}
+    known = [example for example in run.decoded[problem.name] if example.references[0] in sounds]
     cards = []
-    for i, example in enumerate(chosen):
-        wav = sounds[example.references[0]]
+    for i, example in enumerate(wrong_first(known, SOUNDS, lambda example: example)):
+        wav, name = sounds[example.references[0]], f"{problem.name}-{i}"
         samples = decode_audio(wav, problem.inputs.sample_rate, f"{problem.name} {i}").samples
-        picture = Picture(
-            f"{problem.name}-{i}", spectrogram(samples, problem.inputs.sample_rate), f"spectrogram of {problem.name} {i}"
-        )
-        cards.append(Card(picture, answers(example), wav))
+        picture = Picture(name, spectrogram(samples, problem.inputs.sample_rate), f"spectrogram of {problem.name} {i}")
+        cards.append(Card((picture,), answers(example), wav, right=is_right(example), name=name))
     return cards
 
 
-def sentences(problem: Problem, decoded: list[Decoded]) -> Table:
-    """Input, output and right answer of a few examples; trees in brackets, with their words."""
-    rows = []
-    for example in sample(decoded, SENTENCES):
-        texts = [example.output, example.references[0]]
-        if is_tree(problem.targets):
-            texts = [bracketed(example.inputs.split(), text) for text in texts]
-        rows.append((example.inputs, *texts, verdict(example)))
-    return Table(("input", "model", "reference", ""), rows)
+def tree_cards(problem: Problem, run: Run) -> list[Card]:
+    """Drawings of decoded trees, and of the right ones where they differ; what is no tree over the words is text."""
+    cards = []
+    for i, example in enumerate(wrong_first(run.decoded[problem.name], TREES, lambda example: example)):
+        words, right = example.inputs.split(), is_right(example)
+        drawings, lines = [], [("input", example.inputs)]
+        texts = [("model", example.output)] + [("reference", example.references[0])] * (not right)
+        for side, linearised in texts:
+            svg = draw_tree(words, linearised, example.references[0])
+            if svg:
+                drawings.append(Drawing(f"{problem.name}-{i}-{side}", svg, f"tree of {problem.name} {i}, {side}"))
+            lines.append((f"{side} ({verdict(example)})" if side == "model" else side, bracketed(words, linearised) or NOTHING))
+        cards.append(Card(drawings, lines, right=right))
+    return cards
 
 
-def answers(example: Decoded) -> list[tuple[str, str]]:
-    """What the model said, what is right, and whether they agree."""
-    return [(f"model ({verdict(example)})", example.output or "(nothing)"), ("reference", example.references[0])]
+def text_cards(decoded: list[Decoded]) -> list[Card]:
+    """Sentences as cards, for the strip."""
+    return [
+        Card((), [("input", example.inputs), *answers(example)], right=is_right(example))
+        for example in wrong_first(decoded, SENTENCES, lambda example: example)
+    ]
+
+
+def sentences(decoded: list[Decoded]) -> Table:
+    """Input, output and right answer of a few examples; words of the output that the right answer lacks stand out."""
+    chosen = wrong_first(decoded, SENTENCES, lambda example: example)
+    rows = [(example.inputs, *marked(example), verdict(example)) for example in chosen]
+    return Table(("input", "model", "reference", "verdict"), rows)
+
+
+def answers(example: Decoded) -> list[tuple[str, Cell]]:
+    """What the model said and whether that is right; if not, what is."""
+    output, reference = marked(example)
+    lines: list[tuple[str, Cell]] = [(f"model ({verdict(example)})", output)]
+    return lines if is_right(example) else [*lines, ("reference", reference)]
+
+
+def marked(example: Decoded) -> tuple[Cell, Cell]:
+    """The output and the reference nearest to it; in each the words that the other lacks stand out."""
+    words = example.output.split()
+    compared = [
+        (difflib.SequenceMatcher(None, words, wanted, autojunk=False), wanted) for wanted in map(str.split, example.references)
+    ]
+    matcher, reference = max(compared, key=lambda pair: pair[0].ratio())
+    same = matcher.get_matching_blocks()
+    ours = {place for block in same for place in range(block.a, block.a + block.size)}
+    theirs = {place for block in same for place in range(block.b, block.b + block.size)}
+    output = Marked([(word, place not in ours) for place, word in enumerate(words)])
+    return output if words else NOTHING, Marked([(word, place not in theirs) for place, word in enumerate(reference)])
 
 
 def verdict(example: Decoded) -> str:
     """ "right" if the output is one of the references, else "wrong"."""
-    return "right" if example.output in example.references else "wrong"
+    return "right" if is_right(example) else "wrong"
+
+
+def is_right(example: Decoded) -> bool:
+    """Whether the output is one of the references."""
+    return example.output in example.references
+
+
+def wrong_first(items: list[T], count: int, example_of: Callable[[T], Decoded]) -> list[T]:
+    """At most `count` of `items`, picked at random but the same each time: wrong ones, up to half, and then right ones."""
+    wrong = [item for item in items if not is_right(example_of(item))]
+    right = [item for item in items if is_right(example_of(item))]
+    of_wrong = min(len(wrong), max(count // 2, count - len(right)))
+    return sample(wrong, of_wrong) + sample(right, count - of_wrong)
 
 
 def sample(items: list[T], count: int) -> list[T]:
     """At most `count` of `items` in their order, picked at random but the same each time."""
     places = random.Random(_SEED).sample(range(len(items)), min(count, len(items)))
     return [items[place] for place in sorted(places)]
-
-
-_MAKE = ((Image, picture_cards), (Audio, sound_cards))

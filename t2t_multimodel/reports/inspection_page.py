@@ -13,7 +13,7 @@ from t2t_multimodel.data.readers.media import stored_image
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.decoding.predictor import bracketed
 from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
-from t2t_multimodel.reports.page import Block, Card, Cards, Heading, Paragraph, Picture, Table, to_html, to_text
+from t2t_multimodel.reports.page import Block, Card, Cards, Fold, Heading, Paragraph, Picture, Table, to_html, to_text
 from t2t_multimodel.reports.pictures import enlarged, spectrogram
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
@@ -23,6 +23,7 @@ HEADER = ("problem", "split", "examples", "read", "side", "sizes", "median", "to
 _BARS, _NO_BAR = "▁▂▃▄▅▆▇█", "·"
 _BINS = 12
 _SIDE, _MOST_SECONDS = 160, 20
+_CLASS_HEADER, _SHOWN_CLASSES = ("class", "examples"), 10
 _NAMED_CLASSES, _PRINTED_EXAMPLES, _PRINTED_CHARACTERS = 6, 3, 100
 _UNITS = {Text: "tokens", Image: "pixels", Audio: "s"}
 EXPLAINED = (
@@ -92,8 +93,16 @@ def _sorted_classes(one: Inspected) -> list[tuple[str, int]]:
 
 
 def _class_blocks(one: Inspected) -> list[Block]:
-    classes = _sorted_classes(one)
-    return [Table(("class", "examples"), [(name, f"{count:,}") for name, count in classes], anybodys=True)] if classes else []
+    """The classes with their examples; where there are many, the largest and the smallest, and all of them folded."""
+    classes = [(name, f"{count:,}") for name, count in _sorted_classes(one)]
+    if not classes:
+        return []
+    everything = Table(_CLASS_HEADER, classes, anybodys=True)
+    if len(classes) <= 2 * _SHOWN_CLASSES:
+        return [everything]
+    between = ("...", f"{len(classes) - 2 * _SHOWN_CLASSES} more")
+    ends = Table(_CLASS_HEADER, [*classes[:_SHOWN_CLASSES], between, *classes[-_SHOWN_CLASSES:]], anybodys=True)
+    return [ends, Fold(f"all {len(classes):,} classes", [everything])]
 
 
 def _class_line(one: Inspected) -> str:
@@ -147,13 +156,14 @@ def _card(one: Inspected, record: Record, number: int, vocabulary: Vocabulary) -
     lines = [("targets", _texts(one, record, vocabulary)[1])]
     lines += [("also right", text) for text in record.references[1:]]
     if isinstance(feature, Image):
-        return Card(Picture(name, enlarged(stored_image(record.inputs, name, _SIDE), _SIDE), name), lines)
+        return Card((Picture(name, enlarged(stored_image(record.inputs, name, _SIDE), _SIDE), name),), lines)
     assert isinstance(feature, Audio)
     samples = np.frombuffer(record.inputs, "<i2")
     beginning = samples[: _MOST_SECONDS * feature.sample_rate]
     if len(beginning) < len(samples):
         lines.append(("sound", f"the first {_MOST_SECONDS} of {len(samples) / feature.sample_rate:.0f} seconds"))
-    return Card(Picture(name, spectrogram(beginning, feature.sample_rate), name), lines, _wav(beginning, feature.sample_rate))
+    picture = Picture(name, spectrogram(beginning, feature.sample_rate), name)
+    return Card((picture,), lines, _wav(beginning, feature.sample_rate), name=name)
 
 
 def _wav(samples: np.ndarray, rate: int) -> bytes:

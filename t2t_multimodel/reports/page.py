@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
-CSS = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c2430; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #d8dee8; padding-bottom: .3rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid #e6eaf0; }
-th { background: #f3f5f9; } td { overflow-wrap: anywhere; }
-td.number { font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
-td.name { white-space: nowrap; overflow-wrap: normal; }
-td.good, td.bad { font-weight: 600; white-space: nowrap; overflow-wrap: normal; }
-.good { color: #11693a; } .bad { color: #a3320b; }
-code { background: #f3f5f9; padding: 0 .2rem; }
-img { max-width: 100%; height: auto; } figure { margin: 1rem 0; }
-.cards { display: flex; flex-wrap: wrap; gap: 1rem; }
-.card { box-sizing: border-box; flex: 0 1 235px; border: 1px solid #e6eaf0; border-radius: 8px; padding: .8rem; }
-.card.sound { flex-basis: 515px; } .card dl { font-size: .9rem; margin: .6rem 0 0; }
-.card dt { color: #667085; font-size: .8rem; } .card dd { margin: 0 0 .3rem; } audio { width: 100%; height: 32px; }
-"""
-GOOD, BAD = ("reached", "right"), ("not yet", "wrong")
+from t2t_multimodel.reports.style import CSS
+
+GOOD, BAD = ("reached", "right"), ("below its goal", "wrong")
 _NUMBER = re.compile(r"[-\d.,]+")
 _NAME = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 
@@ -43,11 +28,31 @@ class Paragraph(NamedTuple):
     text: str
 
 
+class Commands(NamedTuple):
+    """Lines for a terminal."""
+
+    lines: Sequence[str]
+
+
+class Marked(NamedTuple):
+    """Words of a text, each with whether it is to stand out because it is wrong."""
+
+    words: Sequence[tuple[str, bool]]
+
+    @property
+    def text(self) -> str:
+        """The text without marks."""
+        return " ".join(word for word, _ in self.words)
+
+
+Cell = str | Marked
+
+
 class Table(NamedTuple):
     """Texts in rows; a cell that begins with a word of GOOD or BAD stands out, unless the cells are anybody's texts."""
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
     anybodys: bool = False
 
 
@@ -59,27 +64,51 @@ class Picture(NamedTuple):
     description: str
 
 
-class Card(NamedTuple):
-    """A picture, maybe its sound (WAV), and named lines of text beside them."""
+class Drawing(NamedTuple):
+    """An SVG element, the name of its file without ending, and what it shows."""
 
-    picture: Picture
-    lines: Sequence[tuple[str, str]]
+    name: str
+    svg: str
+    description: str
+
+
+class Card(NamedTuple):
+    """Pictures, maybe a sound (WAV), and named lines of text beside them.
+
+    Attributes:
+        right: whether what it shows is right; None where that is no question.
+    """
+
+    pictures: Sequence[Picture | Drawing]
+    lines: Sequence[tuple[str, Cell]]
     wav: bytes = b""
+    title: str = ""
+    right: bool | None = None
+    name: str = ""
 
 
 class Cards(NamedTuple):
-    """Several of them."""
+    """Several cards; a strip shows them side by side."""
 
     cards: Sequence[Card]
+    strip: bool = False
 
 
-Block = Heading | Paragraph | Table | Picture | Cards
+class Fold(NamedTuple):
+    """Blocks that are shown when their summary is clicked."""
+
+    summary: str
+    blocks: Sequence[Block]
+
+
+Block = Heading | Paragraph | Commands | Table | Picture | Drawing | Cards | Fold
 
 
 def to_html(title: str, blocks: Sequence[Block]) -> str:
     """The page as one file that needs no other: pictures and sounds are inside."""
     body = "\n".join(map(_html, blocks))
-    head = f'<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n<title>{escape(title)}</title>'
+    viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    head = f'<meta charset="utf-8">\n{viewport}\n<title>{escape(title)}</title>'
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n<style>{CSS}</style>\n</head>\n'
         f"<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
@@ -88,25 +117,31 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
 
 def to_markdown(title: str, blocks: Sequence[Block], folder: str) -> tuple[str, dict[str, bytes]]:
     """The page, and the files it shows, by their names in `folder`."""
-    files = {}
-    for block in blocks:
-        for picture in [block] if isinstance(block, Picture) else _pictures(block):
-            files[f"{picture.name}.png"] = picture.png
-        for card in block.cards if isinstance(block, Cards) else ():
-            if card.wav:
-                files[f"{card.picture.name}.wav"] = card.wav
+    files = dict(_files(blocks))
     return "\n\n".join([f"# {title}", *(_markdown(block, folder) for block in blocks)]) + "\n", files
 
 
 def to_text(table: Table) -> str:
     """A table for the terminal."""
-    rows = [table.header, *table.rows]
+    rows = [[cell if isinstance(cell, str) else cell.text for cell in row] for row in (table.header, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def _pictures(block: Block) -> list[Picture]:
-    return [card.picture for card in block.cards] if isinstance(block, Cards) else []
+def _files(blocks: Sequence[Block]) -> Iterator[tuple[str, bytes]]:
+    for block in blocks:
+        if isinstance(block, Fold):
+            yield from _files(block.blocks)
+        for card in block.cards if isinstance(block, Cards) else ():
+            yield from _files(card.pictures)
+            if card.wav:
+                yield f"{card.name}.wav", card.wav
+        if isinstance(block, (Picture, Drawing)):
+            yield _file_name(block), block.png if isinstance(block, Picture) else block.svg.encode()
+
+
+def _file_name(picture: Picture | Drawing) -> str:
+    return f"{picture.name}.{'png' if isinstance(picture, Picture) else 'svg'}"
 
 
 def _html(block: Block) -> str:
@@ -115,37 +150,62 @@ def _html(block: Block) -> str:
             return f"<h{level}>{escape(text)}</h{level}>"
         case Paragraph(text):
             return "<p>" + re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)) + "</p>"
-        case Table(header, rows, anybodys):
-            head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-            cell_of = _html_plain_cell if anybodys else _html_cell
-            body = "\n".join(f"<tr>{''.join(map(cell_of, row))}</tr>" for row in rows)
-            return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
-        case Picture():
+        case Commands(lines):
+            return "<pre>" + escape("\n".join(lines)) + "</pre>"
+        case Table():
+            return _html_table(block)
+        case Picture() | Drawing():
             return f"<figure>{_html_image(block)}</figure>"
+        case Fold(summary, blocks):
+            inside = "\n".join(map(_html, blocks))
+            return f"<details><summary>{escape(summary)}</summary>\n{inside}\n</details>"
     cards = "\n".join(map(_html_card, block.cards))
-    return f'<div class="cards">\n{cards}\n</div>'
+    return f'<div class="cards{" strip" if block.strip else ""}">\n{cards}\n</div>'
 
 
-def _html_cell(text: str) -> str:
+def _html_table(table: Table) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
+    rows = []
+    for row in table.rows:
+        cells = zip(table.header, row, strict=True)
+        rows.append("<tr>" + "".join(_html_cell(label, cell, table.anybodys) for label, cell in cells) + "</tr>")
+    body = "\n".join(rows)
+    return f'<div class="wide"><table class="rows">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+
+
+def _html_cell(label: str, cell: Cell, anybodys: bool) -> str:
+    name = "" if anybodys or not isinstance(cell, str) else _kind(cell)
+    kind = f' class="{name}"' if name else ""
+    return f'<td{kind} data-label="{escape(label)}">{_html_text(cell)}</td>'
+
+
+def _kind(text: str) -> str:
     kinds = [("good", text.startswith(GOOD)), ("bad", text.startswith(BAD))]
     kinds += [("number", bool(_NUMBER.fullmatch(text))), ("name", bool(_NAME.fullmatch(text)))]
-    name = next((name for name, holds in kinds if holds), "")
-    return f'<td class="{name}">{escape(text)}</td>' if name else _html_plain_cell(text)
+    return next((name for name, holds in kinds if holds), "")
 
 
-def _html_plain_cell(text: str) -> str:
-    return f"<td>{escape(text)}</td>"
+def _html_text(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return escape(cell)
+    return " ".join(f'<b class="bad">{escape(word)}</b>' if wrong else escape(word) for word, wrong in cell.words)
 
 
-def _html_image(picture: Picture) -> str:
+def _html_image(picture: Picture | Drawing) -> str:
+    if isinstance(picture, Drawing):
+        return f'<div class="drawing" role="img" aria-label="{escape(picture.description)}">{picture.svg}</div>'
     return f'<img alt="{escape(picture.description)}" src="{_data_uri(picture.png, "image/png")}">'
 
 
 def _html_card(card: Card) -> str:
+    title = f"<h4>{escape(card.title)}</h4>" if card.title else ""
     sound = f'<audio controls src="{_data_uri(card.wav, "audio/wav")}"></audio>' if card.wav else ""
-    lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in card.lines)
-    kind = "card sound" if card.wav else "card"
-    return f'<div class="{kind}">{_html_image(card.picture)}{sound}<dl>{lines}</dl></div>'
+    lines = "".join(f"<dt>{escape(name)}</dt><dd>{_html_text(text)}</dd>" for name, text in card.lines)
+    drawn = any(isinstance(picture, Drawing) for picture in card.pictures)
+    kinds = ["card", "sound" * bool(card.wav), "drawn" * drawn]
+    kinds.append("" if card.right is None else "right" if card.right else "wrong")
+    images = "".join(map(_html_image, card.pictures))
+    return f'<div class="{" ".join(filter(None, kinds))}">{title}{images}{sound}<dl>{lines}</dl></div>'
 
 
 def _data_uri(content: bytes, kind: str) -> str:
@@ -158,25 +218,37 @@ def _markdown(block: Block, folder: str) -> str:
             return f"{'#' * level} {text}"
         case Paragraph(text):
             return _plain(text)
+        case Commands(lines):
+            return "\n".join(["```", *lines, "```"])
         case Table(header, rows, _):
             return "\n".join([_markdown_row(header), _markdown_row(["---"] * len(header)), *map(_markdown_row, rows)])
-        case Picture():
+        case Picture() | Drawing():
             return _markdown_image(block, folder)
+        case Fold(summary, blocks):
+            return "\n\n".join([f"**{summary}**", *(_markdown(each, folder) for each in blocks)])
     return "\n\n".join(_markdown_card(card, folder) for card in block.cards)
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_plain, cells))} |"
+def _markdown_row(cells: Sequence[Cell]) -> str:
+    return f"| {' | '.join(map(_markdown_text, cells))} |"
 
 
-def _markdown_image(picture: Picture, folder: str) -> str:
-    return f"![{picture.description}]({folder}/{picture.name}.png)"
+def _markdown_text(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return _plain(cell)
+    return " ".join(f"**{_plain(word)}**" if wrong else _plain(word) for word, wrong in cell.words)
+
+
+def _markdown_image(picture: Picture | Drawing, folder: str) -> str:
+    return f"![{_plain(picture.description)}]({folder}/{_file_name(picture)})"
 
 
 def _markdown_card(card: Card, folder: str) -> str:
-    lines = [f"- {name}: {_plain(text)}" for name, text in card.lines]
-    sound = [f"- [listen]({folder}/{card.picture.name}.wav)"] if card.wav else []
-    return "\n".join([_markdown_image(card.picture, folder), "", *lines, *sound])
+    title = [f"**{_plain(card.title)}**", ""] if card.title else []
+    lines = [f"- {name}: {_markdown_text(text)}" for name, text in card.lines]
+    sound = [f"- [listen]({folder}/{card.name}.wav)"] if card.wav else []
+    images = [line for picture in card.pictures for line in (_markdown_image(picture, folder), "")]
+    return "\n".join([*title, *images, *lines, *sound])
 
 
 def _plain(text: str) -> str:

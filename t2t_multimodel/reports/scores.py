@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +17,16 @@ from t2t_multimodel.evaluation.metrics import score, with_companions
 from t2t_multimodel.evaluation.scored import Scoring
 from t2t_multimodel.features import Label, Text
 from t2t_multimodel.problem import Problem
+from t2t_multimodel.reports.examples import what_it_does
 from t2t_multimodel.reports.page import Table
 from t2t_multimodel.reports.scored_run import Run
 from t2t_multimodel.runs.scoring import Decoded
 from t2t_multimodel.utils.constants import EOS_ID
 from t2t_multimodel.utils.units import LOWER_IS_BETTER, unit
 
+SHORT_HEADER = ("problem", "what it does", "score", "without looking", "goal", "verdict")
 HEADER = ("problem", "measure", "unit", "model", "trivial", "which is", "goal", "verdict")
+NOT_REACHED = "below its goal"
 OF_REFERENCES = 0.9  # the part of the references' own CIDEr that is the goal
 _RECORDS_AT_ONCE = 500
 _OF_TRANSLATIONS = ("bleu", "chrf", "ter")
@@ -101,6 +105,19 @@ def score_table(run: Run, goals: dict[str, Goals], data_dir: Path, vocabulary: V
     return Table(HEADER, rows)
 
 
+def short_table(table: Table, problems: Sequence[Problem]) -> Table:
+    """A row for each problem of `score_table`'s: the measure that has reached its goal, or else the first that has a goal."""
+    place = {name: HEADER.index(name) for name in HEADER}
+    rows = []
+    for problem in problems:
+        own = [[str(cell) for cell in row] for row in table.rows if row[0] == problem.name]
+        with_goal = [row for row in own if row[place["goal"]]] or own
+        best = next((row for row in with_goal if row[place["verdict"]] == "reached"), with_goal[0])
+        measure, _, model, trivial, which, goal, verdict = best[1:]
+        rows.append((problem.name, what_it_does(problem), f"{measure} {model}", f"{trivial} ({which})", goal, verdict))
+    return Table(SHORT_HEADER, rows)
+
+
 def not_reached(run: Run, goals: dict[str, Goals]) -> list[str]:
     """What each problem that missed its goals has, and should have."""
     lines = []
@@ -127,7 +144,7 @@ def _rows(problem: str, scores: dict[str, Any], goals: Goals, trivial: dict[str,
         model = shown(name, scores[name])
         if name in goals.references_own:
             model += f" (references: {shown(name, goals.references_own[name])})"
-        verdict = "" if goal is None else "reached" if name in reached else f"reached by {reached[0]}" if reached else "not yet"
+        verdict = "" if goal is None else "reached" if name in reached else f"reached by {reached[0]}" if reached else NOT_REACHED
         without = shown(name, trivial[name].value), trivial[name].name
         rows.append((problem, name, unit(name), model, *without, _goal(name, goal), verdict))
     return rows

@@ -31,7 +31,9 @@ def done(monkeypatch, ends):
 
     monkeypatch.setattr(demo, "train_run", train)
     monkeypatch.setattr(demo, "score_run", lambda output_dir, data_dir, names, split: calls.append(("score", names, split)))
-    monkeypatch.setattr(demo, "write_report", lambda *args: calls.append(("report", args[0].name)) or Table(("a",), [("b",)]))
+    monkeypatch.setattr(
+        demo, "write_report", lambda *args, **more: calls.append(("report", args[0].name)) or Table(("a",), [("b",)])
+    )
     return calls
 
 

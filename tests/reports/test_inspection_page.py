@@ -11,6 +11,8 @@ import soundfile
 from PIL import Image
 
 from t2t_multimodel.cli import datagen
+from t2t_multimodel.data.inspection import Inspected, Measured
+from t2t_multimodel.features import Label
 from t2t_multimodel.reports import inspection_page
 from t2t_multimodel.reports.inspection_page import histogram, show
 from t2t_multimodel.utils.errors import DataError
@@ -34,6 +36,16 @@ def test_tables_come_before_the_page_is_written(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="inspect.html could not be written: Permission denied; the tables are complete"):
         show(folder, ["texts"], texts.append)
     assert cells("\n".join(texts), "texts", "dev", "5", "5", "inputs (text)")
+
+
+def test_many_classes_are_folded_behind_the_largest_and_the_smallest():
+    classes = {f"c{i:02}": 100 - i for i in range(50)}
+    side = Measured(Label(tuple(classes)), np.zeros(0), classes=classes)
+    table, fold = inspection_page._class_blocks(Inspected("many", "train", 9, 9, {"targets": side}, []))
+    names = [name for name, _ in table.rows]
+    assert names == [*list(classes)[:10], "...", *list(classes)[-10:]]
+    assert table.rows[10][1] == "30 more"
+    assert [name for name, _ in fold.blocks[0].rows] == list(classes)
 
 
 def contents(page, kind):
@@ -88,7 +100,7 @@ def test_sound_can_be_played_and_long_sound_is_cut(shown):
 def test_texts_of_the_data_are_only_text(shown):
     _, page = shown
     assert "ein &lt;Hund&gt;" in page and "<Hund>" not in page
-    assert "<td>wrong</td>" in page  # Not marked as a wrong answer.
+    assert '<td data-label="targets">wrong</td>' in page  # Not marked as a wrong answer.
     assert "(S (NP (DT the) (NN dog)) (VP (VBZ runs)))" in page
 
 
