@@ -20,13 +20,14 @@ from tqdm import tqdm
 
 from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.utils.files import write_atomically
-from t2t_multimodel.utils.json_lines import complete_lines, json_line
+from t2t_multimodel.utils.json_lines import complete_lines, json_line, read_json_lines
 from t2t_multimodel.utils.units import unit, with_unit
 
 SECONDS_BETWEEN_LINES = 60.0
 # Marks the rows that --schedule=evaluate adds to metrics.jsonl.
 EVALUATE = {"schedule": "evaluate"}
-_OF_TRAINER = {"step", "problem", "split", "time"} | measures_of(MetricSums(*[1.0] * 6)).keys()
+_NAMES = {"step", "problem", "split", "time"}
+_OF_TRAINER = _NAMES | measures_of(MetricSums(*[1.0] * 6)).keys()
 
 
 class MetricsWriter:
@@ -49,6 +50,7 @@ class MetricsWriter:
         self._paths = [Path(output_dir) / name for name in ("metrics.jsonl", "samples.jsonl")]
         self._open(lambda row: row["step"] <= step or (step > 0 and _is_of_evaluate(row)))
         self._events = tf.summary.create_file_writer(str(Path(output_dir) / "events"))
+        self._begin_session(step + 1)
         self._start = time.monotonic()
 
     def _open(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
@@ -62,6 +64,19 @@ class MetricsWriter:
         self._file.close()
         self._samples.close()
         self._open(lambda row: row["step"] != step or row.get("split", "dev") != "dev" or _is_of_evaluate(row))
+        self._begin_session(step)
+        for row in read_json_lines(self._paths[0]):
+            if row.get("step") == step:
+                figures = {name: value for name, value in row.items() if isinstance(value, float) and name not in _NAMES}
+                with self._events.as_default(step):
+                    write_scalars(row["problem"], row["split"], figures)
+
+    def _begin_session(self, step: int) -> None:
+        """Tells TensorBoard to drop what it read of `step` and later ones: a process that was killed wrote it."""
+        log = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+        event = tf.compat.v1.Event(wall_time=time.time(), step=step, session_log=log)
+        # There is no public function for events other than summaries, nor a public name for a writer's resource.
+        tf.raw_ops.ImportEvent(writer=self._events._resource, event=event.SerializeToString())
 
     def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
         """Records `metrics` of `problem` on `split` after `step` steps."""
@@ -105,6 +120,10 @@ class MetricsWriter:
                 rows.append(f"{_verbatim(sample.inputs)}|{wanted}|{_verbatim(sample.output)}")
             tf.summary.text(f"{problem}/samples", "\n".join(rows))
 
+    def flush(self) -> None:
+        """Writes out what TensorBoard is to read, so that nothing of before a checkpoint is lost with this process."""
+        self._events.flush()
+
     def close(self) -> None:
         """Flushes and closes all."""
         self._file.close()
@@ -137,6 +156,9 @@ class NoMetrics(MetricsWriter):
         pass
 
     def write_samples(self, step: int, problem: str, samples: Sequence[Any]) -> None:
+        pass
+
+    def flush(self) -> None:
         pass
 
     def close(self) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 
 
 class ProfiledSteps:
-    """Writes `output_dir/profile` (TensorBoard's profile page reads it) for the steps from `first` to `last`, counted from 1.
+    """Writes `output_dir/profile` (TensorBoard's plugin xprof reads it) for the steps from `first` to `last`, counted from 1.
 
     Args:
         steps: (first, last); None profiles nothing.
@@ -19,11 +21,17 @@ class ProfiledSteps:
         self._directory = str(output_dir / "profile")
         self._running = False
 
-    def before(self, step: int) -> None:
-        """To be called before step number `step`."""
-        if not self._running and self._first <= step <= self._last:
+    @contextlib.contextmanager
+    def step(self, number: int) -> Iterator[None]:
+        """Within, step `number` is done; where it is one of those to profile, the profile has it marked as a step."""
+        if not self._running and self._first <= number <= self._last:
             tf.profiler.experimental.start(self._directory)
             self._running = True
+        if not self._running:
+            yield
+            return
+        with tf.profiler.experimental.Trace("train", step_num=number, _r=1):
+            yield
 
     def after(self, step: int) -> str:
         """To be called after step number `step`; returns where the profile lies once it is written, else ""."""

@@ -153,14 +153,14 @@ class Trainer:
         means = RunningMeans(step)
         self._saved_at = time.monotonic()
         while self._goes_on(step, total, deadline):
-            self._profile.before(step + 1)
-            rate, results = self._next(schedule, batches, step)
+            with self._profile.step(step + 1):
+                rate, results = self._next(schedule, batches, step)
             step += 1
             for name, _ in results:
                 self._counts[name] += 1
             self._averages.update(step)
             if written := self._profile.after(step):
-                progress.say(f"profile written; look at it with: tensorboard --logdir={written}")
+                progress.say(f"profile written; look at it with: pip install xprof && tensorboard --logdir={written}")
             if self._is_finite(step, saved, results, progress):
                 for name, result in results:
                     progress.update(step, name, float(result.loss), float(result.tokens))
@@ -168,16 +168,16 @@ class Trainer:
             if step % SUMMARY_EVERY == 0:
                 means.flush(step, rate, self._counts, writer)
             if step % (config.save_every or config.eval_every) == 0 or (self._save_is_due and self._may_save()):
-                saved = self._save(step, batches)
+                saved = self._save(step, batches, writer)
             if step % config.eval_every == 0:
                 evaluated = self._decide(step, writer, progress)
                 schedule = self._decisions.schedule(plan)
                 if saved != step and self._decisions.is_best(step):
-                    saved = self._save(step, batches)
+                    saved = self._save(step, batches, writer)
                 self._saved_at = time.monotonic() if saved == step else self._saved_at
         means.flush(step, learning_rate(step, config), self._counts, writer)
         if saved != step:
-            self._save(step, batches)
+            self._save(step, batches, writer)
         left = False
         if self._stopped:
             progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
@@ -247,7 +247,8 @@ class Trainer:
             raise NotFinite(f"loss or gradient of {name} is not finite at step {step}, the tenth in a row; {kept}")
         return False
 
-    def _save(self, step: int, batches: dict[str, TrainingBatches]) -> int:
+    def _save(self, step: int, batches: dict[str, TrainingBatches], writer: MetricsWriter) -> int:
+        writer.flush()
         positions = {name: each.position for name, each in batches.items()}
         self._checkpoints.save(step, positions, self._decisions.text, self._counts)
         self._keep_best()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from t2t_multimodel.training import metrics_writer
@@ -50,6 +51,40 @@ def events(output_dir):
 
 def with_step(event):
     return [(event.step, value) for value in event.summary.value]
+
+
+def read_back(output_dir, tag):
+    """The steps and values of a tag as TensorBoard has them without its fast loader."""
+    accumulator = EventAccumulator(str(output_dir / "events"), {"tensors": 0})
+    accumulator.Reload()
+    return [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in accumulator.Tensors(tag)]
+
+
+def test_steps_of_a_killed_run_that_come_again_are_in_tensorboard_once(tmp_path):
+    first = MetricsWriter(tmp_path)
+    for step in (1, 2, 3):
+        first.write(step, "copy", "train", {"loss": 1.0 / step})
+    first.flush()  # and no close: the process is killed
+    again = MetricsWriter(tmp_path, 2)
+    for step in (3, 4):
+        again.write(step, "copy", "train", {"loss": 2.0 / step})
+    again.close()
+    first.close()
+    assert read_back(tmp_path, "copy/train/loss") == [(1, 1.0), (2, 0.5), (3, pytest.approx(2 / 3)), (4, 0.5)]
+
+
+def test_an_evaluation_that_is_done_again_is_in_tensorboard_once(tmp_path):
+    first = MetricsWriter(tmp_path)
+    for step in (1, 2):
+        first.write(step, "copy", "train", {"loss": 0.5})
+        first.write(step, "copy", "dev", {"loss": 1.0})
+    first.close()
+    again = MetricsWriter(tmp_path, 2)
+    again.forget_evaluation(2)
+    again.write(2, "copy", "dev", {"loss": 4.0})
+    again.close()
+    assert read_back(tmp_path, "copy/train/loss") == [(1, 0.5), (2, 0.5)]
+    assert read_back(tmp_path, "copy/dev/loss") == [(1, 1.0), (2, 4.0)]
 
 
 def test_expert_load_is_a_histogram_a_problem_and_a_picture_a_mixture(tmp_path):
