@@ -1,29 +1,24 @@
-"""Where a run's figures go: `metrics.jsonl`, TensorBoard, and the terminal."""
+"""Where a run's figures go: `metrics.jsonl` and TensorBoard."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import re
-import sys
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import absl.logging
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as tensorboard_hparams
-from tqdm import tqdm
 
 from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.utils.files import write_atomically
-from t2t_multimodel.utils.json_lines import complete_lines, json_line, read_json_lines
+from t2t_multimodel.utils.json_lines import complete_lines, json_line
 from t2t_multimodel.utils.units import unit, with_unit
 
-SECONDS_BETWEEN_LINES = 60.0
 # Marks the rows that --schedule=evaluate adds to metrics.jsonl.
 EVALUATE = {"schedule": "evaluate"}
 _NAMES = {"step", "problem", "split", "time"}
@@ -65,10 +60,10 @@ class MetricsWriter:
         self._samples.close()
         self._open(lambda row: row["step"] != step or row.get("split", "dev") != "dev" or _is_of_evaluate(row))
         self._begin_session(step)
-        for row in read_json_lines(self._paths[0]):
-            if row.get("step") == step:
-                figures = {name: value for name, value in row.items() if isinstance(value, float) and name not in _NAMES}
-                with self._events.as_default(step):
+        with self._events.as_default(step):
+            for row in _rows(self._paths[0]):
+                if row.get("step") == step:
+                    figures = {name: value for name, value in row.items() if isinstance(value, float) and name not in _NAMES}
                     write_scalars(row["problem"], row["split"], figures)
 
     def _begin_session(self, step: int) -> None:
@@ -165,70 +160,6 @@ class NoMetrics(MetricsWriter):
         pass
 
 
-class Progress:
-    """A live line on a terminal, or a plain line per minute: loss of each problem, target tokens per second, time left.
-
-    Args:
-        total: the steps of the whole run.
-        done: the steps before.
-        stream: where the live line goes, by default stderr.
-        seconds: how long this process may train; 0 is no limit.
-    """
-
-    def __init__(self, total: int, done: int, stream: TextIO | None = None, seconds: float = 0.0) -> None:
-        stream = stream or sys.stderr
-        self._live = stream.isatty()
-        shown = (
-            "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"  # tqdm's time left knows no limit
-        )
-        settings = {"unit": "step", "dynamic_ncols": True, "bar_format": shown}
-        self._bar = tqdm(total=total, initial=done, file=stream, disable=not self._live, **settings)
-        self._losses: dict[str, float] = {}
-        self._recent: deque[tuple[float, float]] = deque(maxlen=200)
-        self._total, self._step = total, done
-        self._start = self._last_line = time.monotonic()
-        self._end = self._start + seconds if seconds else float("inf")
-        self._begun: tuple[float, int] | None = None  # when the first step had ended, which traces, and its number
-
-    def update(self, step: int, problem: str, loss: float, tokens: float) -> None:
-        """After a step, for each of its problems: `step` steps are done; `problem` had `loss` on `tokens` target tokens."""
-        new, self._step = step - self._step, step
-        self._losses[problem] = 0.95 * self._losses.get(problem, loss) + 0.05 * loss
-        now = time.monotonic()
-        self._recent.append((now, tokens))
-        self._begun = self._begun or (now, step)
-        if self._live:
-            self._bar.update(new)
-            self._bar.set_postfix_str(f"{self._speed(now)} | {self._described()}", refresh=False)
-        elif now - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            self.say(f"step {step}/{self._total}, {self._speed(now)} | {self._described()}")
-
-    def say(self, text: str) -> None:
-        """Logs a line, which the commands show above the live one."""
-        absl.logging.info("%s", text)
-
-    def close(self) -> None:
-        """Leaves the line as it stands."""
-        self._bar.close()
-
-    def _speed(self, now: float) -> str:
-        """Target tokens per second of the last steps, and how long this process will go on training."""
-        left = self._end - now
-        since, first = self._begun or (now, self._step)
-        if self._step > first:
-            left = min(left, (now - since) / (self._step - first) * (self._total - self._step))
-        remaining = f"{duration(max(left, 0.0))} left" if left < float("inf") else "time left not known yet"
-        if len(self._recent) < 2:
-            return remaining
-        seconds = self._recent[-1][0] - self._recent[0][0]
-        rate = sum(tokens for _, tokens in list(self._recent)[1:]) / max(seconds, 1e-9)
-        return f"{rate:.0f} tokens/s, {remaining}"
-
-    def _described(self) -> str:
-        return " ".join(f"{name} {loss:.2f}" for name, loss in sorted(self._losses.items()))
-
-
 def _heat(rows: np.ndarray, size: int = 8) -> np.ndarray:
     """rows [problems, experts] as a picture float32 [1, size * problems, size * experts, 1], the largest share white."""
     scaled = rows / max(rows.max(), 1e-9)
@@ -247,6 +178,15 @@ def _verbatim(text: str) -> str:
 def _is_of_evaluate(row: Mapping[str, Any]) -> bool:
     """Whether --schedule=evaluate wrote a row; earlier versions did not mark theirs, which have scores of decoded outputs."""
     return row.get("schedule") == "evaluate" or (row.get("split", "train") != "train" and not row.keys() <= _OF_TRAINER)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file, without lines that somebody else wrote."""
+    for line in complete_lines(path.read_bytes()):
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            if isinstance(row, dict) and row.keys() >= _NAMES:
+                yield row
 
 
 def _keep_rows(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
@@ -269,14 +209,6 @@ def formatted(metrics: Mapping[str, Any]) -> str:
     log_perplexity is the loss under tensor2tensor's name.
     """
     return "  ".join(f"{name} {with_unit(name, value)}" for name, value in metrics.items() if not name.endswith("log_perplexity"))
-
-
-def duration(seconds: float) -> str:
-    """Returns a time in the unit that people would use: "9 min", "14.5 h", "80 days"."""
-    minutes = seconds / 60
-    if minutes < 120:
-        return f"{minutes:.0f} min"
-    return f"{minutes / 60:.1f} h" if minutes < 48 * 60 else f"{minutes / 60 / 24:.0f} days"
 
 
 def shortened(text: str, most: int = 60) -> str:

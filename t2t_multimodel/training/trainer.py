@@ -22,7 +22,7 @@ from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.decisions import Decisions
 from t2t_multimodel.training.evaluation_record import save_record, with_record
 from t2t_multimodel.training.metrics import MetricSums, measures_of
-from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, Progress, formatted, shortened
+from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, formatted, shortened
 from t2t_multimodel.training.moving_averages import MovingAverages
 from t2t_multimodel.training.optimizer import learning_rate, make_optimizer
 from t2t_multimodel.training.problem_schedule import ProblemSchedule
@@ -32,6 +32,7 @@ from t2t_multimodel.training.step_means import RunningMeans
 from t2t_multimodel.training.steps import StepFunctions, StepResult
 from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError, NotFinite
+from t2t_multimodel.utils.progress import Progress
 
 SUMMARY_EVERY = 50
 MAX_SKIPPED = 10

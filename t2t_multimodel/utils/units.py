@@ -19,6 +19,9 @@ UNITS = {
     "cider": "0 to 10",
     "parse_f1": FRACTION,
     "well_formed": FRACTION,
+    "left_out_examples": FRACTION,
+    "left_out_sound": FRACTION,
+    "left_out_tokens": FRACTION,
 }
 LOWER_IS_BETTER = frozenset({"loss", "log_perplexity", "ter", "wer", "cer"})
 _SHOWN = {"bleu": " of 100", "chrf": " of 100", "ter": " per 100 words", "cider": " of 10"}

@@ -1,0 +1,85 @@
+"""How far training is, for the person at the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from typing import TextIO
+
+from tqdm import tqdm
+
+from t2t_multimodel.utils.console import print_line
+
+SECONDS_BETWEEN_LINES = 60.0
+
+
+class Progress:
+    """A live line on a terminal, or a plain line per minute: loss of each problem, target tokens per second, time left.
+
+    Args:
+        total: the steps of the whole run.
+        done: the steps before.
+        stream: where the live line goes, by default stderr.
+        seconds: how long this process may train; 0 is no limit.
+    """
+
+    def __init__(self, total: int, done: int, stream: TextIO | None = None, seconds: float = 0.0) -> None:
+        stream = stream or sys.stderr
+        self._live = stream.isatty()
+        # Without tqdm's own time left, which knows no limit.
+        shown = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
+        settings = {"unit": "step", "dynamic_ncols": True, "bar_format": shown}
+        self._bar = tqdm(total=total, initial=done, file=stream, disable=not self._live, **settings)
+        self._losses: dict[str, float] = {}
+        self._recent: deque[tuple[float, float]] = deque(maxlen=200)
+        self._total, self._step = total, done
+        self._start = self._last_line = time.monotonic()
+        self._end = self._start + seconds if seconds else float("inf")
+        self._begun: tuple[float, int] | None = None  # when the first step had ended, which traces, and its number
+
+    def update(self, step: int, problem: str, loss: float, tokens: float) -> None:
+        """After a step, for each of its problems: `step` steps are done; `problem` had `loss` on `tokens` target tokens."""
+        new, self._step = step - self._step, step
+        self._losses[problem] = 0.95 * self._losses.get(problem, loss) + 0.05 * loss
+        now = time.monotonic()
+        self._recent.append((now, tokens))
+        self._begun = self._begun or (now, step)
+        if self._live:
+            self._bar.update(new)
+            self._bar.set_postfix_str(f"{self._speed(now)} | {self._described()}", refresh=False)
+        elif now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self.say(f"step {step}/{self._total}, {self._speed(now)} | {self._described()}")
+
+    def say(self, text: str) -> None:
+        """Logs a line, which the commands show above the live one."""
+        print_line(text)
+
+    def close(self) -> None:
+        """Leaves the line as it stands."""
+        self._bar.close()
+
+    def _speed(self, now: float) -> str:
+        """Target tokens per second of the last steps, and how long this process will go on training."""
+        left = self._end - now
+        since, first = self._begun or (now, self._step)
+        if self._step > first:
+            left = min(left, (now - since) / (self._step - first) * (self._total - self._step))
+        remaining = f"{duration(max(left, 0.0))} left" if left < float("inf") else "time left not known yet"
+        if len(self._recent) < 2:
+            return remaining
+        seconds = self._recent[-1][0] - self._recent[0][0]
+        rate = sum(tokens for _, tokens in list(self._recent)[1:]) / max(seconds, 1e-9)
+        return f"{rate:.0f} tokens/s, {remaining}"
+
+    def _described(self) -> str:
+        return " ".join(f"{name} {loss:.2f}" for name, loss in sorted(self._losses.items()))
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in the unit that people would use: "9 min", "14.5 h", "80 days"."""
+    minutes = seconds / 60
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h" if minutes < 48 * 60 else f"{minutes / 60 / 24:.0f} days"
