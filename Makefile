@@ -18,7 +18,7 @@ demo-full: $(VENV)/.installed
 	$(VENV)/bin/python -m t2t_multimodel.cli.demo --full --output_dir=demo_output
 
 # Two processes, each a file of tests at a time: TensorFlow starts slowly, and much of it runs on one core.
-test: lint
+test: lint $(VENV)/.installed-dev-all
 	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
@@ -47,4 +47,9 @@ $(VENV)/.installed: pyproject.toml setup.py
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Adding the tools for development to $(VENV)"
 	@$(PIP) install -e '.[dev]' | $(PROGRESS)
+	@touch $@
+
+$(VENV)/.installed-dev-all: $(VENV)/.installed-dev
+	@echo "Adding JAX and Apache Beam to $(VENV), for the tests that need them"
+	@$(PIP) install -e '.[dev-all]' | $(PROGRESS)
 	@touch $@

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 
 from absl.flags import FlagValues
@@ -32,8 +31,6 @@ def run(args: FlagValues) -> int:
     """Checks what can be checked before TensorFlow is imported, and exports."""
     common.require(args, "output_dir", "export_dir")
     check_search(args)
-    if importlib.util.find_spec("tensorflow_text") is None:
-        raise common.UserError("mm-export needs tensorflow-text for the tokeniser: in the checkout: pip install '.[export]'")
     common.quiet_tensorflow()
     from t2t_multimodel.export import export_run
 

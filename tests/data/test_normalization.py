@@ -46,7 +46,6 @@ def test_what_is_normalized_stays_and_is_known_to_be(text):
 
 @pytest.fixture(scope="module")
 def vocabulary(tmp_path_factory):
-    pytest.importorskip("tensorflow_text")
     path = tmp_path_factory.mktemp("vocabulary") / "v.model"
     return train_vocabulary(
         ["A red circle is above the blue square.", "Ein h\u00fcbscher Kreis"] * 9, ["(S", "NN"], 400, path

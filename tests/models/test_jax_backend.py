@@ -21,7 +21,7 @@ def weights_file(model, folder):
     return folder / "weights.npz"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (pip install '.[jax]')")
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (pip install '.[dev-all]')")
 def test_jax_gives_tensorflows_logits_and_a_finite_compiled_gradient(tmp_path, root):
     model = tiny.model(NAMES)
     path = [str(root), str(PROGRAM.parent), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -1,6 +1,5 @@
 """The SavedModel, loaded with TensorFlow alone, gives the library's answers."""
 
-import importlib.util
 import io
 import json
 import re
@@ -18,7 +17,6 @@ from t2t_multimodel.cli import export
 from t2t_multimodel.runs.run_config import open_run
 
 pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec("tensorflow_text") is None, reason="tensorflow-text is not installed"),
     pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning"),  # of TensorFlow, when Keras saves
 ]
 

@@ -30,14 +30,10 @@ def read(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
         Features by name: images are the bytes of their files, classes and texts str, sequences lists of their items, numbers int.
 
     Raises:
-        DataError: tensorflow-datasets is not installed, the data set has no such split, or a file is damaged.
+        DataError: the data set has no such split, or a file is damaged.
     """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError:
-        raise DataError(
-            f"{folder} is a data set of tensorflow-datasets, which is not installed; in the checkout: pip install '.[tfds]'"
-        ) from None
+    import tensorflow_datasets as tfds
+
     with archives.error_context(str(folder)):
         builder = tfds.builder_from_directory(folder)
     file_format = builder.info.file_format.value
