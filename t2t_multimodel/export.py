@@ -17,6 +17,7 @@ import tensorflow as tf
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import graph_sound, preprocess
 from t2t_multimodel.data.graph_tokenizer import GraphTokenizer
+from t2t_multimodel.data.trees import SPELLING
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.predictor import output_limits
@@ -25,7 +26,7 @@ from t2t_multimodel.decoding.strategies import BeamSearch, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.runs.run_config import VOCABULARY, RunConfig, open_run
 from t2t_multimodel.utils.console import print_line
-from t2t_multimodel.utils.constants import EOS_ID, PAD_ID
+from t2t_multimodel.utils.constants import EOS_ID, LOWEST, PAD_ID
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.json_lines import newest_by_step, read_json_lines
 from t2t_multimodel.utils.plain_path import plain_path
@@ -65,7 +66,7 @@ class ServedModel(tf.Module):
         vocabulary: bytes,
         hparams: HParams,
         strategy: Strategy,
-        well_formed_trees: bool = False,
+        well_formed_trees: bool = True,
     ) -> None:
         super().__init__()
         self._model, self._hparams, self._strategy = model, hparams, strategy
@@ -73,7 +74,8 @@ class ServedModel(tf.Module):
         with standard_error_held_back():  # SentencePiece logs there that a vocabulary leaves texts as they are
             self._tokenizer = GraphTokenizer(vocabulary)
         self._vocabulary = Vocabulary(vocabulary)
-        self._trees = WellFormedTrees(self._vocabulary.symbols, self._vocabulary.size) if well_formed_trees else None
+        rules = WellFormedTrees(self._vocabulary.symbols, self._vocabulary.size)
+        self._rules = rules if well_formed_trees and rules.possible else None
         self.serve = {spec.name: self._function(spec) for spec in specs}
 
     def _function(self, spec: ProblemSpec) -> Any:
@@ -88,7 +90,7 @@ class ServedModel(tf.Module):
         encoded = self._model.encode(batch["inputs"], batch.get("inputs_length"), spec.name, training=False)
         if isinstance(spec.targets, Label):
             return self._classes(spec.targets, self._model.classify(encoded, spec.name, training=False))
-        return self._generate(spec, batch, encoded)
+        return self._generate(spec, inputs, batch, encoded)
 
     def _no_answers(self, spec: ProblemSpec) -> dict[str, tf.Tensor]:
         shape = (0, min(self._n_best, len(spec.targets.classes)) if isinstance(spec.targets, Label) else self._n_best)
@@ -103,6 +105,8 @@ class ServedModel(tf.Module):
         feature, data = spec.inputs, self._hparams.data
         if isinstance(feature, Text):
             texts = self._tokenizer.normalize(inputs, feature.normalization)
+            if is_tree(spec.targets):
+                texts = spelled_as_treebank(texts)
             ids = self._tokenizer.tokenize(texts)[:, : data.max_length - 1]
             ended = tf.concat([tf.cast(ids, tf.int32), tf.fill([tf.shape(inputs)[0], 1], EOS_ID)], axis=1)
             return {"inputs": ended.to_tensor(PAD_ID)}
@@ -128,13 +132,13 @@ class ServedModel(tf.Module):
         rows = tf.map_fn(heard, (inputs, names), fn_output_signature=spec_of_row)
         return {"inputs": rows.to_tensor(), "inputs_length": tf.cast(rows.row_lengths(), tf.int32)}
 
-    def _generate(self, spec: ProblemSpec, batch: dict[str, tf.Tensor], encoded: Any) -> dict[str, tf.Tensor]:
+    def _generate(self, spec: ProblemSpec, inputs: tf.Tensor, batch: dict[str, tf.Tensor], encoded: Any) -> dict[str, tf.Tensor]:
         limits = output_limits(spec, batch, self._hparams)
         words = tf.strings.split(self._tokenizer.detokenize(batch["inputs"])) if is_tree(spec.targets) else None
         constraint = None
-        if words is not None and self._trees:
+        if words is not None and self._rules:
             counts = tf.cast(words.row_lengths(), tf.int32)
-            limits, constraint = tf.maximum(limits, self._trees.shortest(counts)), (self._trees, counts)
+            limits, constraint = tf.maximum(limits, self._rules.shortest(counts)), (self._rules, counts)
         ids, scores = generate_tokens(
             self._model,
             spec.name,
@@ -146,25 +150,34 @@ class ServedModel(tf.Module):
             constraint,
         )
         if words is not None:
-            return {"outputs": self._bracketed(ids, words), "scores": scores}
+            # Of n outputs the last may be none, where so many trees do not exist.
+            trees = self._bracketed(ids, self._typed(spec, inputs, words)) if self._rules else self._linearised(ids)
+            return {"outputs": tf.where(scores > LOWEST / 10, trees, ""), "scores": scores}
         texts = self._tokenizer.detokenize(tf.reshape(ids, (-1, tf.shape(ids)[2])))
         return {"outputs": tf.reshape(texts, tf.shape(scores)), "scores": scores}
 
-    def _bracketed(self, ids: tf.Tensor, words: tf.RaggedTensor) -> tf.Tensor:
-        """ids [B, n, T] of linearised trees, and the words [B, ...], as bracketed trees [B, n].
+    def _typed(self, spec: ProblemSpec, inputs: tf.Tensor, words: tf.RaggedTensor) -> tf.Tensor:
+        """The words [B, most words + 1] as the inputs have them, see data.trees.typed_words; "" behind the last of each."""
+        feature = spec.inputs
+        assert isinstance(feature, Text)
+        texts = self._tokenizer.normalize(inputs, feature.normalization)
+        read = words.to_tensor("")
+        read = tf.concat([read, tf.fill([tf.shape(read)[0], 1], "")], axis=1)
+        typed, spelled = (
+            tf.concat([tf.strings.split(each).to_tensor(""), tf.fill(tf.shape(read), "")], axis=1)[:, : tf.shape(read)[1]]
+            for each in (texts, spelled_as_treebank(texts))
+        )
+        shown = tf.where(spelled == read, typed, read)
+        return tf.strings.regex_replace(tf.strings.regex_replace(shown, r"\(", "-LRB-"), r"\)", "-RRB-")
 
-        An output that is no tree over the words comes out linearised.
-        """
+    def _bracketed(self, ids: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
+        """ids [B, n, T] of linearised trees, and the words [B, most words + 1], as bracketed trees [B, n]."""
         before, tags, after = self._symbol_parts()
         is_tag = tf.gather(tags, ids)
         place = tf.cumsum(tf.cast(is_tag, tf.int32), axis=2, exclusive=True)
-        padded = words.to_tensor("")
-        padded = tf.concat([padded, tf.fill([tf.shape(padded)[0], 1], "")], axis=1)
-        escaped = tf.strings.regex_replace(tf.strings.regex_replace(padded, r"\(", "-LRB-"), r"\)", "-RRB-")
-        word = tf.gather(escaped, tf.minimum(place, tf.shape(padded)[1] - 1), batch_dims=1)
+        word = tf.gather(words, tf.minimum(place, tf.shape(words)[1] - 1), batch_dims=1)
         parts = tf.strings.join([tf.gather(before, ids), tf.where(is_tag, word, ""), tf.gather(after, ids)])
-        trees = tf.strings.strip(tf.strings.reduce_join(parts, axis=2))
-        return tf.where(self._are_trees(ids, words), trees, self._linearised(ids))
+        return tf.strings.strip(tf.strings.reduce_join(parts, axis=2))
 
     def _symbol_parts(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """For each id: what stands before its word, whether it has one, and what stands behind it."""
@@ -192,25 +205,16 @@ class ServedModel(tf.Module):
         joined = tf.strings.reduce_join(tf.strings.join([tf.where(apart, " ", ""), pieces]), axis=2)
         return tf.strings.unicode_transcode(joined, "UTF-8", "UTF-8", errors="replace")
 
-    def _are_trees(self, ids: tf.Tensor, words: tf.RaggedTensor) -> tf.Tensor:
-        """bool [B, n]: whether each row of ids [B, n, T] is a well-formed tree over the words, by the constraint's own rules."""
-        rules = WellFormedTrees(self._vocabulary.symbols, self._vocabulary.size)
-        flat = tf.reshape(ids, (-1, tf.shape(ids)[2]))
-        counts = tf.repeat(tf.cast(words.row_lengths(), tf.int32), tf.shape(ids)[1])
-        room = tf.fill(tf.shape(counts), 1 << 20)
-
-        def step(carry: Any, token: tf.Tensor) -> Any:
-            tree, good, ended = carry
-            allowed = tf.gather(rules.allowed(tree, room), token, batch_dims=1)
-            return rules.advance(tree, token), good & (allowed | ended), ended | (token == EOS_ID)
-
-        start = (rules.start(counts), counts > 0, counts < 0)
-        _, good, ended = tf.foldl(step, tf.transpose(flat), start)
-        return tf.reshape(good & ended, tf.shape(ids)[:2])
-
     def _classes(self, targets: Label, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         scores, index = tf.math.top_k(tf.nn.log_softmax(logits), min(self._n_best, len(targets.classes)))
         return {"outputs": tf.gather(tf.constant(targets.classes), index), "scores": scores}
+
+
+def spelled_as_treebank(texts: tf.Tensor) -> tf.Tensor:
+    """Sentences [B] spelled as data.trees.treebank_spelling does."""
+    for pattern, replacement in SPELLING:
+        texts = tf.strings.regex_replace(texts, pattern, replacement)
+    return texts
 
 
 def export_run(
@@ -218,7 +222,7 @@ def export_run(
     export_dir: Path | str,
     names: tuple[str, ...] | None,
     strategy: Strategy,
-    well_formed_trees: bool = False,
+    well_formed_trees: bool = True,
     report: Callable[[str], None] = print_line,
 ) -> Path:
     """Writes the newest weights of a run as a SavedModel, `model.keras` and a model card; returns `export_dir`.

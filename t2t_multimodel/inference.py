@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +38,7 @@ PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I"})
 
 
 def open_predictor(
-    output_dir: Path | str, strategy: Strategy | None = None, well_formed_trees: bool = False, xla: bool = False
+    output_dir: Path | str, strategy: Strategy | None = None, well_formed_trees: bool = True, xla: bool = False
 ) -> tuple[Predictor, int]:
     """A Predictor with the newest weights of `output_dir`, and their step. Raises DataError where there are none.
 
@@ -84,9 +85,16 @@ class LoadedModel:
         found = [answer.outputs[0].text if answer.outputs else "" for answer in self._answers(problem, inputs, batch_size)]
         return found[0] if _is_one(inputs) else found
 
-    def n_best(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32) -> Any:
-        """As `decode`, with a list of Hypothesis(text, score) for each input: as many as the strategy given to `load` finds."""
-        found = [answer.outputs for answer in self._answers(problem, inputs, batch_size)]
+    def n_best(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32, n: int | None = None) -> Any:
+        """As `decode`, with a list of Hypothesis(text, score, well_formed) for each input, the best first.
+
+        Args:
+            n: how many, at most; a narrower beam is widened. None: what `load` was told, or else one for each of its beams.
+
+        Raises:
+            ValueError: n is below 1; and what `decode` raises.
+        """
+        found = [answer.outputs for answer in self._answers(problem, inputs, batch_size, self._n_best_strategy(n))]
         return found[0] if _is_one(inputs) else found
 
     def translate(self, inputs: str | Sequence[str], problem: str | None = None) -> Any:
@@ -115,9 +123,20 @@ class LoadedModel:
     def __repr__(self) -> str:
         return f"<LoadedModel at step {self.step:,}: {'; '.join(map(describe, self.problems.values()))}>"
 
-    def _answers(self, problem: str, inputs: Any, batch_size: int) -> list[Prediction]:
-        raws = self._raws(problem, inputs)
-        return self._of_all(raws, lambda raws: self._decoder.answers(problem, raws, batch_size), Prediction([], 0, 0.0))
+    def _answers(self, problem: str, inputs: Any, batch_size: int, strategy: Strategy | None = None) -> list[Prediction]:
+        def answer(raws: list[Raw]) -> list[Prediction]:
+            return self._decoder.answers(problem, raws, batch_size, strategy=strategy)
+
+        return self._of_all(self._raws(problem, inputs), answer, Prediction([], 0, 0.0))
+
+    def _n_best_strategy(self, n: int | None) -> Strategy:
+        if n is not None and n < 1:
+            raise ValueError(f"n must be 1 or more, got {n}")
+        own = self._decoder.strategy
+        if not isinstance(own, BeamSearch):
+            return own if n is None or n == 1 else BeamSearch(n, n_best=n)
+        n = n or (own.n_best if own.n_best > 1 else own.size)
+        return dataclasses.replace(own, size=max(own.size, n), n_best=n)
 
     @staticmethod
     def _of_all(raws: list[Raw], answer: Callable[[list[Raw]], list[T]], nothing: T) -> list[T]:
@@ -145,15 +164,16 @@ def load(
     beam_size: int = 4,
     alpha: float = 0.6,
     n_best: int = 1,
-    well_formed_trees: bool = False,
+    well_formed_trees: bool = True,
     xla: bool = False,
 ) -> LoadedModel:
     """Loads the newest checkpoint of `output_dir` and warms it up for each of its problems.
 
     Args:
         output_dir: as mm-trainer left it.
-        beam_size, alpha, n_best: of the search, see decoding.strategies.Beam; a beam_size of 1 is greedy.
-        well_formed_trees: parse trees are always trees over exactly the input's words.
+        beam_size, alpha, n_best: of the search, see decoding.strategies.BeamSearch; a beam_size of 1 is greedy.
+        well_formed_trees: parse trees are trees over exactly the input's words, in Penn bracketing; otherwise linearised, as the
+            model writes them.
         xla: compile the loop over tokens, for seconds at first: worth it for thousands of inputs.
 
     Raises:

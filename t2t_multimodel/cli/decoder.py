@@ -18,7 +18,7 @@ from t2t_multimodel.cli import common
 from t2t_multimodel.registry import unknown
 
 if TYPE_CHECKING:
-    from t2t_multimodel.decoding.predictor import Prediction
+    from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
     from t2t_multimodel.decoding.strategies import Strategy
     from t2t_multimodel.runs.run_config import RunConfig
 
@@ -52,7 +52,8 @@ def add_search_flags(flags: common.CommandFlags) -> None:
     flags.integer("top_k", 0, "with --sample: draw among the K likeliest tokens; 0 is all", least=0)
     flags.number("top_p", 1.0, "with --sample: draw among the likeliest tokens that make up P", above=0, most=1)
     flags.integer("seed", 0, "with --sample: the seed", least=-(2**31))
-    flags.boolean("well_formed_trees", False, "parse trees are always trees over the input's words")
+    words = "parse trees are trees over the input's words; --nowell_formed_trees writes what the model says, linearised"
+    flags.boolean("well_formed_trees", True, words)
     flags.section = "flags"
 
 
@@ -170,10 +171,15 @@ def _formatted(args: FlagValues, line: bytes, answer: Prediction | None) -> str:
 
     if args.output_format == "text":
         return f"{one_line(answer.outputs[0].text) if answer else ''}\n"
-    outputs = [{"text": output.text, "score": round(output.score, 5)} for output in answer.outputs] if answer else []
+    outputs = [_json_of(output) for output in answer.outputs] if answer else []
     seconds = round(answer.seconds, 5) if answer else 0.0
     row = {"input": line.decode("utf-8", "replace"), "outputs": outputs, "seconds": seconds}
     return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _json_of(output: Hypothesis) -> dict[str, Any]:
+    marked = {} if output.well_formed is None else {"well_formed": output.well_formed}
+    return {"text": output.text, "score": round(output.score, 5), **marked}
 
 
 def _say_speed(answers: Sequence[Prediction | None], seconds: float) -> None:

@@ -17,6 +17,25 @@ if TYPE_CHECKING:  # nltk takes half a second to import, which scores and comman
 
 MAX_DEPTH = 200
 _TOKEN = re.compile(r"[()]|[^\s()]+")
+# How treebanks spell what people type, as patterns and replacements to apply in this order; `re` and TensorFlow's RE2 agree on
+# them. What is spelled so already stays, and no blank comes or goes.
+SPELLING = (
+    (r"\\([/*])", r"\1"),
+    (r"([/*])", r"\\\1"),
+    (r"\(", "-LRB-"),
+    (r"\)", "-RRB-"),
+    (r"\[", "-LSB-"),
+    (r"\]", "-RSB-"),
+    (r"\{", "-LCB-"),
+    (r"\}", "-RCB-"),
+    ("\u201c", "``"),
+    ("\u201d", "''"),
+    ("\u2018", "`"),
+    ("\u2019", "'"),
+    (r'(^| )"([^"]*)"', r"\1``\2''"),
+    (r'(^| |-L[RSC]B-)"', r"\1``"),
+    ('"', "''"),
+)
 
 
 class Span(NamedTuple):
@@ -138,6 +157,23 @@ def linearise(tree: Tree) -> tuple[list[str], str]:
 
     visit(tree)
     return words, " ".join(symbols)
+
+
+def treebank_spelling(sentence: str) -> str:
+    """A sentence with single blanks as treebanks write it: brackets as -LRB- and the like, quotes as `` and '', \\/ and \\*."""
+    for pattern, replacement in SPELLING:
+        sentence = re.sub(pattern, replacement, sentence)
+    return sentence
+
+
+def typed_words(sentence: str, spelled: Sequence[str]) -> list[str]:
+    """The words of a tree over `spelled`, the first words of `sentence` in a treebank's spelling, as `sentence` has them.
+
+    A last word that was cut is the one of `spelled`.
+    """
+    pairs = zip(sentence.split(), treebank_spelling(sentence).split(), strict=True)
+    words = [typed if own == word else word for (typed, own), word in zip(pairs, spelled, strict=False)]
+    return [*words, *spelled[len(words) :]]
 
 
 def restore(words: Sequence[str], linearised: str) -> Tree | None:

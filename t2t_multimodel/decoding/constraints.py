@@ -43,6 +43,8 @@ class WellFormedTrees:
             elif symbol[1:] in labels:
                 (opened if symbol[0] == "(" else closed)[i] = labels.index(symbol[1:])
         self._opened, self._closed, self._tags = opened, closed, tags
+        # A vocabulary that was made without a treebank has no symbols to write trees with.
+        self.possible = bool(tags.any() and (opened >= 0).any())
 
     @staticmethod
     def shortest(words: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ COMMANDS = {
     ":beam N": "beam search with N beams; 1 is greedy",
     ":nbest N": "show the N best outputs and their scores",
     ":sample T": "draw tokens at random, at temperature T",
+    ":well_formed off": "show parse trees as the model writes them; on: as trees over the sentence's words",
     ":help": "this list",
     ":quit": "leave; so does Ctrl-D",
 }
@@ -109,6 +110,8 @@ class Session:
             self._switch(argument)
         elif name == ":problem":
             self._say(f":problem takes a name; there are: {', '.join(self._decoder.specs)}")
+        elif name == ":well_formed":
+            self._set_well_formed(argument)
         elif name in (":beam", ":nbest", ":sample"):
             self._search(name, argument)
         else:
@@ -124,6 +127,14 @@ class Session:
             self._say(f"{name} takes {what}, got {argument!r}")
             return
         self._decoder.strategy = strategy
+        self._switch(self._problem)
+
+    def _set_well_formed(self, argument: str) -> None:
+        """Sets whether parse trees are held to the sentence's words, and warms up."""
+        if argument not in ("on", "off"):
+            self._say(f":well_formed takes on or off, got {argument!r}")
+            return
+        self._decoder.well_formed_trees = argument == "on"
         self._switch(self._problem)
 
     def _switch(self, problem: str) -> None:

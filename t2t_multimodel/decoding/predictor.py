@@ -15,7 +15,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline
 from t2t_multimodel.data.normalization import normalize
 from t2t_multimodel.data.readers.sound.decode import Sound, as_sound
-from t2t_multimodel.data.trees import restore
+from t2t_multimodel.data.trees import restore, treebank_spelling, typed_words, well_formed
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.search import Search
@@ -35,10 +35,17 @@ Progress = Callable[[int], Any]
 
 
 class Hypothesis(NamedTuple):
-    """One output for an input: text, the name of a class, or a tree; and its score, the higher the better (see strategies)."""
+    """One output for an input.
+
+    Attributes:
+        text: text, the name of a class, or a tree.
+        score: the higher the better (see strategies).
+        well_formed: whether a tree is one over exactly the input's words; None where the output is no tree.
+    """
 
     text: str
     score: float
+    well_formed: bool | None = None
 
 
 class Prediction(NamedTuple):
@@ -59,7 +66,8 @@ class Predictor:
         hparams: of its run.
         search: finds output ids and class logits.
         strategy: how outputs are searched for; may be set anew at any time.
-        well_formed_trees: parse trees come out as trees over exactly the input's words, whatever the model would rather say.
+        well_formed_trees: parse trees come out in Penn bracketing as trees over exactly the input's words, whatever the model
+            would rather say; otherwise linearised, as the model writes them. May be set anew at any time.
 
     A raw input is a sentence (str), the bytes of an image file (JPEG, PNG) or of a sound file (readers.sound.kinds), or a Sound.
     Methods raise UnknownNameError for a problem the model does not know, and DataError for a damaged file.
@@ -73,14 +81,16 @@ class Predictor:
         hparams: HParams,
         search: Any = None,
         strategy: Strategy | None = None,
-        well_formed_trees: bool = False,
+        well_formed_trees: bool = True,
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
         self.strategy = strategy or Greedy()
         self._vocabulary = vocabulary
         self._hparams = hparams
         self._search = search or Search(model)
-        self._trees = WellFormedTrees(vocabulary.symbols, vocabulary.size) if well_formed_trees else None
+        self.well_formed_trees = well_formed_trees
+        rules = WellFormedTrees(vocabulary.symbols, vocabulary.size)
+        self._rules = rules if rules.possible else None
 
     def spec(self, problem: str) -> ProblemSpec:
         """The problem's description."""
@@ -89,26 +99,29 @@ class Predictor:
         return self.specs[problem]
 
     def decode(self, problem: str, inputs: Sequence[Raw], batch_size: int = 32, progress: Progress | None = None) -> list[str]:
-        """The best output for each input, in their order: text, the name of a class, or a bracketed tree with the input's words.
-
-        A tree that is not well-formed over the input's words comes out as the model wrote it.
-        """
+        """The best output for each input, in their order: text, the name of a class, or a tree (see `well_formed_trees`)."""
         return [answer.outputs[0].text for answer in self.answers(problem, inputs, batch_size, progress)]
 
     def answers(
-        self, problem: str, inputs: Sequence[Raw], batch_size: int = 32, progress: Progress | None = None
+        self,
+        problem: str,
+        inputs: Sequence[Raw],
+        batch_size: int = 32,
+        progress: Progress | None = None,
+        strategy: Strategy | None = None,
     ) -> list[Prediction]:
-        """As `decode`, with scores and times, and as many outputs each as the strategy asks for."""
+        """As `decode`, with scores and times, and as many outputs each as `strategy`, or else the predictor's own, asks for."""
         spec = self.spec(problem)
         found: dict[int, Prediction] = {}
         for rows, batch in self._batches(spec, inputs, batch_size):
             start = time.perf_counter()
-            batch_outputs, tokens = self._batch_outputs(problem, batch)
+            batch_outputs, tokens = self._batch_outputs(problem, batch, strategy or self.strategy)
             seconds = (time.perf_counter() - start) / len(rows)
             if is_tree(spec.targets):
+                sentences = [normalize(str(inputs[row]), _normalization(spec)) for row in rows]
                 batch_outputs = [
-                    [Hypothesis(bracketed(words, output.text), output.score) for output in outputs]
-                    for words, outputs in zip(self._words(batch), batch_outputs, strict=True)
+                    [self._tree(sentence, words, output) for output in outputs]
+                    for sentence, words, outputs in zip(sentences, self._words(batch), batch_outputs, strict=True)
                 ]
             for row, outputs, count in zip(rows, batch_outputs, tokens, strict=True):
                 found[row] = Prediction(outputs, count, seconds)
@@ -129,15 +142,14 @@ class Predictor:
 
     def decode_batch(self, problem: str, batch: Mapping[str, Any]) -> list[str]:
         """The best output for each row of a prepared batch: text, the name of a class, or a linearised tree without words."""
-        return [outputs[0].text for outputs in self._batch_outputs(problem, batch)[0]]
+        return [outputs[0].text for outputs in self._batch_outputs(problem, batch, self.strategy)[0]]
 
     def longest_input(self, problem: str, raw: Raw) -> str:
         """What an input longer than the model was trained on is cut to, in words; empty if it is not cut."""
         spec = self.spec(problem)
         kept = self._hparams.data.max_length - 1
         if isinstance(spec.inputs, Text):
-            text = normalize(str(raw), spec.inputs.normalization)
-            if len(self._vocabulary.encode_feature(spec.inputs, text)) > kept:
+            if len(self._vocabulary.encode_feature(spec.inputs, self._read_text(spec, raw))) > kept:
                 return f"its first {kept} tokens"
         longest = self._hparams.data.max_seconds
         if isinstance(spec.inputs, Audio) and isinstance(raw, (bytes, Sound)):
@@ -146,18 +158,20 @@ class Predictor:
                 return f"its first {longest:g} seconds"
         return ""
 
-    def _batch_outputs(self, problem: str, batch: Mapping[str, Any]) -> tuple[list[list[Hypothesis]], list[int]]:
+    def _batch_outputs(
+        self, problem: str, batch: Mapping[str, Any], strategy: Strategy
+    ) -> tuple[list[list[Hypothesis]], list[int]]:
         """The outputs of each row of a prepared batch, and the tokens of the best."""
         spec = self.spec(problem)
         if isinstance(spec.targets, Label):
-            outputs = self._classes(problem, batch, self.strategy.n_best if isinstance(self.strategy, BeamSearch) else 1)
+            outputs = self._classes(problem, batch, strategy.n_best if isinstance(strategy, BeamSearch) else 1)
             return outputs, [1] * len(outputs)
         limits, words = output_limits(spec, batch, self._hparams).numpy(), None
-        trees = self._trees if is_tree(spec.targets) else None
+        trees = self._rules if is_tree(spec.targets) and self.well_formed_trees else None
         if trees:
             words = np.array([len(row) for row in self._words(batch)], np.int32)
             limits = np.maximum(limits, trees.shortest(words))
-        ids, scores = self._search.decode(problem, batch, limits, self.strategy, trees, words)
+        ids, scores = self._search.decode(problem, batch, limits, strategy, trees, words)
         outputs = [
             [
                 Hypothesis(self._vocabulary.decode(row), float(score))
@@ -182,6 +196,17 @@ class Predictor:
         """Decodes a tiny example, so that the first one of a user does not wait for tracing."""
         self.decode(problem, [tiny_example(self.spec(problem))])
 
+    def _tree(self, sentence: str, words: Sequence[str], output: Hypothesis) -> Hypothesis:
+        """A linearised tree over `words` as it is shown, and whether it is one."""
+        good = well_formed(output.text, len(words))
+        text = bracketed(typed_words(sentence, words), output.text) if self.well_formed_trees else output.text
+        return Hypothesis(text, output.score, good)
+
+    def _read_text(self, spec: ProblemSpec, raw: Raw) -> str:
+        """A text as the model reads it; a sentence to be parsed is spelled as in a treebank."""
+        text = normalize(str(raw), _normalization(spec))
+        return treebank_spelling(text) if is_tree(spec.targets) else text
+
     def _words(self, batch: Mapping[str, Any]) -> list[list[str]]:
         """The words of each sentence of a prepared batch: of one that was cut, those that are left."""
         return [self._vocabulary.decode(row).split() for row in np.asarray(batch["inputs"])]
@@ -194,7 +219,13 @@ class Predictor:
             yield rows, self._prepare(spec, [inputs[row] for row in rows])
 
     def _prepare(self, spec: ProblemSpec, inputs: list[Raw]) -> dict[str, Any]:
+        if is_tree(spec.targets):
+            inputs = [self._read_text(spec, raw) for raw in inputs]
         return pipeline.prepare_inputs(spec.inputs, inputs, self._hparams, self._vocabulary)
+
+
+def _normalization(spec: ProblemSpec) -> str:
+    return spec.inputs.normalization if isinstance(spec.inputs, Text) else "none"
 
 
 def output_limits(spec: ProblemSpec, batch: Mapping[str, Any], hparams: HParams) -> tf.Tensor:
@@ -219,10 +250,9 @@ def output_limits(spec: ProblemSpec, batch: Mapping[str, Any], hparams: HParams)
 def bracketed(words: Sequence[str], linearised: str) -> str:
     """The tree over `words` in Penn bracketing on one line; `linearised` as it stands where it is no tree over them.
 
-    Brackets among the words are written as treebanks do, -LRB- and -RRB-.
+    Round brackets among the words, which would delimit nodes, are written as treebanks do, -LRB- and -RRB-.
     """
-    escaped = [word.replace("(", "-LRB-").replace(")", "-RRB-") for word in words]
-    tree = restore(escaped, linearised)
+    tree = restore([word.replace("(", "-LRB-").replace(")", "-RRB-") for word in words], linearised)
     return linearised if tree is None else tree.pformat(margin=sys.maxsize)
 
 

@@ -50,7 +50,7 @@ class Scorer:
         self, model: Any, vocabulary: Vocabulary, hparams: HParams, specs: Sequence[ProblemSpec], data_dir: Path
     ) -> None:
         self._steps = StepFunctions(model, None, hparams)
-        self._decoder = Predictor(model, specs, vocabulary, hparams)
+        self._decoder = Predictor(model, specs, vocabulary, hparams, well_formed_trees=False)
         self._vocabulary, self._hparams, self._data_dir = vocabulary, hparams, data_dir
 
     def score(self, problem: Problem, split: str, limit: int = 0) -> tuple[Scored, list[Decoded]]:

@@ -1,6 +1,16 @@
 import pytest
 
-from t2t_multimodel.data.trees import Span, clean, linearise, read_tree, restore, spans, well_formed
+from t2t_multimodel.data.trees import (
+    Span,
+    clean,
+    linearise,
+    read_tree,
+    restore,
+    spans,
+    treebank_spelling,
+    typed_words,
+    well_formed,
+)
 from t2t_multimodel.utils.errors import DataError
 
 TREE = "(S (NP (DT the) (NN dog)) (VP (VBZ barks)))"
@@ -86,6 +96,24 @@ def test_what_is_no_tree_is_not_restored(linearised):
 def test_a_tree_over_other_words_is_not_restored(words):
     assert restore(words, LINEARISED) is None
     assert not well_formed(LINEARISED, len(words))
+
+
+@pytest.mark.parametrize(
+    ("typed", "spelled"),
+    [
+        ("the dog ( big ) [x] {y}", "the dog -LRB- big -RRB- -LSB-x-RSB- -LCB-y-RCB-"),
+        ('he said " go " and "stay" .', "he said `` go '' and ``stay'' ."),
+        ('("yes") 5" " x', "-LRB-``yes''-RRB- 5'' `` x"),
+        ("\u201cyes\u201d don\u2019t", "``yes'' don't"),
+        ("1/2 * 3", "1\\/2 \\* 3"),
+        ("C:\\ : ; ` '", "C:\\ : ; ` '"),
+    ],
+)
+def test_sentences_are_spelled_as_in_treebanks(typed, spelled):
+    assert treebank_spelling(typed) == spelled
+    assert treebank_spelling(spelled) == spelled
+    assert typed_words(typed, spelled.split()) == typed.split()
+    assert typed_words(typed, [*spelled.split()[:2], "cu"]) == [*typed.split()[:2], "cu"]
 
 
 def test_words_may_hold_brackets_and_spaces():

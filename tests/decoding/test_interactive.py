@@ -76,6 +76,17 @@ def test_a_line_ends_where_a_files_line_does():
     assert run("a\u2028dog\r\nb\u0085\x0ccat")[1] == run("a\u2028dog", "b\u0085\x0ccat")[1]
 
 
+def test_trees_are_well_formed_until_it_is_switched_off():
+    decoder, messages = FakeDecoder(), []
+    session = Session(decoder, "mini_ende", print, messages.append)
+    for line, expected in ((":well_formed off", False), (":well_formed on", True)):
+        session.handle(line)
+        assert decoder.well_formed_trees is expected
+    assert decoder.warm == ["mini_ende"] * 3
+    session.handle(":well_formed maybe")
+    assert messages == [":well_formed takes on or off, got 'maybe'"]
+
+
 def test_the_decoder_is_warm_before_the_first_prompt():
     decoder = FakeDecoder()
 

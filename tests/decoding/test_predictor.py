@@ -165,6 +165,35 @@ def test_trees_can_be_held_to_the_words_of_the_input():
     assert asked[1][1].tolist() == [2, 1]
 
 
+def test_sentences_are_read_in_a_treebanks_spelling_and_shown_as_typed():
+    words = Words()
+    words.encode_feature(None, "(S P P DT NN P )S")
+    typed, spelled = 'see ( [the dog] "', "see -LRB- -LSB-the dog-RSB- ``"
+    search = SaysTree(words, "(S P P DT NN P )S")
+    held = Predictor(None, SPECS, words, HPARAMS, search, well_formed_trees=True)
+    assert held.decode("parse", [typed]) == ['(S (P see) (P -LRB-) (DT [the) (NN dog]) (P "))']
+    assert held.decode("parse", [spelled]) == ["(S (P see) (P -LRB-) (DT -LSB-the) (NN dog-RSB-) (P ``))"]
+    said = FakeSearch()
+    Predictor(None, SPECS, words, HPARAMS, said).decode("parse", [typed, spelled])
+    assert (said.batches[0][0] == said.batches[0][1]).all()
+    assert words.decode(said.batches[0][0]) == spelled
+
+
+def test_raw_trees_are_linearised_well_formed_or_not_and_marked():
+    words = Words()
+    search = SaysTree(words, "(S NN NN )S")
+    raw = Predictor(None, SPECS, words, HPARAMS, search, well_formed_trees=False)
+    found = [answer.outputs[0] for answer in raw.answers("parse", ["a b", "c"])]
+    assert [output.text for output in found] == ["(S NN NN )S"] * 2
+    assert [output.well_formed for output in found] == [True, False]
+    assert raw.answers("copy", ["a"])[0].outputs[0].well_formed is None
+
+
+def test_a_call_may_have_a_strategy_of_its_own():
+    found = decoder().answers("copy", ["a b"], strategy=BeamSearch(4, 0.6, 3))
+    assert len(found[0].outputs) == 3 and len(decoder().answers("copy", ["a b"])[0].outputs) == 1
+
+
 def test_the_evaluation_gets_trees_as_the_model_wrote_them():
     words = Words()
     batch = {"inputs": np.ones((1, 4), np.int32)}

@@ -29,7 +29,7 @@ def loaded(tmp_path_factory):
     undisturbed = [draws(), draws()]
     keras.utils.set_random_seed(3)
     around = [draws()]
-    model = t2t_multimodel.load(folder, beam_size=2, n_best=2, well_formed_trees=True)
+    model = t2t_multimodel.load(folder, beam_size=2, n_best=2)
     around.append(draws())
     return model, undisturbed, around
 
@@ -132,6 +132,18 @@ def test_n_best_outputs_come_with_scores(model):
     assert len(best) == 2
     assert best[0].score >= best[1].score
     assert best[0].text == model.translate("a dog", problem="ende")
+    assert [len(model.n_best("ende", "a dog", n=n)) for n in (1, 3)] == [1, 3]
+    assert model.n_best("ende", "a dog", n=1)[0].text == best[0].text
+    assert len(model.n_best("picture", np.zeros((9, 9, 3), np.uint8), n=3)) == 3
+    with pytest.raises(ValueError, match="n must be 1 or more, got 0"):
+        model.n_best("ende", "a dog", n=0)
+
+
+def test_sentences_to_parse_may_have_brackets_and_quotes(model):
+    typed, spelled = model.n_best("parse", ['a ( dog ) / "', "a -LRB- dog -RRB- \\/ ``"])
+    assert [output.score for output in typed] == pytest.approx([output.score for output in spelled], abs=1e-3)
+    assert read_tree(typed[0].text).leaves() == ["a", "-LRB-", "dog", "-RRB-", "/", '"']
+    assert all(output.well_formed for output in typed + spelled)
 
 
 def test_mistakes_are_named(model, tmp_path):

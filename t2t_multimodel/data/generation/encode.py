@@ -22,8 +22,9 @@ from t2t_multimodel.data.readers import media
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.records import serialise_example
 from t2t_multimodel.data.tf_example import packed_length, release_memory
+from t2t_multimodel.data.trees import treebank_spelling
 from t2t_multimodel.data.vocabulary import Vocabulary
-from t2t_multimodel.features import Audio, Feature, Image, Label, Text
+from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
 from t2t_multimodel.problem import Example, Problem
 from t2t_multimodel.registry import unknown
 from t2t_multimodel.utils.errors import DataError
@@ -143,6 +144,8 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
             else:
                 name = f"{encoding.source}, example {chunk.first + place}"
                 checked.append(check_example(problem, example, name, encoding.image_size))
+            if is_tree(problem.targets) and isinstance(problem.inputs, Text):
+                checked[-1] = checked[-1]._replace(inputs=treebank_spelling(checked[-1].inputs))
             kept.append(place)
         except DataError as error:
             errors.append(_CONTROL.sub(lambda found: repr(found.group())[1:-1], str(error)))

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from t2t_multimodel.data.generation.text_counts import TextCounter, rates
 from t2t_multimodel.data.normalization import normalize, normalize_spaces
 from t2t_multimodel.data.tf_example import pack
+from t2t_multimodel.data.trees import treebank_spelling
 from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
-from t2t_multimodel.features import Label, Text
+from t2t_multimodel.features import Label, Text, is_tree
 from t2t_multimodel.problem import Example, Problem
 from t2t_multimodel.utils.errors import DataError
 
@@ -150,7 +151,7 @@ def _texts(problem: Problem, examples: Iterable[Example], symbols: Counter[str])
             if feature.format == "tree":
                 symbols.update(text.split())
             else:
-                yield text
+                yield treebank_spelling(text) if is_tree(problem.targets) else text
 
 
 def _reservoir(texts: Iterable[str], rng: random.Random) -> list[str]:
