@@ -100,6 +100,7 @@ def inspect(args: FlagValues) -> None:
     hparams = common.selected_hparams(args)
     quiet_tensorflow()
     from t2t_multimodel.data.inspection import left_out_lines_of, recorded_names
+    from t2t_multimodel.data.records import changed_lines
     from t2t_multimodel.reports.inspection_page import show
 
     data_dir = Path(args.data_dir)
@@ -109,7 +110,7 @@ def inspect(args: FlagValues) -> None:
     limits = (
         f"max_length={hparams.data.max_length} and max_seconds={hparams.data.max_seconds:g} (--hparams_set={args.hparams_set})"
     )
-    lines = [f"with {limits}:", *left_out_lines_of(data_dir, names, hparams)]
+    lines = [f"with {limits}:", *left_out_lines_of(data_dir, names, hparams), *changed_lines(data_dir, names)]
     show(data_dir, names, lambda text: print(text, flush=True), "\n".join(lines))
 
 

@@ -154,6 +154,17 @@ def manifests(data_dir: Path) -> dict[str, Manifest]:
     return found
 
 
+def changed_lines(data_dir: Path, records_names: Iterable[str]) -> list[str]:
+    """Returns a line per split some of whose examples mm-datagen changed, as by resampling: what was done, and to how many."""
+    lines = []
+    for name in dict.fromkeys(records_names):
+        for split, entry in read_manifest(data_dir, name)["splits"].items():
+            if changed := entry.get("changed"):
+                counted = ", ".join(f"{count:,} {change}" for change, count in changed.items())
+                lines.append(f"{name} {split}: of {entry['examples']:,} examples {counted}")
+    return lines
+
+
 def shard_paths(data_dir: Path | str, records_name: str, split: str) -> list[str]:
     """The files of a split, in order; DataError without records or such a split, or if a file is missing or of another size."""
     manifest = read_manifest(data_dir, records_name)

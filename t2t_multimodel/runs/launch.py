@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.lengths import left_out_lines, left_out_of
+from t2t_multimodel.data.records import changed_lines
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.distributed.cluster import Cluster, cluster_of_environment
 from t2t_multimodel.distributed.parameter_server import ParameterServers, serve
@@ -99,9 +100,9 @@ def train_run(
 
 
 def _lengths_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path) -> dict[tuple[str, str], dict[str, float]]:
-    """Says what max_length and max_seconds leave out; returns the shares by problem and split."""
+    """Says what max_length and max_seconds leave out, and what records changed; returns the shares by problem and split."""
     found = {problem.name: left_out_of(problem, data_dir, hparams) for problem in problems}
-    for line in left_out_lines(found):
+    for line in [*left_out_lines(found), *changed_lines(data_dir, (problem.records_name for problem in problems))]:
         print_line(line)
     return {(name, each.split): each.figures() for name, splits in found.items() for each in splits}
 

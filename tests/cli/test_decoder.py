@@ -5,17 +5,20 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import sounds
 
 from t2t_multimodel.cli import common, decoder
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.vocabulary import train_vocabulary
 from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
-from t2t_multimodel.features import Image, ProblemSpec, Text
+from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
 from t2t_multimodel.runs.run_config import RunConfig
 
 ENDE = ProblemSpec("mini_ende", Text(), Text(), "to_german")
+SPEECH = ProblemSpec("mini_speech", Audio(8000), Text(), "to_english")
 CAPTION = ProblemSpec("mini_caption", Image(16, 16), Text(), "to_english")
 SMALL = (
     "hidden_size=16,num_heads=2,encoder_blocks=2,mixer_blocks=1,decoder_blocks=2,num_experts=4,moe_k=2,moe_hidden_size=16,"
@@ -37,7 +40,10 @@ class FakeDecoder:
 
     def answers(self, problem, raws, batch_size=1, progress=None):
         best = getattr(self.strategy, "n_best", 1)
-        return [Prediction([Hypothesis(raw.upper(), -float(i)) for i in range(best)], 2, 0.25) for raw in raws]
+        return [
+            Prediction([Hypothesis(raw.upper() if isinstance(raw, str) else "A SOUND", -float(i)) for i in range(best)], 2, 0.25)
+            for raw in raws
+        ]
 
     def warm_up(self, problem):
         pass
@@ -53,7 +59,7 @@ def save_config(folder, *specs, **changes):
 
 
 def load_fake(args):
-    fake = FakeDecoder(ENDE, CAPTION)
+    fake = FakeDecoder(ENDE, CAPTION, SPEECH)
     fake.strategy = decoder.strategy_of(args)
     return fake, "a fake"
 
@@ -62,7 +68,7 @@ def load_fake(args):
 def output_dir(tmp_path, monkeypatch):
     """A directory with a config of two problems, and a fake decoder for it."""
     folder = tmp_path / "run"
-    save_config(folder, ENDE, CAPTION, data_dir="data")
+    save_config(folder, ENDE, CAPTION, SPEECH, data_dir="data")
     monkeypatch.setattr(decoder, "load", load_fake)
     return folder
 
@@ -101,6 +107,18 @@ def test_an_image_that_is_not_there_is_named(run, tmp_path, capsys):
     assert run("--problems=mini_caption", "--decode_from_file=in.txt", "--decode_to_file=out.txt") == 1
     assert (tmp_path / "out.txt").read_text() == "\n"
     assert "in.txt, line 1: there is no file 'none.png'" in capsys.readouterr().err
+
+
+def test_what_was_done_to_sounds_is_told(run, tmp_path, capsys):
+    stereo = np.stack([sounds.TONE, sounds.TONE], axis=1)
+    (tmp_path / "a.wav").write_bytes(sounds.write(stereo))
+    (tmp_path / "b.flac").write_bytes(sounds.write(kind="FLAC", rate=16000))
+    (tmp_path / "c.wav").write_bytes(sounds.write(subtype="GSM610")[:-500])
+    (tmp_path / "in.txt").write_text("a.wav\nb.flac\nc.wav\n")
+    assert run("--problems=mini_speech", "--decode_from_file=in.txt") == 1
+    captured = capsys.readouterr()
+    assert captured.out == "A SOUND\nA SOUND\n\n"
+    assert "changed: 1 mixed down, 1 resampled\n" in captured.err and "line 3: c.wav is cut short" in captured.err
 
 
 def test_a_piped_line_is_answered_by_the_first_problem(run, monkeypatch, capsys):

@@ -329,6 +329,8 @@ def test_what_was_done_to_sounds_is_counted_in_the_manifest_and_told(made, tmp_p
     assert entry["changed"] == {"mixed down": 1, "resampled": 1, "clipped": 1, "no length in header": 1}
     told = "5 examples, 3 skipped, 1 mixed down, 1 resampled, 1 clipped, 1 no length in header"
     assert f"sounds-train: {told}" in made.lines
+    counted = "of 5 examples 1 mixed down, 1 resampled, 1 clipped, 1 no length in header"
+    assert records.changed_lines(tmp_path / "data", ["sounds", "sounds"]) == [f"sounds train: {counted}"]
     listed = (tmp_path / "data" / entry["skipped_list"]).read_text()
     assert [line.partition(" ")[0] + line.partition("inputs")[2][:15] for line in listed.splitlines()] == [
         "sounds-train, is cut short: ",
