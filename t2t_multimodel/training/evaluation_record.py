@@ -16,6 +16,11 @@ def save_record(output_dir: Path, step: int, evaluations: str) -> None:
     write_atomically(output_dir / FILE_NAME, (json.dumps({"step": step, "evaluations": evaluations}) + "\n").encode())
 
 
+def forget_record(output_dir: Path) -> None:
+    """Removes what an earlier run left in a folder where one begins anew."""
+    (output_dir / FILE_NAME).unlink(missing_ok=True)
+
+
 def with_record(output_dir: Path, step: int, evaluations: str) -> str:
     """Returns the evaluations of a restored checkpoint of `step`, with that of `step` if it was finished after the saving.
 

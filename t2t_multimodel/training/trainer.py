@@ -20,7 +20,7 @@ from t2t_multimodel.problem import Problem
 from t2t_multimodel.training.best import keep_best
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.decisions import Decisions
-from t2t_multimodel.training.evaluation_record import save_record, with_record
+from t2t_multimodel.training.evaluation_record import forget_record, save_record, with_record
 from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, formatted, shortened
 from t2t_multimodel.training.moving_averages import MovingAverages
@@ -140,6 +140,8 @@ class Trainer:
                 f"this worker found step {step} in {self.output_dir}, others did not; it should be a folder that all share"
             )
         self._decisions.text = text if recorded == self._peers.count else saved
+        if not step and self._peers.is_chief:
+            forget_record(self.output_dir)
         return step
 
     def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:

@@ -109,8 +109,10 @@ def test_the_config_keeps_where_a_run_began_and_refuses_another_beginning(begin,
     begin(COPY, ADDED)
     assert run_config.RunConfig.load(tmp_path / "run").warm_start == str(source.resolve())
     (tmp_path / "run" / "ckpt-1.index").touch()
-    with pytest.raises(DataError, match=r"warm_start: .*, now \)"):
-        begin(COPY, ADDED, warm_start=None)
+    with pytest.raises(DataError, match=r"warm_start: .*, now .*/other\)"):
+        begin(COPY, ADDED, warm_start=tmp_path / "other")
+    begin(COPY, ADDED, warm_start=None)
+    assert run_config.RunConfig.load(tmp_path / "run").warm_start == str(source.resolve())
 
 
 def test_a_run_that_goes_on_needs_the_other_no_more(begin, source, data_dir, tmp_path, capsys):

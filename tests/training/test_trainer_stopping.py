@@ -114,6 +114,15 @@ def test_a_process_that_is_killed_after_an_evaluation_does_not_do_it_again(make_
     assert again._decisions.has(5) and dev_rows(tmp_path) == [(5, "copy"), (5, "topic")]
 
 
+def test_evaluations_of_checkpoints_that_were_removed_are_forgotten(make_trainer, tmp_path):
+    make_trainer()[0].train(until=5)
+    for path in [*tmp_path.glob("ckpt-*"), tmp_path / "checkpoint"]:
+        path.unlink()
+    again, _ = make_trainer(at={2: lambda: again.request_stop()})
+    assert again.train() == 2
+    assert not (tmp_path / "evaluations.json").exists()
+
+
 def test_a_signal_in_the_last_evaluation_ends_it(make_trainer, tmp_path):
     stop = {"evaluate": lambda: os.kill(os.getpid(), signal.SIGINT)}
     trainer, _ = make_trainer("batch_tokens=16,train_steps=3", at=stop)
