@@ -36,7 +36,7 @@ def test_every_split_is_inspected(data_dir):
 def test_texts_are_measured_in_tokens_words_and_bytes(data_dir):
     vocabulary = Vocabulary.load(data_dir / FILE_NAME)
     side = split_of(data_dir, "texts").sides["inputs"]
-    assert side.sizes.tolist() == [len(vocabulary.encode(example["inputs"])) for example in inspected.TEXTS]
+    assert side.sizes.tolist() == [len(vocabulary.encode(example["inputs"].strip())) for example in inspected.TEXTS]
     assert side.words == 2 * 3 + 6 + 2
     # A character of three bytes, in one of the sentences.
     assert side.fallback == 3

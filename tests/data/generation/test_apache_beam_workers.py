@@ -33,21 +33,21 @@ class PipelineStandIn(BeamWorkers):
             work(str(file))
 
 
-def pairs():
-    """520 pairs: some repeated, some damaged, some in dev too. Its functions cannot be pickled."""
+def pairs(bad=None):
+    """520 pairs: one of dev maybe `bad`, some repeated, some damaged, some in dev too. Its functions cannot be pickled."""
 
     def generate_split(split, tmp_dir):
         for i in range(520 if split == "train" else 50):
             if i % 100 == 40:
-                yield {"error": DataError(f"line {i} is binary")}
+                yield bad if bad and split == "dev" else {"error": DataError(f"line {i} is binary")}
             yield {"inputs": f"train {i % 450}", "targets": f"{i % 450 % 11} x {i % 450}" * (40 if i == 70 else 1)}
 
     return Problem("pairs", Text(), Text(), "to_german", generate_split, check=lambda tmp_dir: None)
 
 
-def make(data_dir, workers=None, **options):
+def make(data_dir, workers=None, bad=None, **options):
     options = OPTIONS | options
-    generate([pairs()], data_dir, data_dir.parent, 330, num_shards=3, report=lambda line: None, workers=workers, **options)
+    generate([pairs(bad)], data_dir, data_dir.parent, 330, num_shards=3, report=lambda line: None, workers=workers, **options)
 
 
 def contents(folder):
@@ -94,9 +94,12 @@ def test_results_for_another_plan_are_not_used(tmp_path):
 
 
 def test_damage_stops_as_it_does_in_one_process(tmp_path):
-    with pytest.raises(DataError, match=r"^pairs-train, example 40: line 40 is binary \(--on_error=skip"):
-        make(tmp_path / "data", PipelineStandIn(), on_error="fail")
-    assert not contents(tmp_path / "data")
+    make(tmp_path / "data")  # A vocabulary is there, so that only the pipeline reads.
+    (tmp_path / "data/pairs-dev-00000-of-00001.tfrecord").unlink()
+    before = contents(tmp_path / "data")
+    with pytest.raises(DataError, match=r"^pairs-dev, example 40, inputs: the text is empty \(--on_error=skip"):
+        make(tmp_path / "data", PipelineStandIn(), {"inputs": " ", "targets": "x"}, on_error="fail")
+    assert contents(tmp_path / "data") == before
 
 
 class Count(NamedTuple):
