@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,7 @@ from t2t_multimodel.cli import common
 from t2t_multimodel.registry import unknown
 
 if TYPE_CHECKING:
+    from t2t_multimodel.decoding.output_file import OutputFile
     from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
     from t2t_multimodel.decoding.strategies import Strategy
     from t2t_multimodel.runs.run_config import RunConfig
@@ -30,8 +34,12 @@ def command_flags() -> common.CommandFlags:
     flags = common.command_flags("mm-decoder", "Decodes with the newest checkpoint of --output_dir, at a prompt or from a file.")
     common.add_output_dir_flag(flags)
     flags.string("problems", None, "the problem to decode; at a prompt it can be changed")
-    flags.path("decode_from_file", None, "file with one input per line: text, or the path of an image or a sound")
-    flags.path("decode_to_file", None, "file for one output per line; without it they go to stdout")
+    flags.path(
+        "decode_from_file",
+        None,
+        "file with one input per line: text, or a path (relative to the file's folder) of image or sound",
+    )
+    flags.path("decode_to_file", None, "file, device or pipe for one output per line; without it they go to stdout")
     flags.choice("output_format", ("text", "jsonl"), "text", "jsonl: inputs, outputs, scores, times")
     flags.integer("batch_size", 32, "inputs decoded together", least=1)
     flags.boolean("xla", False, "compile the loop over tokens: worth it for thousands of inputs")
@@ -117,7 +125,7 @@ def strategy_of(args: FlagValues) -> Strategy:
 def _check_target(target: Path, source: Path) -> None:
     if target.is_dir():
         raise common.UserError(f"--decode_to_file={target} is a folder; name a file")
-    if not target.parent.is_dir():
+    if not target.resolve().parent.is_dir():
         raise common.UserError(f"--decode_to_file={target}: there is no folder {target.parent}")
     if target.exists() and target.samefile(source):
         raise common.UserError(f"--decode_to_file={target} is the file to decode; name another one")
@@ -131,36 +139,65 @@ def _interact(args: FlagValues, problem: str) -> None:
 
 
 def _decode_file(args: FlagValues, problem: str, lines: list[bytes]) -> int:
-    decoder, _ = load(args)
+    from t2t_multimodel.decoding.output_file import OutputFile
+
+    first, last = (len(lines) * part // args.shards for part in (args.shard_id, args.shard_id + 1))
+    with OutputFile(_shard_of(args)) as output:
+        decoder, _ = load(args)
+        with _told_where_outputs_are(output, last - first) as count:
+            return _decode_lines(args, decoder, problem, lines[first:last], first, output, count)
+
+
+def _decode_lines(
+    args: FlagValues, decoder: Any, problem: str, lines: list[bytes], first: int, output: OutputFile, count: list[int]
+) -> int:
+    """Decodes `lines`, of which the first is line `first` + 1 of its file, into `output`; adds to `count` what is done."""
     from tqdm import tqdm
 
     from t2t_multimodel.decoding.files import decode_lines
-    from t2t_multimodel.utils.files import write_atomically
 
     source = Path(args.decode_from_file)
-    first, last = (len(lines) * part // args.shards for part in (args.shard_id, args.shard_id + 1))
     reported: dict[int, str] = {}
     changed: Counter[str] = Counter()
+    answers: list[Prediction | None] = []
     start = time.monotonic()
-    with tqdm(total=last - first, unit="line", disable=None, file=sys.stderr) as bar:
-        answers = decode_lines(
-            decoder, problem, lines[first:last], source.parent, args.batch_size, reported.__setitem__, bar.update, changed
-        )
+    with tqdm(total=len(lines), unit="line", disable=None, file=sys.stderr) as bar:
+        report = reported.__setitem__
+        for block in decode_lines(decoder, problem, lines, source.parent, args.batch_size, report, bar.update, changed):
+            output.write([_formatted(args, lines[len(answers) + i], answer) for i, answer in enumerate(block)])
+            answers += block
+            count[0] = len(answers)
     _say_speed(answers, time.monotonic() - start)
     if changed:
         absl.logging.info("changed: %s", ", ".join(f"{count:,} {change}" for change, count in changed.items()))
-    content = "".join(_formatted(args, *row) for row in zip(lines[first:last], answers, strict=True)).encode()
-    if args.decode_to_file:
-        write_atomically(_shard_of(args), content)
-    else:
-        sys.stdout.buffer.write(content)
-        sys.stdout.flush()
     _say_what_is_damaged([f"{source}, line {first + number}: {' '.join(what.split())}" for number, what in reported.items()])
     return 1 if any(answers[number - 1] is None for number in reported) else 0
 
 
-def _shard_of(args: FlagValues) -> Path:
-    """The file to write: each shard has its own, beside the others."""
+@contextlib.contextmanager
+def _told_where_outputs_are(output: OutputFile, total: int) -> Iterator[list[int]]:
+    """Says how many outputs there are, and where, if decoding ends before its time; SIGTERM ends it as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    count = [0]
+    before = signal.signal(signal.SIGTERM, interrupt) if threading.current_thread() is threading.main_thread() else None
+    try:
+        yield count
+    except BaseException:
+        if count[0]:
+            absl.logging.warning("mm-decoder: the first %d of %d outputs are %s", count[0], total, output.kept)
+        raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _shard_of(args: FlagValues) -> Path | None:
+    """The file to write, None for stdout: each shard has its own, beside the others."""
+    if not args.decode_to_file:
+        return None
     target = Path(args.decode_to_file)
     return target if args.shards == 1 else target.with_name(f"{target.name}-{args.shard_id:05d}-of-{args.shards:05d}")
 

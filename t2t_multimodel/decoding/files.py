@@ -19,7 +19,7 @@ from t2t_multimodel.utils.errors import DataError
 if TYPE_CHECKING:  # the decoder imports TensorFlow, which reading a file need not wait for
     from t2t_multimodel.decoding.predictor import Prediction, Progress, Raw
 
-FILES_AT_A_TIME = 4
+FILES_AT_A_TIME, BATCHES_AT_A_TIME = 4, 64  # batches whose pictures and sounds, or texts, are sorted by length together
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 # A line of text may hold a vertical tab or a form feed, which are blanks.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
@@ -85,8 +85,10 @@ def decode_lines(
     report: Callable[[int, str], None],
     progress: Progress | None = None,
     changed: Counter[str] | None = None,
-) -> list[Prediction | None]:
-    """An answer for each of `lines`: None for an empty one, and for a damaged one, of which `report` is told.
+) -> Iterator[list[Prediction | None]]:
+    """Yields the answers to `lines`, block by block: None for an empty line, and for a damaged one, of which `report` is told.
+
+    Lines of like length are decoded together within a block of `BATCHES_AT_A_TIME` batches.
 
     Args:
         decoder: a Predictor.
@@ -96,11 +98,11 @@ def decode_lines(
         changed: counts the inputs to which something was done, as "resampled".
     """
     feature = decoder.spec(problem).inputs
-    answers: list[Prediction | None] = [None] * len(lines)
-    is_text = not isinstance(feature, (Image, Audio))
-    step = len(lines) if is_text else FILES_AT_A_TIME * batch_size  # all of the text is sorted, few files are held at a time
-    for start in range(0, len(lines), max(step, 1)):
-        inputs = dict(_readable(feature, lines[start : start + step], start, folder, report))
+    step = batch_size * (FILES_AT_A_TIME if isinstance(feature, (Image, Audio)) else BATCHES_AT_A_TIME)
+    for start in range(0, len(lines), step):
+        block = lines[start : start + step]
+        answers: list[Prediction | None] = [None] * len(block)
+        inputs = dict(_readable(feature, block, start, folder, report))
         for row, raw in inputs.items():
             if cut := decoder.longest_input(problem, raw):
                 report(row + 1, f"too long; cut to {cut}")
@@ -108,10 +110,10 @@ def decode_lines(
                 changed.update(changes_of(raw))
         found = decoder.answers(problem, list(inputs.values()), batch_size, progress)
         for row, answer in zip(inputs, found, strict=True):
-            answers[row] = answer
+            answers[row - start] = answer
         if progress:
-            progress(len(lines[start : start + step]) - len(inputs))
-    return answers
+            progress(len(block) - len(inputs))
+        yield answers
 
 
 def one_line(output: str) -> str:
@@ -135,11 +137,10 @@ def _readable(
 def _existing(text: str, folder: Path) -> Path | None:
     """The path that `text` names, also in quotes or starting with ~, as terminals paste it."""
     for name in (text, text.strip("'\"")):
-        for base in (folder, Path()):
-            try:
-                path = base / Path(name).expanduser()
-                if path.exists():
-                    return path
-            except (OSError, RuntimeError, ValueError):  # too long for a path, or no such user's home
-                continue
+        try:
+            path = folder / Path(name).expanduser()
+            if path.exists():
+                return path
+        except (OSError, RuntimeError, ValueError):  # too long for a path, or no such user's home
+            continue
     return None

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -279,3 +281,82 @@ def test_mistakes_are_found_before_tensorflow_is_imported(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
     assert "is a folder; name a file" in done.stderr
+
+
+DECODE = ("--problems=mini_ende", "--decode_from_file=in.txt")
+
+
+def test_a_link_is_followed_and_a_file_keeps_its_rights(run, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "out.txt").write_text("old\n")
+    (tmp_path / "real" / "out.txt").chmod(0o640)
+    (tmp_path / "link.txt").symlink_to("real/out.txt")
+    assert run(*DECODE, "--decode_to_file=link.txt") == 0
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real" / "out.txt").read_text() == "A DOG\n\nA CAT\n"
+    assert (tmp_path / "real" / "out.txt").stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["out.txt"]
+
+
+def test_a_fifo_is_written_to(run, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with subprocess.Popen(["cat", tmp_path / "fifo"], stdout=subprocess.PIPE) as reader:
+        assert run(*DECODE, "--decode_to_file=fifo") == 0
+        assert reader.communicate(timeout=60)[0] == b"A DOG\n\nA CAT\n"
+    assert (tmp_path / "fifo").is_fifo()
+
+
+def test_an_open_pipe_is_written_to(run):
+    reading, writing = os.pipe()
+    assert run(*DECODE, f"--decode_to_file=/dev/fd/{writing}") == 0
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        assert pipe.read() == b"A DOG\n\nA CAT\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full")
+def test_what_cannot_be_written_goes_to_stdout(run, capsysbinary):
+    assert run(*DECODE, "--decode_to_file=/dev/full") == 2
+    found = capsysbinary.readouterr()
+    assert found.out == b"A DOG\n\nA CAT\n"
+    assert found.err.splitlines()[-1].endswith(
+        b"--decode_to_file=/dev/full: the disk is full; the outputs went to stdout instead"
+    )
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_file_that_cannot_be_opened_is_told_before_the_model_is_loaded(run, tmp_path, monkeypatch, capsys):
+    usual = Path.open
+
+    def refuse(self, mode="r", *args, **options):
+        if "w" in mode:
+            raise PermissionError(13, "Permission denied", str(self))
+        return usual(self, mode, *args, **options)
+
+    monkeypatch.setattr(decoder, "load", lambda args: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(Path, "open", refuse)
+    assert run(*DECODE, "--decode_to_file=out.txt") == 2
+    assert "--decode_to_file=out.txt: Permission denied; nothing has been decoded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("broken")])
+def test_a_run_that_ends_early_keeps_its_outputs_and_says_where(error, run, tmp_path, monkeypatch, capfd):
+    answers, calls = FakeDecoder.answers, []
+
+    def interrupted(self, problem, raws, batch_size=1, progress=None):
+        calls.append(raws)
+        if len(calls) == 3:
+            raise error
+        return answers(self, problem, raws, batch_size, progress)
+
+    (tmp_path / "in.txt").write_text("".join(f"line {i}\n" for i in range(200)))
+    monkeypatch.setattr(FakeDecoder, "answers", interrupted)
+    flags = (*DECODE, "--decode_to_file=out.txt", "--batch_size=1")
+    if error is KeyboardInterrupt:
+        assert run(*flags) == 130
+    else:
+        with pytest.raises(RuntimeError, match="broken"):
+            run(*flags)
+    assert f"the first 128 of 200 outputs are in {tmp_path / 'out.txt.partial'}" in capfd.readouterr().err
+    assert (tmp_path / "out.txt.partial").read_text() == "".join(f"LINE {i}\n" for i in range(128))
+    assert (tmp_path / "out.txt").read_text() == "old\n"

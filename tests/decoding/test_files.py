@@ -39,8 +39,8 @@ def decode(decoder, lines, folder=Path(), batch_size=1, progress=None):
     def report(number, error):
         damaged.append((number, error))
 
-    answers = decode_lines(decoder, "fake", lines, folder, batch_size, report, progress)
-    return [answer.outputs[0].text if answer else "" for answer in answers], damaged
+    blocks = decode_lines(decoder, "fake", lines, folder, batch_size, report, progress)
+    return [answer.outputs[0].text if answer else "" for block in blocks for answer in block], damaged
 
 
 def test_empty_and_damaged_lines_have_empty_outputs():
@@ -67,9 +67,10 @@ def test_what_was_done_to_sounds_is_counted(tmp_path):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     told, changed = {}, Counter()
-    answers = decode_lines(
+    blocks = decode_lines(
         FakeDecoder(Audio(8000)), "fake", [name.encode() for name in files], tmp_path, 2, told.__setitem__, changed=changed
     )
+    answers = [answer for block in blocks for answer in block]
     assert [answer.outputs[0].text if answer else "" for answer in answers] == ["4000 bytes", "2000 bytes", "4480 bytes", "", ""]
     assert changed == {"mixed down": 1, "resampled": 1}
     assert "one.wav is too short" in told[4] and "cut.ogg is cut short" in told[5] and len(told) == 2
