@@ -20,6 +20,7 @@ _LEAST_TOKENS, _LEAST_SECONDS = 1024, 60.0
 # Of a split, so that a large corpus does not have to be read before training: train splits are shuffled as a whole.
 MOST_EXAMPLES, MOST_BYTES = 200_000, 1 << 30
 _BLOCK = 256
+_NO_SAMPLES = "without a sample"  # as a record of an earlier version may be
 WARNED_SHARE = 0.05
 
 
@@ -123,8 +124,12 @@ class LeftOut(NamedTuple):
         counted = f"{self.left_out:,} of {self.read:,} {kind} examples"
         if self.read < self.examples:
             counted = f"{self.left_out:,} of the first {self.read:,} of {self.examples:,} {kind} examples"
-        limits = " or ".join(limit if len(self.reasons) == 1 else f"{limit} ({n:,})" for limit, n in self.reasons.items())
-        told = f"{name}: {counted}, {self.share:.1%} of the {self.measured}, are longer than {limits} and are left out"
+        counts = {limit: "" if len(self.reasons) == 1 else f" ({n:,})" for limit, n in self.reasons.items()}
+        limits = " or ".join(f"{limit}{count}" for limit, count in counts.items() if limit != _NO_SAMPLES)
+        why = [f"longer than {limits}"] * bool(limits) + [
+            f"{limit}{count}" for limit, count in counts.items() if limit == _NO_SAMPLES
+        ]
+        told = f"{name}: {counted}, {self.share:.1%} of the {self.measured}, are {' or '.join(why)} and are left out"
         return f"warning: {told}; the longest has {self.longest}" if self.is_much and self.split == "train" else told
 
 
@@ -144,6 +149,7 @@ def left_out(data_dir: Path, records_name: str, inputs: Feature, targets: Featur
         hop = 1 if hparams.model.audio_input == "waveform" else int(inputs.sample_rate * hparams.data.hop_ms / 1000)
         too_long = -(-found.samples // max(hop, 1)) > sound_limit(inputs, hparams, training)
         beyond[_limit("max_seconds", "seconds", longest_seconds(hparams, training), training)] = too_long
+        beyond[_NO_SAMPLES] = found.samples == 0
     # What is read or written as a label has no tokens.
     beyond[_limit("max_length", "tokens", most, training)] = found.tokens.max(axis=1) > most
     out = np.logical_or.reduce(list(beyond.values()))

@@ -172,7 +172,8 @@ def _batches(records, problem, hparams, training=None):
         return examples.padded_batch(hparams.data.batch_images)
     bounds, batch_sizes = _sound_buckets(spec.inputs, hparams)
     limit = sound_limit(spec.inputs, hparams, bool(training))
-    examples = examples.filter(lambda example: example["inputs_length"] <= limit)
+    # Records of earlier versions may hold recordings without a sample.
+    examples = examples.filter(lambda example: (example["inputs_length"] > 0) & (example["inputs_length"] <= limit))
     return examples.bucket_by_sequence_length(
         lambda example: example["inputs_length"], [bound + 1 for bound in bounds], [*batch_sizes, batch_sizes[-1]]
     )

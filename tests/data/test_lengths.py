@@ -8,10 +8,12 @@ import soundfile
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import lengths
+from t2t_multimodel.data.generation import encode
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.inspection import left_out_lines_of
 from t2t_multimodel.data.lengths import left_out_lines, left_out_of
 from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches
+from t2t_multimodel.data.readers.sound.decode import Sound, decode_audio
 from t2t_multimodel.features import Audio, Label
 from t2t_multimodel.testing import fake_problem
 from t2t_multimodel.utils.errors import DataError
@@ -66,6 +68,24 @@ def test_shares_and_reasons(data_dir):
     assert text.share == pytest.approx((12 + 13 + 84) / (9 + 16 + 12 + 13 + 84))
     assert (speech.left_out, speech.reasons) == (3, {"max_seconds=0.5": 2, "max_length=8": 1})
     assert speech.figures() == {"left_out_examples": 0.6, "left_out_sound": pytest.approx((511 + 4000 + 100) / 5621)}
+
+
+def test_recordings_without_a_sample_in_old_records_are_left_out_and_told(tmp_path, monkeypatch):
+    empty = fake_problem("empty", [{"inputs": sound(n), "targets": "z"} for n in (300, 1, 310)], inputs=Audio(1000))
+    monkeypatch.setattr(encode, "decode_audio", lambda *given: cut(decode_audio(*given)))
+    generate([empty], tmp_path, tmp_path, 264, report=lambda line: None)
+    found = left_out_of(empty, tmp_path, HPARAMS)
+    assert found[0].reasons == {"without a sample": 1}
+    assert (
+        "1 of 3 training examples, 0.0% of the sound, are without a sample and are left out"
+        in left_out_lines({"empty": found})[0]
+    )
+    assert trained_on(empty, tmp_path, HPARAMS.override(batch_seconds=0.001)) == 2
+
+
+def cut(whole):
+    """The sound, or none of it where it has one sample."""
+    return Sound(whole.samples[:0] if len(whole) == 1 else whole.samples)
 
 
 def test_lines_tell_how_much_and_warn(data_dir):
