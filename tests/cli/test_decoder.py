@@ -142,6 +142,14 @@ def test_json_lines_hold_inputs_outputs_scores_and_times(run, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("3 lines, 4 tokens, ")
 
 
+def test_trees_are_marked_in_json_lines_and_raw_where_that_is_asked_for():
+    assert decoder._json_of(Hypothesis("(S", -1.0, False)) == {"text": "(S", "score": -1.0, "well_formed": False}
+    for given, expected in (([], True), (["--nowell_formed_trees"], False)):
+        flags = decoder.command_flags()
+        flags.values(["mm-decoder", *given])
+        assert flags.values.well_formed_trees is expected
+
+
 def test_shards_are_files_beside_each_other_that_make_up_the_whole(run, tmp_path):
     for shard in range(2):
         flags = ("--shards=2", f"--shard_id={shard}")
