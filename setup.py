@@ -15,6 +15,7 @@ SUBPACKAGES = (
     "decoding",
     "distributed",
     "evaluation",
+    "experiments",
     "layers",
     "modalities",
     "models",

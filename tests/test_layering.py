@@ -36,8 +36,11 @@ MAY_IMPORT = {
     "inference": BODY | {"data", "decoding", "runs"},
     "export": BODY | {"data", "decoding", "runs"},
     "reports": BODY | TRAINING | {"training", "decoding", "evaluation", "runs", "inference"},
+    "experiments": {"config", "problem", "registry", "reports", "utils", "version"},
     "__init__": BASE | {"version", "keras_classes", "data", "runs", "inference"},
-    "cli": BODY | TRAINING | {"training", "decoding", "evaluation", "runs", "inference", "export", "reports", "version"},
+    "cli": BODY
+    | TRAINING
+    | {"training", "decoding", "evaluation", "runs", "inference", "export", "reports", "experiments", "version"},
 }
 STANDARD_LIBRARY_ONLY = {"version", "registry", "hyperparameter", "config", "features", "keras_classes"}
 WITHOUT_TENSORFLOW = {"layers", "modalities", "models", "problems", "hparams"}

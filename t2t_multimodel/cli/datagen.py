@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,7 @@ def _fit(text: dict[str, dict[str, int]]) -> tuple[str, str, str]:
     cells = ([f"{words:.2f}", f"{rate:.1%}", f"{unknown:,}"] for words, rate, unknown in found)
     per_word, byte_rate, unknown = (" / ".join(column) for column in zip(*cells, strict=True)) if found else ("", "", "")
     return per_word, byte_rate, unknown
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -153,3 +153,7 @@ def _check_schedule(problems: Sequence[Problem], hparams: HParams) -> None:
         ProblemSchedule(names, [1] * len(names), c.problem_schedule, c.temperature, c.problem_weights)
     except ValueError as error:
         raise common.UserError(f"--hparams: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

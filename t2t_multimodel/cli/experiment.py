@@ -1,0 +1,66 @@
+"""mm-experiment: the paper's tables and figure, from runs over several seeds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl.flags import FlagValues
+
+from t2t_multimodel.cli import common
+from t2t_multimodel.experiments.plan import EXPERIMENTS, SCALES
+
+
+def command_flags() -> common.CommandFlags:
+    """The flags of mm-experiment."""
+    flags = common.command_flags("mm-experiment", "Repeats the paper's experiments: runs over several seeds, tables, verdicts.")
+    flags.string("experiment", None, f"one of {', '.join(EXPERIMENTS)}, or all")
+    flags.string("scale", "mini8", f"the data: one of {', '.join(SCALES)}")
+    flags.integer("seeds", 3, "runs of each kind, with seeds 1, 2, 3 ...", least=1)
+    common.add_output_dir_flag(flags)
+    common.add_data_dir_flag(flags)
+    common.add_tmp_dir_flag(flags)
+    flags.string("hparams", "", "changes of every run's hyperparameters; train_steps is the number of steps per problem")
+    flags.integer("shards", 1, "machines that share --output_dir and divide the runs", least=1)
+    flags.integer("shard_id", 0, "number of this machine among them, from 0", least=0)
+    flags.boolean("dry_run", False, "print the runs and an estimate of their time, and exit")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return common.run_command(command_flags(), run, argv)
+
+
+def run(args: FlagValues) -> int:
+    """Checks the flags, and carries the experiment out."""
+    common.require(args, "experiment", "output_dir")
+    if args.shard_id >= args.shards:
+        raise common.UserError(f"--shard_id={args.shard_id} must be below --shards={args.shards}")
+    from t2t_multimodel.experiments.experiment import Request, run_experiment
+    from t2t_multimodel.experiments.runner import ROOT
+
+    if args.scale in SCALES and SCALES[args.scale].usr_dir and not args.usr_dir:
+        common.load_registries(ROOT / SCALES[args.scale].usr_dir)
+    paths = {name: Path(value) if (value := getattr(args, name)) else None for name in ("data_dir", "tmp_dir")}
+    if not args.dry_run:
+        common.quiet_tensorflow()
+    run_experiment(
+        Request(
+            args.experiment,
+            args.scale,
+            args.seeds,
+            Path(args.output_dir),
+            hparams=args.hparams,
+            shards=args.shards,
+            shard_id=args.shard_id,
+            dry_run=args.dry_run,
+            **paths,
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""What the paper claims in section 3, as differences between figures of runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from t2t_multimodel.experiments.plan import Scale
+from t2t_multimodel.experiments.statistics import Verdict, better, not_worse
+
+MARGIN = 0.02  # of accuracy: the paper calls 66% and 67%, and 72% and 71%, similar
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """`metric` of `problem` is higher in the run `first` than in `second`; with a margin, not lower by more than that."""
+
+    experiment: str
+    text: str
+    first: str
+    second: str
+    problem: str
+    metric: str = "accuracy"
+    margin: float | None = None
+
+    def test(self, figures: Mapping[tuple[str, str], Sequence[Mapping[str, float]]]) -> Verdict:
+        """Returns the verdict over seeds; `figures` has the figures of each (run, problem), one mapping per seed."""
+        first, second = ([row[self.metric] for row in figures[run, self.problem]] for run in (self.first, self.second))
+        return better(first, second) if self.margin is None else not_worse(first, second, self.margin)
+
+
+def claims(scale: Scale) -> list[Claim]:
+    """Returns the paper's claims, about the problems of a scale."""
+    image, parsing, french = scale.image, scale.parsing, scale.french
+    with_image = f"{parsing}-with-{image}"
+    full = "accuracy_per_sequence"
+    return [
+        Claim("table2", "Joint training is similar on image classes.", "joint8", f"alone-{image}", image, margin=MARGIN),
+        Claim(
+            "table2",
+            "Joint training is similar on translation.",
+            "joint8",
+            f"alone-{scale.translation}",
+            scale.translation,
+            margin=MARGIN,
+        ),
+        Claim("table2", "Joint training is better on speech.", "joint8", f"alone-{scale.speech}", scale.speech),
+        Claim("table2", "Joint training is better on parsing.", "joint8", f"alone-{parsing}", parsing),
+        Claim("table3", "Parsing gains from image classes (accuracy).", with_image, f"alone-{parsing}", parsing),
+        Claim("table3", "Parsing gains from image classes (full trees).", with_image, f"alone-{parsing}", parsing, full),
+        Claim("table3", "Parsing gains more from all eight problems (accuracy).", "joint8", with_image, parsing),
+        Claim("table3", "Parsing gains more from all eight problems (full trees).", "joint8", with_image, parsing, full),
+        Claim("table4", "The experts do not harm image classes.", f"alone-{image}", f"no-experts-{image}", image, margin=MARGIN),
+        Claim(
+            "table4", "Attention does not harm image classes.", f"alone-{image}", f"no-attention-{image}", image, margin=MARGIN
+        ),
+        Claim("table4", "The experts improve translation.", f"alone-{french}", f"no-experts-{french}", french),
+        Claim("table4", "Attention improves translation.", f"alone-{french}", f"no-attention-{french}", french),
+    ]

@@ -1,0 +1,154 @@
+"""mm-experiment's work: plan, data, runs, results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from t2t_multimodel.config import get_hparams
+from t2t_multimodel.experiments.plan import EXPERIMENTS, SCALES, Experiment, Scale, decoded_problems, distinct_runs, experiments
+from t2t_multimodel.experiments.results import as_json, figures_of, result_of, write_json
+from t2t_multimodel.experiments.runner import RESULT, ROOT, Settings, Task, carry_out, check_plan, ensure_data, tasks
+from t2t_multimodel.problem import resolve
+from t2t_multimodel.registry import unknown
+from t2t_multimodel.reports.page import Block, Heading, Paragraph, to_html, to_markdown
+from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.errors import UserError
+from t2t_multimodel.utils.files import write_atomically
+from t2t_multimodel.version import __version__
+
+FILES = "results_files"
+FIGURE_TEXT = (
+    "What one joint model says to examples of dev, which were chosen at random by a fixed seed, right and wrong ones alike. "
+    "Outputs are decoded greedily by the last checkpoint of the first seed."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the command was asked for; see the flags of mm-experiment."""
+
+    experiment: str
+    scale: str
+    seeds: int
+    output_dir: Path
+    data_dir: Path | None = None
+    tmp_dir: Path | None = None
+    hparams: str = ""
+    shards: int = 1
+    shard_id: int = 0
+    dry_run: bool = False
+
+
+def run_experiment(request: Request) -> None:
+    """Carries out what is missing of an experiment and writes its results once all runs are complete.
+
+    Raises:
+        UserError: an unknown experiment or scale, or hyperparameters out of range.
+        DataError: data is missing, output_dir has runs of another plan, or a run failed.
+    """
+    scale, chosen = selected(request)
+    settings = settings_of(request, scale)
+    shown = "joint8" if any(experiment.name == "figure1" for experiment in chosen) else ""
+    everything = tasks(scale, distinct_runs(chosen), request.seeds, settings, decoded_problems(chosen), shown)
+    if request.dry_run:
+        print("\n".join(plan_lines(everything)))
+        return
+    ensure_data(scale, settings.data_dir, sorted({problem.records_name for problem in resolve(scale.group)}))
+    check_plan(settings.output_dir, {"scale": scale.name, "steps": settings.steps, "hparams": settings.hparams})
+    mine = everything[request.shard_id :: request.shards]
+    for number, task in enumerate(mine, start=1):
+        if not task.done:
+            carry_out(task, result_of, number, len(mine))
+    missing = [task for task in everything if not task.done]
+    if missing:
+        print_line(
+            f"{len(missing)} of {len(everything)} runs are not complete; the results are written when the other shards are"
+        )
+        return
+    write_results(request, scale, chosen, everything)
+
+
+def selected(request: Request) -> tuple[Scale, list[Experiment]]:
+    """Returns the scale and the experiments that a request names; raises UserError for unknown names."""
+    for kind, name, known in (("experiment", request.experiment, [*EXPERIMENTS, "all"]), ("scale", request.scale, list(SCALES))):
+        if name not in known:
+            raise UserError(f"--{kind}: {unknown(kind, name, known)}")
+    scale = SCALES[request.scale]
+    return scale, experiments(request.experiment, scale)
+
+
+def settings_of(request: Request, scale: Scale) -> Settings:
+    """Returns what all runs share; train_steps among the request's hparams is the number of steps per problem."""
+    changes = [change for change in request.hparams.split(",") if change]
+    steps = [change.partition("=")[2] for change in changes if change.startswith("train_steps=")]
+    others = ",".join(change for change in changes if not change.startswith("train_steps="))
+    try:
+        get_hparams(scale.hparams_set, ",".join(filter(None, (scale.overrides, request.hparams))))
+    except ValueError as error:
+        raise UserError(f"--hparams: {error}") from error
+    data_dir = request.data_dir or request.output_dir / "data"
+    return Settings(int(steps[-1]) if steps else scale.steps, others, data_dir, request.output_dir)
+
+
+def plan_lines(everything: Sequence[Task]) -> list[str]:
+    """Returns a line per run, and the time that is left, as far as finished runs of the same plan tell."""
+    seconds = [
+        (result["seconds"], result["steps"])
+        for task in everything
+        if task.done and (result := json.loads((task.folder / RESULT).read_text(encoding="utf-8")))
+    ]
+    pace = sum(time for time, _ in seconds) / sum(steps for _, steps in seconds) if seconds else 0.0
+    lines = [
+        f"{task.run.name:<34} seed {task.seed}  {task.steps:>9,} steps  "
+        + ("complete" if task.done else f"about {task.steps * pace / 60:.1f} minutes" if pace else "not begun")
+        for task in everything
+    ]
+    left = sum(task.steps for task in everything if not task.done)
+    if pace:
+        return [
+            *lines,
+            f"{left:,} steps are left: about {left * pace / 60:.0f} minutes at {1 / pace:.2f} steps per second, as measured here",
+        ]
+    return [*lines, f"{left:,} steps are left; their time is estimated once a run is complete"]
+
+
+def write_results(request: Request, scale: Scale, chosen: Sequence[Experiment], everything: Sequence[Task]) -> None:
+    """Writes results.json, and the tables, plots and examples as results.html and results.md."""
+    from t2t_multimodel.experiments.tables import blocks
+
+    output_dir, figures = request.output_dir, figures_of(everything)
+    page: list[Block] = [
+        Paragraph(f"mm-experiment {request.experiment} at scale {scale.name}, t2t_multimodel {__version__} {commit()}.")
+    ]
+    for experiment in chosen:
+        if experiment.cells:
+            page += blocks(experiment, scale, figures)
+        else:
+            page += figure_blocks(experiment, everything, request.tmp_dir or request.output_dir / "data")
+    title = f"One Model To Learn Them All: {', '.join(experiment.title for experiment in chosen)}"
+    write_atomically(output_dir / "results.json", write_json(output_dir, as_json(scale, chosen, everything, commit())))
+    write_atomically(output_dir / "results.html", to_html(title, page).encode())
+    markdown, files = to_markdown(title, page, FILES)
+    for name, content in files.items():
+        write_atomically(output_dir / FILES / name, content)
+    write_atomically(output_dir / "results.md", markdown.encode())
+    print_line(f"{output_dir / 'results.html'}, results.md and results.json hold the results")
+
+
+def figure_blocks(experiment: Experiment, everything: Sequence[Task], tmp_dir: Path) -> list[Block]:
+    """Returns examples of every problem with what the joint model says to them."""
+    from t2t_multimodel.reports.examples import example_blocks
+    from t2t_multimodel.reports.scored_run import read_run
+
+    task = next(task for task in everything if task.run == experiment.runs[0] and task.seed == 1)
+    return [Heading(experiment.title), Paragraph(FIGURE_TEXT), *example_blocks(read_run(task.folder), tmp_dir)]
+
+
+def commit() -> str:
+    """Returns the checkout's git revision, or "" where there is none."""
+    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if not done.returncode else ""

@@ -1,0 +1,138 @@
+"""Carries out the runs of a plan: each an ordinary output directory, trained by mm-trainer in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from t2t_multimodel.experiments.plan import Run, Scale
+from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import write_atomically
+
+RESULT, PLAN = "result.json", "plan.json"
+EVALUATIONS = 10  # per run, of the whole dev split: the paper stops early by dev
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Task(NamedTuple):
+    """A run with its seed; `commands` train it and score its decoded outputs, one after the other."""
+
+    run: Run
+    seed: int
+    folder: Path
+    steps: int
+    commands: list[list[str]]
+
+    @property
+    def done(self) -> bool:
+        """Whether its result is written."""
+        return (self.folder / RESULT).is_file()
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What all runs of an output directory share: training steps per problem, the user's changes of hyperparameters, folders."""
+
+    steps: int
+    hparams: str
+    data_dir: Path
+    output_dir: Path
+
+
+def tasks(
+    scale: Scale, runs: Sequence[Run], seeds: int, settings: Settings, decoded: Mapping[str, Sequence[str]], shown: str = ""
+) -> list[Task]:
+    """Returns a task for each run and seed, the first seed of every run first.
+
+    Args:
+        decoded: by run, the problems whose outputs are decoded by the best checkpoint and scored.
+        shown: the run whose last checkpoint decodes all of dev, with its first seed; "" for none.
+    """
+    made = []
+    for seed in range(1, seeds + 1):
+        for run in runs:
+            folder, total = settings.output_dir / "runs" / f"{run.name}-seed{seed}", settings.steps * run.count
+            fixed = f"seed={seed},train_steps={total},eval_every={max(total // EVALUATIONS, 1)},eval_steps=0,problem_weights="
+            changes = ",".join(filter(None, (scale.overrides, run.overrides, settings.hparams, fixed)))
+            trainer = [sys.executable, "-m", "t2t_multimodel.cli.trainer", f"--data_dir={settings.data_dir}"]
+            if scale.usr_dir:
+                trainer.append(f"--usr_dir={ROOT / scale.usr_dir}")
+            chosen = [f"--problems={run.problems}", f"--hparams_set={scale.hparams_set}", f"--hparams={changes}"]
+            commands = [[*trainer, *chosen, f"--output_dir={folder}"]]
+            score = [*trainer, "--schedule=evaluate"]
+            commands += [
+                [*score, f"--problems={problem}", f"--output_dir={best_dir(folder, problem)}"]
+                for problem in decoded.get(run.name, ())
+            ]
+            if run.name == shown and seed == 1:
+                commands.append([*score, f"--output_dir={folder}"])
+            made.append(Task(run, seed, folder, total, commands))
+    return made
+
+
+def best_dir(folder: Path, problem: str) -> Path:
+    """Returns where a run keeps the checkpoint with the lowest dev loss of a problem."""
+    return folder / "best" / f"{problem}-loss"
+
+
+def environment() -> dict[str, str]:
+    """Returns the environment in which a command finds this package, installed or not."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+
+
+def check_plan(output_dir: Path, facts: dict[str, Any]) -> None:
+    """Writes what all runs of `output_dir` have in common; raises DataError where it holds those of another plan."""
+    path = output_dir / PLAN
+    if path.is_file():
+        there = json.loads(path.read_text(encoding="utf-8"))
+        if different := [name for name in facts if there.get(name) != facts[name]]:
+            name = different[0]
+            raise DataError(
+                f"{output_dir} has runs of another plan ({name}: {there.get(name)}, now {facts[name]}); choose another one"
+            )
+        return
+    write_atomically(path, (json.dumps(facts, indent=1) + "\n").encode())
+
+
+def carry_out(task: Task, collect: Callable[[Task], dict[str, Any]], number: int, total: int) -> None:
+    """Trains a task to its end, going on where it was killed, and writes its result.
+
+    Raises:
+        DataError: mm-trainer failed; its own line says why.
+        KeyboardInterrupt: it was interrupted.
+    """
+    print_line(f"run {number} of {total}: {task.run.name}, seed {task.seed}, {task.steps:,} steps in {task.folder}")
+    for command in task.commands:
+        code = subprocess.run(command, env=environment(), check=False).returncode
+        if code == 130:
+            raise KeyboardInterrupt
+        if code:
+            raise DataError(
+                f"the run {task.folder} failed (exit code {code}); the same command goes on from here once it is mended"
+            )
+    write_atomically(task.folder / RESULT, (json.dumps(collect(task), indent=1) + "\n").encode())
+
+
+def ensure_data(scale: Scale, data_dir: Path, records: Sequence[str]) -> None:
+    """Makes the data of a scale that needs no raw data; for another one raises DataError that names the command.
+
+    Args:
+        records: names under which the problems' records lie.
+    """
+    if all((data_dir / f"{name}.json").is_file() for name in records):
+        return
+    usr_dir = f" --usr_dir={scale.usr_dir}" if scale.usr_dir else ""
+    flags = [f"--problems={scale.group}", f"--hparams_set={scale.hparams_set}", f"--data_dir={data_dir}"]
+    if not scale.makes_data:
+        raise DataError(
+            f"{data_dir} lacks records of {scale.group}; make them with: mm-datagen {' '.join(flags)}{usr_dir} --tmp_dir=RAW_DATA"
+        )
+    if subprocess.run([sys.executable, "-m", "t2t_multimodel.cli.datagen", *flags], env=environment(), check=False).returncode:
+        raise DataError(f"the data of {scale.group} could not be made in {data_dir}")
