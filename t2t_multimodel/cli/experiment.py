@@ -38,27 +38,27 @@ def run(args: FlagValues) -> int:
     common.require(args, "experiment", "output_dir")
     if args.shard_id >= args.shards:
         raise common.UserError(f"--shard_id={args.shard_id} must be below --shards={args.shards}")
-    from t2t_multimodel.experiments.experiment import Request, run_experiment
+    from t2t_multimodel.experiments.experiment import Request, run_experiment, selected
     from t2t_multimodel.experiments.runner import ROOT
 
-    if args.scale in SCALES and SCALES[args.scale].usr_dir and not args.usr_dir:
-        common.load_registries(ROOT / SCALES[args.scale].usr_dir)
     paths = {name: Path(value) if (value := getattr(args, name)) else None for name in ("data_dir", "tmp_dir")}
-    if not args.dry_run:
-        common.quiet_tensorflow()
-    run_experiment(
-        Request(
-            args.experiment,
-            args.scale,
-            args.seeds,
-            Path(args.output_dir),
-            hparams=args.hparams,
-            shards=args.shards,
-            shard_id=args.shard_id,
-            dry_run=args.dry_run,
-            **paths,
-        )
+    request = Request(
+        args.experiment,
+        args.scale,
+        args.seeds,
+        Path(args.output_dir),
+        hparams=args.hparams,
+        shards=args.shards,
+        shard_id=args.shard_id,
+        dry_run=args.dry_run,
+        **paths,
     )
+    scale, chosen = selected(request)
+    if scale.usr_dir and not args.usr_dir:
+        common.load_registries(ROOT / scale.usr_dir)
+    if not args.dry_run and any(not experiment.cells for experiment in chosen):
+        common.quiet_tensorflow()  # examples are shown, which are read by it
+    run_experiment(request)
     return 0
 
 

@@ -59,7 +59,7 @@ def tasks(
     for seed in range(1, seeds + 1):
         for run in runs:
             folder, total = settings.output_dir / "runs" / f"{run.name}-seed{seed}", settings.steps * run.count
-            fixed = f"seed={seed},train_steps={total},eval_every={max(total // EVALUATIONS, 1)},eval_steps=0,problem_weights="
+            fixed = f"seed={seed},train_steps={total},eval_every={max(total // EVALUATIONS, 1)},eval_steps=0,eval_samples=0,problem_weights="
             changes = ",".join(filter(None, (scale.overrides, run.overrides, settings.hparams, fixed)))
             trainer = [sys.executable, "-m", "t2t_multimodel.cli.trainer", f"--data_dir={settings.data_dir}"]
             if scale.usr_dir:
@@ -82,9 +82,10 @@ def best_dir(folder: Path, problem: str) -> Path:
     return folder / "best" / f"{problem}-loss"
 
 
-def environment() -> dict[str, str]:
-    """Returns the environment in which a command finds this package, installed or not."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+def run_command(command: Sequence[str]) -> int:
+    """Runs a command of this package, installed or not, and returns its exit code."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
 
 
 def check_plan(output_dir: Path, facts: dict[str, Any]) -> None:
@@ -110,7 +111,7 @@ def carry_out(task: Task, collect: Callable[[Task], dict[str, Any]], number: int
     """
     print_line(f"run {number} of {total}: {task.run.name}, seed {task.seed}, {task.steps:,} steps in {task.folder}")
     for command in task.commands:
-        code = subprocess.run(command, env=environment(), check=False).returncode
+        code = run_command(command)
         if code == 130:
             raise KeyboardInterrupt
         if code:
@@ -134,5 +135,5 @@ def ensure_data(scale: Scale, data_dir: Path, records: Sequence[str]) -> None:
         raise DataError(
             f"{data_dir} lacks records of {scale.group}; make them with: mm-datagen {' '.join(flags)}{usr_dir} --tmp_dir=RAW_DATA"
         )
-    if subprocess.run([sys.executable, "-m", "t2t_multimodel.cli.datagen", *flags], env=environment(), check=False).returncode:
+    if run_command([sys.executable, "-m", "t2t_multimodel.cli.datagen", *flags]):
         raise DataError(f"the data of {scale.group} could not be made in {data_dir}")
