@@ -145,7 +145,7 @@ def figure_blocks(experiment: Experiment, everything: Sequence[Task], tmp_dir: P
     from t2t_multimodel.reports.scored_run import read_run
 
     task = next(task for task in everything if task.run == experiment.runs[0] and task.seed == 1)
-    return [Heading(experiment.title), Paragraph(FIGURE_TEXT), *example_blocks(read_run(task.folder), tmp_dir)]
+    return [Heading(experiment.title), Paragraph(FIGURE_TEXT), *example_blocks(read_run(task.folder), tmp_dir)[1]]
 
 
 def commit() -> str:

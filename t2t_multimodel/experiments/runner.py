@@ -59,7 +59,8 @@ def tasks(
     for seed in range(1, seeds + 1):
         for run in runs:
             folder, total = settings.output_dir / "runs" / f"{run.name}-seed{seed}", settings.steps * run.count
-            fixed = f"seed={seed},train_steps={total},eval_every={max(total // EVALUATIONS, 1)},eval_steps=0,eval_samples=0,problem_weights="
+            every = max(total // EVALUATIONS, 1)
+            fixed = f"seed={seed},train_steps={total},eval_every={every},eval_steps=0,eval_samples=0,problem_weights="
             changes = ",".join(filter(None, (scale.overrides, run.overrides, settings.hparams, fixed)))
             trainer = [sys.executable, "-m", "t2t_multimodel.cli.trainer", f"--data_dir={settings.data_dir}"]
             if scale.usr_dir:
