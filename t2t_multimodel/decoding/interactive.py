@@ -70,7 +70,7 @@ class Session:
         """Answers one line, or explains in one line why not; False if the user wants to leave."""
         try:
             text = read_text(line)
-            if text.startswith(":"):
+            if text.startswith(":") and not self._every_line:
                 return self._command(text)
             if normalize_spaces(text):
                 self._decode(text)
@@ -174,8 +174,9 @@ def wanted_input(spec: ProblemSpec) -> str:
 
 
 def interact(decoder: Any, problem: str, banner: str) -> None:
-    """Runs a session on the terminal, with history and editing; on a pipe, one answer for each line of input on stdout, commands
-    aside, and all else on stderr.
+    """Runs a session on the terminal, with history and editing; on a pipe, one answer on stdout for each line of input.
+
+    On a pipe nothing is a command, whatever a line begins with, and answers are UTF-8 whatever the locale. All else is on stderr.
     """
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     session = Session(decoder, problem, answer=_print_answer, say=_print_message, every_line=not at_terminal)
@@ -203,8 +204,10 @@ def _piped_lines() -> ReadLine:
 
 
 def _print_answer(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
     sys.stdout.flush()
+    sys.stdout.buffer.write(f"{text}\n".encode(encoding, "replace"))
+    sys.stdout.buffer.flush()
 
 
 def _print_message(text: str) -> None:

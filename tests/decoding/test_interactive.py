@@ -158,10 +158,11 @@ def test_help_says_what_a_line_is():
 
 
 def test_a_pipe_gets_one_answer_a_line_and_all_else_on_stderr(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a dog\r\n\n\xff\n:problems\nlast")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a dog\r\n\n\xff\n:quit\n\xc3\xbcber\nlast")))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out := io.BytesIO(), encoding="ascii"))
     interact(FakeDecoder(), "mini_ende", "out at step 3")
     captured = capsys.readouterr()
-    assert captured.out == "A DOG\n\n\nLAST\n"
+    assert out.getvalue().decode() == "A DOG\n\n\n:QUIT\n\u00dcBER\nLAST\n"
     assert captured.err.startswith("out at step 3\n")
     assert "not UTF-8" in captured.err
 
