@@ -58,6 +58,7 @@ class Checkpoints:
         parts: dict[str, Any] = {**weights, "step": self._step, "positions": self._positions}
         if averages:
             parts["averages"] = dict(averages)
+        self._trains = slots is not None
         if slots is not None:
             parts["optimizer"] = {kind: dict(variables) for kind, variables in slots.items()}
         self._required = tf.train.Checkpoint(**parts)
@@ -148,6 +149,13 @@ class Checkpoints:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _restore(self, path: str) -> int:
+        if self._trains and not any(
+            name.startswith("optimizer/") for name in tf.train.load_checkpoint(path).get_variable_to_shape_map()
+        ):
+            raise DataError(
+                f"{self._directory} holds weights alone, as --average writes them, and no training can go on from there; begin a "
+                f"new run with --warm_start={self._directory}"
+            )
         try:
             self._required.restore(path, self._options).expect_partial().assert_existing_objects_matched()
         except (AssertionError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
