@@ -21,7 +21,7 @@ from t2t_multimodel.cli.flags import CommandFlags
 from t2t_multimodel.cli.quiet import quiet_tensorflow as quiet_tensorflow
 from t2t_multimodel.cli.usr_dir import load_entry_points, load_usr_dir
 from t2t_multimodel.config import HParams, get_hparams, hparams_sets
-from t2t_multimodel.data.problem_file.load import register_problem_file
+from t2t_multimodel.data.problem_file.load import read_problem_file, register_problem_file
 from t2t_multimodel.features import Audio, Feature, Image, Text
 from t2t_multimodel.problem import Problem, groups, problems, resolve
 from t2t_multimodel.utils.errors import DataError, UnknownNameError, UserError, WorkerError
@@ -71,10 +71,31 @@ def require(args: FlagValues, *flags: str) -> None:
 
 
 def selected_problems(args: FlagValues) -> list[Problem]:
-    """The problems that --problems names; UserError without the flag, UnknownNameError for an unknown name."""
+    """The problems that --problems names, or without it all of --problem_file.
+
+    Raises:
+        UserError: neither flag is given.
+        UnknownNameError: there is no such problem; it says which flags may be missing.
+    """
+    if not args.problems and args.problem_file:
+        described = [problem.name for path in args.problem_file for problem in read_problem_file(Path(path))]
+        return resolve(described)
     if not args.problems:
         raise UserError(f"--problems must be given; there are: {', '.join(groups.names() + problems.names())}")
-    return resolve(args.problems)
+    try:
+        return resolve(args.problems)
+    except UnknownNameError as error:
+        absent = [f"--{flag}" for flag in ("problem_file", "usr_dir") if not getattr(args, flag)]
+        if not absent:
+            raise
+        raise UnknownNameError(f"{error}; or is it in a file for {' or '.join(absent)}, which is not given?") from None
+
+
+def tmp_dir_of(args: FlagValues) -> Path:
+    """The folder of --tmp_dir, or of --data_dir without it; UserError where the one that is named does not exist."""
+    if args.tmp_dir and not Path(args.tmp_dir).is_dir():
+        raise UserError(f"there is no folder --tmp_dir={args.tmp_dir}; name the folder of the raw data")
+    return Path(args.tmp_dir or args.data_dir)
 
 
 def selected_hparams(args: FlagValues, default_set: str = "") -> HParams:

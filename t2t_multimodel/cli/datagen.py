@@ -14,6 +14,7 @@ from t2t_multimodel.cli import common
 from t2t_multimodel.cli.quiet import quiet_tensorflow
 from t2t_multimodel.data.generation.cleaning import RULES, rules_of
 from t2t_multimodel.data.generation.workers import Workers
+from t2t_multimodel.problem import Problem, problems
 
 
 def command_flags() -> common.CommandFlags:
@@ -49,9 +50,9 @@ def run(args: FlagValues) -> None:
     if args.inspect:
         inspect(args)
         return
-    chosen = common.selected_problems(args)
-    hparams = common.selected_hparams(args)
     common.require(args, "data_dir")
+    chosen = recorded_problems(args) if args.verify and not args.problems else common.selected_problems(args)
+    hparams = common.selected_hparams(args)
     workers = runner_workers(args)
     quiet_tensorflow()
     from t2t_multimodel.data.generation.generate import generate
@@ -60,7 +61,7 @@ def run(args: FlagValues) -> None:
     manifests = generate(
         chosen,
         data_dir,
-        Path(args.tmp_dir or data_dir),
+        common.tmp_dir_of(args),
         args.vocab_size or hparams.data.vocab_size,
         num_shards=args.num_shards,
         on_error=args.on_error,
@@ -71,6 +72,21 @@ def run(args: FlagValues) -> None:
         workers=workers,
     )
     print(table(manifests))
+
+
+def recorded_problems(args: FlagValues) -> list[Problem]:
+    """The problems whose records are in --data_dir; UserError where there are none, or some that nothing describes."""
+    from t2t_multimodel.data.inspection import recorded_names
+
+    names = recorded_names(Path(args.data_dir))
+    if not names:
+        raise common.UserError(f"--data_dir={args.data_dir} has no records to verify; mm-datagen --problems=... makes some")
+    if strange := [name for name in names if name not in problems]:
+        raise common.UserError(
+            f"--data_dir={args.data_dir} has records of {', '.join(strange)}, which no flag describes: give --problem_file or "
+            f"--usr_dir, or name what to verify with --problems, out of: {', '.join(names)}"
+        )
+    return [problems.get(name) for name in names]
 
 
 def runner_workers(args: FlagValues) -> Workers | None:

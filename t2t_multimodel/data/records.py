@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import struct
+import sys
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -141,6 +142,31 @@ def read_manifest(data_dir: Path | str, records_name: str) -> Manifest:
     if not isinstance(manifest, dict) or not manifest.get("complete"):
         raise DataError(f"the records of {records_name} in {data_dir} are not complete; make them with: {command}")
     return manifest
+
+
+def require_records(data_dir: Path | str, problems: Sequence[Problem]) -> None:
+    """Raises DataError with the one command that makes all records of `problems` that are missing or not complete."""
+    missing = {}
+    for problem in problems:
+        try:
+            read_manifest(data_dir, problem.records_name)
+        except DataError:
+            missing[problem.records_name] = _flag_of(problem)
+    if len(missing) == 1 and not any(missing.values()):
+        read_manifest(data_dir, next(iter(missing)))
+    if missing:
+        flags = "".join(sorted({f" {flag}" for flag in missing.values() if flag}))
+        command = f"mm-datagen{flags} --problems={','.join(missing)} --data_dir={data_dir}"
+        raise DataError(f"{data_dir} has no complete records of {', '.join(missing)}; make them with: {command}")
+
+
+def _flag_of(problem: Problem) -> str:
+    """The flag that made a problem known which is not built in; "" for others."""
+    description = next(iter(getattr(problem.generate, "args", ())), None)
+    if file := getattr(description, "file", None):
+        return f"--problem_file={file}"
+    module = getattr(problem.generate, "__module__", "") or ""
+    return f"--usr_dir={sys.modules[module].__file__}" if module.startswith("usr_dir_") and module in sys.modules else ""
 
 
 def manifests(data_dir: Path) -> dict[str, Manifest]:

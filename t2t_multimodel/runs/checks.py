@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.data.records import as_recorded, read_manifest
+from t2t_multimodel.data.records import as_recorded, read_manifest, require_records
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.runs import run_config
@@ -53,6 +53,7 @@ def checked_data(
     Raises:
         DataError: records, vocabulary and hyperparameters do not fit together, or one of them is missing.
     """
+    require_records(data_dir, problems)
     manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
     problems = [as_recorded(problem, data_dir) for problem in problems]
     vocabulary = Vocabulary.load(data_dir / run_config.VOCABULARY)

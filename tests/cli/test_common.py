@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import absl.logging
 import pytest
@@ -212,3 +213,36 @@ def test_an_embedding_program_has_the_log_in_its_own_hands(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log")], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "log").read_text() == "kept\n"
+
+
+def flags_of(*argv):
+    flags = common.command_flags("mm-datagen", "")
+    common.add_problems_flag(flags)
+    common.add_data_dir_flag(flags)
+    common.add_tmp_dir_flag(flags)
+    return flags.parse(list(argv))
+
+
+def test_an_unknown_problem_may_be_in_a_file_that_was_not_named():
+    with pytest.raises(UnknownNameError, match="or is it in a file for --problem_file or --usr_dir, which is not given"):
+        common.selected_problems(flags_of("--problems=my_own"))
+
+
+def test_a_problem_file_alone_stands_for_all_its_problems(tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        '[problems.p_one]\nkind = "text_pairs"\ntrain = {inputs = "a", targets = "b"}\n'
+        'target_space = "to_german"\nreverse = {target_space = "to_english"}\n'
+    )
+    args = flags_of(f"--problem_file={tmp_path / 'mine.toml'}")
+    common.load_registries(None, args.problem_file)
+    try:
+        assert [problem.name for problem in common.selected_problems(args)] == ["p_one", "p_one_rev"]
+    finally:
+        for name in ("p_one", "p_one_rev"):
+            del problems._values[name]
+
+
+def test_a_folder_of_raw_data_must_be_there(tmp_path):
+    with pytest.raises(common.UserError, match="there is no folder --tmp_dir=/nowhere; name the folder of the raw data"):
+        common.tmp_dir_of(flags_of("--tmp_dir=/nowhere"))
+    assert common.tmp_dir_of(flags_of("--data_dir=d")) == Path("d")

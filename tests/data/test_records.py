@@ -1,5 +1,10 @@
 """Record files and their manifest."""
 
+import dataclasses
+import functools
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +12,7 @@ import tensorflow as tf
 from t2t_multimodel.data import records
 from t2t_multimodel.features import Audio, Image, Label, Text
 from t2t_multimodel.problem import Problem
+from t2t_multimodel.testing import fake_problem
 from t2t_multimodel.utils.errors import DataError
 
 
@@ -110,3 +116,12 @@ def test_a_batch_of_records_is_padded():
     assert parsed["inputs"].numpy().tolist() == [[1, 2, 3], [4, 0, 0]]
     assert parsed["targets"].numpy().tolist() == [1, 1]
     assert parsed["references"].numpy().tolist() == [[b"x", "é".encode()], [b"x", b""]]
+
+
+def test_all_missing_records_are_named_with_the_command_that_makes_them(tmp_path):
+    description = SimpleNamespace(file=Path("mine.toml"))
+    own = dataclasses.replace(fake_problem("own"), generate=functools.partial(print, description))
+    with pytest.raises(DataError) as caught:
+        records.require_records(tmp_path, [fake_problem("one"), own])
+    command = f"mm-datagen --problem_file=mine.toml --problems=one,own --data_dir={tmp_path}"
+    assert str(caught.value) == f"{tmp_path} has no complete records of one, own; make them with: {command}"
