@@ -25,7 +25,7 @@ from t2t_multimodel.decoding.search import Source, generate_tokens
 from t2t_multimodel.decoding.strategies import BeamSearch, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.runs.run_config import VOCABULARY, RunConfig, open_run
-from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.console import only_informs, print_line
 from t2t_multimodel.utils.constants import EOS_ID, LOWEST, PAD_ID
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.json_lines import newest_by_step, read_json_lines
@@ -268,6 +268,9 @@ def export_run(
 def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: int, step: int, output_dir: Path) -> str:
     """What the model is, in Markdown: problems, data, figures, size, date, configuration."""
     today = datetime.datetime.now(datetime.UTC).date()
+    figures: list[str] = []
+    with only_informs("the table of figures in MODEL_CARD.md"):
+        figures = _figures(output_dir, {spec.name for spec in specs}, step)
     lines = [
         f"# MultiModel, {config.hparams_set}",
         "",
@@ -283,7 +286,7 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
         "",
         "## Figures",
         "",
-        *(_figures(output_dir, {spec.name for spec in specs}, step) or [NO_FIGURES.format(step=step)]),
+        *(figures or [NO_FIGURES.format(step=step)]),
         "",
         "## Configuration",
         "",

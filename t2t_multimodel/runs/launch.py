@@ -29,7 +29,7 @@ from t2t_multimodel.training.async_trainer import AsynchronousTrainer
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.trainer import Trainer
 from t2t_multimodel.training.warm_start import load_matching_weights
-from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.console import only_informs, print_line
 from t2t_multimodel.utils.errors import DataError, NotFinite
 from t2t_multimodel.utils.writer_lock import WriterLock
 
@@ -100,11 +100,17 @@ def train_run(
 
 
 def _lengths_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path) -> dict[tuple[str, str], dict[str, float]]:
-    """Says what max_length and max_seconds leave out, and what records changed; returns the shares by problem and split."""
-    found = {problem.name: left_out_of(problem, data_dir, hparams) for problem in problems}
-    for line in [*left_out_lines(found), *changed_lines(data_dir, (problem.records_name for problem in problems))]:
-        print_line(line)
-    return {(name, each.split): each.figures() for name, splits in found.items() for each in splits}
+    """Says what max_length and max_seconds leave out, and what records changed; returns the shares by problem and split.
+
+    Raises:
+        DataError: records are damaged, which training would find later.
+    """
+    with only_informs("the report on lengths", but=(DataError,)):
+        found = {problem.name: left_out_of(problem, data_dir, hparams) for problem in problems}
+        for line in [*left_out_lines(found), *changed_lines(data_dir, (problem.records_name for problem in problems))]:
+            print_line(line)
+        return {(name, each.split): each.figures() for name, splits in found.items() for each in splits}
+    return {}
 
 
 def _configure_tensorflow() -> None:
@@ -184,8 +190,9 @@ def _extras(
     """What a Trainer whose weights are in this process takes besides; the chief reports on the model first."""
     if cluster and not cluster.is_chief:
         return {"profile": profile}
-    for line in start_report(model, config):
-        print_line(line)
+    with only_informs("the report on the model's size"):
+        for line in start_report(model, config):
+            print_line(line)
     vocabulary = Vocabulary.load(output_dir / run_config.VOCABULARY)
     samples = Scorer(model, vocabulary, config.hparams, config.problems, Path(config.data_dir)).samples
     return {"profile": profile, "samples": samples}

@@ -14,6 +14,7 @@ from t2t_multimodel.modalities import modality_key
 from t2t_multimodel.runs.memory_estimate import count_memory
 from t2t_multimodel.runs.run_config import RunConfig
 from t2t_multimodel.training.memory import parameter_counts, state_bytes
+from t2t_multimodel.utils.console import only_informs
 
 # Tracing a step to see what it holds takes seconds: it is not done where the state is a smaller part of a computer's memory.
 SMALL_PART = 0.1
@@ -26,7 +27,9 @@ def start_report(model: Any, config: RunConfig) -> list[str]:
     width = max(map(len, counts))
     lines = [f"  {part:<{width}} {count / 1e6:9.3f} M{_arithmetic(flops, part)}" for part, count in counts.items()]
     lines.append(f"  {'together':<{width}} {sum(counts.values()) / 1e6:9.3f} M")
-    return ["parameters, and floating-point operations forward:", *lines, *_memory_lines(model, config, *_memory())]
+    with only_informs("the estimate of memory", lines.append):
+        lines += _memory_lines(model, config, *_memory())
+    return ["parameters, and floating-point operations forward:", *lines]
 
 
 def flops_forward(model: Any, hparams: HParams) -> dict[str, tuple[float, str]]:
@@ -36,7 +39,7 @@ def flops_forward(model: Any, hparams: HParams) -> dict[str, tuple[float, str]]:
     grows with the length. Of the experts, moe_k work, and the gate. Nets of images and sound are counted in their graph.
     """
     c, counts = model.config, parameter_counts(model)
-    found = {part: (2.0 * counts[part], "token") for part in ("encoder", "mixer", "decoder")}
+    found = {part: (2.0 * counts.get(part, 0), "token") for part in ("encoder", "mixer", "decoder")}
     found["experts"] = (4.0 * c.moe_k * c.hidden_size * c.moe_hidden_size + 2.0 * c.hidden_size * c.num_experts, "token")
     found["language"] = (2.0 * c.hidden_size * model.vocab_size, "output token")
     for spec in model.specs.values():

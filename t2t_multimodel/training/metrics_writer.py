@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as tensorboard_hparams
 
 from t2t_multimodel.training.metrics import MetricSums, measures_of
+from t2t_multimodel.utils.console import only_informs
 from t2t_multimodel.utils.files import write_atomically
 from t2t_multimodel.utils.json_lines import complete_lines, json_line
 from t2t_multimodel.utils.units import unit, with_unit
@@ -80,13 +81,13 @@ class MetricsWriter:
         row = {"step": step, "problem": problem, "split": split, "time": seconds, **metrics}
         self._file.write(json_line(row))
         self._file.flush()
-        with self._events.as_default(step):
+        with self._tensorboard(step):
             write_scalars(problem, split, metrics)
 
     def write_hparams(self, values: dict[str, Any]) -> None:
         """What TensorBoard's page of hyperparameters shows: `values` by name, one run beside another."""
         plain = {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}
-        with self._events.as_default(0):
+        with self._tensorboard(0):
             tensorboard_hparams.hparams(plain)
 
     def write_expert_load(self, step: int, shares: dict[str, np.ndarray]) -> None:
@@ -94,7 +95,7 @@ class MetricsWriter:
 
         shares: of each problem, float [mixtures, experts], summing to 1 over the experts.
         """
-        with self._events.as_default(step):
+        with self._tensorboard(step):
             for problem, values in shares.items():
                 tf.summary.histogram(f"{problem}/train/expert_load", values)
             # a problem without decoder has no decoder's mixture
@@ -108,7 +109,7 @@ class MetricsWriter:
             row = {"step": step, "problem": problem, **sample._asdict()}
             self._samples.write(json_line(row))
         self._samples.flush()
-        with self._events.as_default(step):
+        with self._tensorboard(step):
             rows = ["input|wanted|output", "---|---|---"]
             for sample in samples:
                 wanted = " / ".join(map(_verbatim, sample.references))
@@ -118,6 +119,12 @@ class MetricsWriter:
     def flush(self) -> None:
         """Writes out what TensorBoard is to read, so that nothing of before a checkpoint is lost with this process."""
         self._events.flush()
+
+    @contextlib.contextmanager
+    def _tensorboard(self, step: int) -> Iterator[None]:
+        """What is written within is of `step`; a failure there costs TensorBoard's view alone."""
+        with only_informs("what TensorBoard shows"), self._events.as_default(step):
+            yield
 
     def close(self) -> None:
         """Flushes and closes all."""

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from t2t_multimodel.utils.console import only_informs
+
+WHAT = "the profile"
+
 
 class ProfiledSteps:
     """Writes `output_dir/profile` (TensorBoard's plugin xprof reads it) for the steps from `first` to `last`, counted from 1.
@@ -25,13 +29,20 @@ class ProfiledSteps:
     def step(self, number: int) -> Iterator[None]:
         """Within, step `number` is done; where it is one of those to profile, the profile has it marked as a step."""
         if not self._running and self._first <= number <= self._last:
-            tf.profiler.experimental.start(self._directory)
-            self._running = True
+            self._begin()
         if not self._running:
             yield
             return
         with tf.profiler.experimental.Trace("train", step_num=number, _r=1):
             yield
+
+    def _begin(self) -> None:
+        """Starts the profiler; after a failure there is no second attempt."""
+        with only_informs(WHAT):
+            tf.profiler.experimental.start(self._directory)
+            self._running = True
+        if not self._running:
+            self._last = -1
 
     def after(self, step: int) -> str:
         """To be called after step number `step`; returns where the profile lies once it is written, else ""."""
@@ -42,5 +53,7 @@ class ProfiledSteps:
         if not self._running:
             return ""
         self._running = False
-        tf.profiler.experimental.stop()
-        return self._directory
+        with only_informs(WHAT):
+            tf.profiler.experimental.stop()
+            return self._directory
+        return ""

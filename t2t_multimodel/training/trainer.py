@@ -30,7 +30,7 @@ from t2t_multimodel.training.profiling import ProfiledSteps
 from t2t_multimodel.training.signals import stopping
 from t2t_multimodel.training.step_means import RunningMeans
 from t2t_multimodel.training.steps import StepFunctions, StepResult
-from t2t_multimodel.utils.console import print_line
+from t2t_multimodel.utils.console import only_informs, print_line
 from t2t_multimodel.utils.errors import DataError, NotFinite
 from t2t_multimodel.utils.progress import Progress
 
@@ -281,7 +281,8 @@ class Trainer:
                 found[name] = metrics
                 writer.write(step, name, split, metrics)
                 progress.say(f"step {step} {name} {split}: {formatted(metrics)}")
-                self._say_samples(step, name, split, writer, progress)
+                with only_informs(f"what {name} decodes"):
+                    self._say_samples(step, name, split, writer, progress)
         return found
 
     def _say_samples(self, step: int, name: str, split: str, writer: MetricsWriter, progress: Progress) -> None:

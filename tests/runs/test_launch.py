@@ -180,7 +180,9 @@ def test_a_vocabulary_larger_than_the_sets_is_refused(tmp_path, data_dir):
     )
 
 
-def test_a_loss_that_is_no_number_is_told_with_advice(tmp_path, data_dir, monkeypatch):
+def test_a_report_that_fails_is_a_warning_and_a_loss_that_is_no_number_is_told_with_advice(
+    tmp_path, data_dir, monkeypatch, capsys
+):
     class Fails:
         def __init__(self, *args, **options):
             pass
@@ -190,9 +192,13 @@ def test_a_loss_that_is_no_number_is_told_with_advice(tmp_path, data_dir, monkey
 
     monkeypatch.setattr(launch, "Trainer", Fails)
     monkeypatch.setattr(run_config, "build_model", lambda config: None)
-    monkeypatch.setattr(launch, "start_report", lambda model, config: [])
+    monkeypatch.setattr(launch, "start_report", Mock(side_effect=KeyError("mixer")))
+    monkeypatch.setattr(launch, "left_out_of", Mock(side_effect=ValueError("no lengths")))
     monkeypatch.setattr(launch, "Scorer", Mock())
     refused("of t_copy is not finite at step 3; .* untouched; a lower learning_rate", [COPY], HPARAMS, data_dir, tmp_path / "run")
+    told = capsys.readouterr().err
+    assert "warning: the report on the model's size is left out: KeyError: 'mixer'\n" in told
+    assert "warning: the report on lengths is left out: ValueError: no lengths\n" in told
 
 
 def test_compiled_steps_of_several_devices_are_refused_before_anything_is_written(tmp_path, data_dir):

@@ -44,3 +44,36 @@ def test_what_does_not_fit_is_told(room, fits, made, monkeypatch):
     assert any(line.startswith("warning: that does not fit") for line in lines) != fits
     (memory,) = (line for line in lines if line.startswith("memory: parameters"))
     assert ("a step of" in memory) != fits  # traced where it is near
+
+
+ALONE = [
+    (("image_label",), {}),  # neither mixer nor decoder
+    (("image_label",), {"encoder_blocks": 0, "output_norm": False}),
+    (("translate",), {"encoder_blocks": 0, "mixer_blocks": 0, "decoder_blocks": 0, "output_norm": False}),
+    (("speech",), {"num_experts": 0}),
+]
+
+
+@pytest.mark.parametrize(("names", "changes"), ALONE)
+def test_parts_that_a_model_lacks_are_left_out(names, changes, made, monkeypatch):
+    model = tiny.make(names, **changes)
+    hparams = dataclasses.replace(made[1].hparams, model=model.config)
+    config = dataclasses.replace(made[1], hparams=hparams, problems=tuple(model.specs.values()))
+    monkeypatch.setattr(start_report, "_memory", lambda: ("computer", 2**10))
+    lines = start_report.start_report(model, config)
+    parts = [line.split("  ")[1] for line in lines if line.startswith("  ")]
+    assert parts == [*parameter_counts(model), "together"]
+    assert f"a step of {names[0]}" in lines[-2] and lines[-1].startswith("warning: that does not fit")
+
+
+def test_an_estimate_that_fails_leaves_the_other_lines(made, monkeypatch):
+    model, config = made
+
+    def fails(*args):
+        raise ValueError("the shape of x\nis not known")
+
+    monkeypatch.setattr(start_report, "count_memory", fails)
+    monkeypatch.setattr(start_report, "_memory", lambda: ("computer", 2**10))
+    lines = start_report.start_report(model, config)
+    assert lines[-1] == "warning: the estimate of memory is left out: ValueError: the shape of x is not known"
+    assert len(lines) == len(parameter_counts(model)) + 3

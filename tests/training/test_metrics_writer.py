@@ -29,6 +29,18 @@ def test_a_line_a_record_is_appended(tmp_path):
     assert len(list((tmp_path / "events").iterdir())) == 2
 
 
+def test_tensorboard_that_fails_costs_no_figure(tmp_path, monkeypatch, capsys):
+    def fails(*args, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "no room")
+
+    writer = MetricsWriter(tmp_path)
+    monkeypatch.setattr(tf.summary, "scalar", fails)
+    writer.write(1, "copy", "dev", {"loss": 1.5})
+    writer.close()
+    assert json.loads((tmp_path / "metrics.jsonl").read_text())["loss"] == 1.5
+    assert capsys.readouterr().err == "warning: what TensorBoard shows is left out: ResourceExhaustedError: no room\n"
+
+
 class Example(NamedTuple):
     inputs: str
     references: list

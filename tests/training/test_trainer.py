@@ -155,3 +155,15 @@ def test_checkpoints_may_come_more_often_than_evaluations(make_trainer, tmp_path
     trainer.train()
     assert saved(tmp_path) == [2, 4, 6, 7]
     assert len({row["step"] for row in written(tmp_path) if row["split"] == "dev"}) == 1
+
+
+def test_decoded_examples_that_fail_end_no_run(make_trainer, tmp_path, capsys):
+    trainer, _ = make_trainer("eval_samples=1,train_steps=5")
+
+    def fails(problem, split, count):
+        raise IndexError("list index out of range")
+
+    trainer._samples = fails
+    assert trainer.train() == 5
+    assert "warning: what topic decodes is left out: IndexError: list index out of range\n" in capsys.readouterr().err
+    assert [row["problem"] for row in written(tmp_path) if row["split"] == "dev"] == ["copy", "topic"]
