@@ -11,6 +11,7 @@ SUBPACKAGES = (
     "data.generation",
     "data.problem_file",
     "data.readers",
+    "data.readers.pictures",
     "data.readers.sound",
     "decoding",
     "distributed",

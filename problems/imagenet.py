@@ -9,7 +9,7 @@ In `--tmp_dir`, or its folder imagenet/:
 
 or, in `--tmp_dir`, tensorflow_datasets/imagenet2012/ as tensorflow-datasets prepares it, which comes first.
 
-Images stay as they are: CMYK and grey JPEG files, and the PNG that is called .JPEG, become RGB when they are decoded.
+CMYK and grey JPEG files, and the PNG that is called .JPEG, become RGB when they are decoded.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import graph_sound, preprocess
+from t2t_multimodel.data.graph_pictures import any_pixels
 from t2t_multimodel.data.graph_tokenizer import GraphTokenizer
 from t2t_multimodel.data.trees import SPELLING
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -41,6 +42,12 @@ USE = """## Use
   Without `import tensorflow_text`, whose operations hold the tokeniser, TensorFlow cannot load it.
 * `model.keras`, the network alone, from ids to logits: `import t2t_multimodel`, which registers its classes, then
   `keras.saving.load_model("model.keras")`."""
+
+
+PICTURES = """An input that is an image is the bytes of a JPEG or PNG file; other formats are refused. What a person sees is
+read: a JPEG is turned by its EXIF orientation, if EXIF is its first or second segment, as cameras write it; a PNG is laid over
+white where it is transparent, and 16-bit grey is scaled by the bits that its largest value needs. The orientation of a PNG is
+not followed."""
 
 
 class ServedModel(tf.Module):
@@ -113,7 +120,7 @@ class ServedModel(tf.Module):
         if isinstance(feature, Image):
 
             def pixels(content: tf.Tensor) -> tf.Tensor:
-                return preprocess.image_pixels(content, feature)
+                return preprocess.image_pixels(content, feature, decode=any_pixels)
 
             shape = (feature.height, feature.width, feature.channels)
             return {"inputs": tf.map_fn(pixels, inputs, fn_output_signature=tf.TensorSpec(shape, tf.float32))}
@@ -283,6 +290,7 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
         "",
         *_sound_lines(config, specs),
         USE,
+        *(["", PICTURES] if any(isinstance(spec.inputs, Image) for spec in specs) else []),
         "",
         "## Figures",
         "",

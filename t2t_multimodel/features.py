@@ -43,7 +43,8 @@ class Text:
 class Image:
     """An image.
 
-    Raw and in a record: encoded JPEG or PNG bytes. In a batch: float32 [batch, height, width, channels], standardised.
+    Raw: the bytes of a file (JPEG, PNG and others, see data.readers.pictures). In a record: JPEG or PNG bytes. In a batch:
+    float32 [batch, height, width, channels], standardised.
 
     Attributes:
         height, width: pixels every image is brought to (aspect kept, the middle cut out).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from t2t_multimodel.data.readers.pictures import read as pictures
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.readers.sound.decode import from_array as sound_from_array
 from t2t_multimodel.decoding.files import read_raw, read_text
@@ -34,7 +34,6 @@ TAKEN = {
     "image": "the path or the bytes of an image, a PIL.Image, or uint8 [H, W, C]",
     "audio": "the path or the bytes of a sound file, int16 [samples], or floats [samples]",
 }
-PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I"})
 
 
 def open_predictor(
@@ -213,25 +212,13 @@ def _raw(feature: Feature, value: Any, name: str) -> Raw:
     if isinstance(value, bytes):
         return decode_audio(value, feature.sample_rate, name) if isinstance(feature, Audio) else value
     if isinstance(feature, Image):
-        return _png(feature, value)
+        if _is_picture(value):
+            return pictures.of_image(value, name)
+        if isinstance(value, np.ndarray) and pictures.are_pixels(value):
+            return pictures.of_array(value, name)
     if isinstance(value, np.ndarray) and value.ndim == 1 and (value.dtype.kind == "f" or value.dtype == np.int16):
         return sound_from_array(value, name)
     raise _not_taken(feature, value)
-
-
-def _png(feature: Feature, value: Any) -> bytes:
-    """Pixels or an image of Pillow as the file they might have come from."""
-    from PIL import Image as Pillow
-    from PIL import ImageOps
-
-    if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
-        value = Pillow.fromarray(value.squeeze())
-    if not _is_picture(value):
-        raise _not_taken(feature, value)
-    turned = ImageOps.exif_transpose(value)
-    with io.BytesIO() as file:
-        (turned if turned.mode in PNG_MODES else turned.convert("RGB")).save(file, "PNG")
-        return file.getvalue()
 
 
 def _not_taken(feature: Feature, value: Any) -> ValueError:

@@ -13,7 +13,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
 from t2t_multimodel.data.lengths import longest_text, sound_limit
 from t2t_multimodel.data.normalization import normalize
-from t2t_multimodel.data.readers.media import check_image
+from t2t_multimodel.data.readers.pictures.read import as_stored
 from t2t_multimodel.data.readers.sound.decode import as_sound
 from t2t_multimodel.data.records import parse_example, read_manifest, shard_paths
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -132,7 +132,9 @@ def empty_batch(signature: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
 
 
 def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """The "inputs" (and "inputs_length") of a batch from what a user gives: sentences, image files, sound files or Sounds.
+    """The "inputs" (and "inputs_length") of a batch from what a user gives.
+
+    That is sentences, image files or StoredPictures, or sound files or Sounds.
 
     Text and sound longer than max_length or max_seconds are cut. Raises DataError for a damaged file.
     """
@@ -141,9 +143,8 @@ def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, voca
         ids = [vocabulary.encode_feature(feature, text)[: hparams.data.max_length - 1] for text in texts]
         return {"inputs": _pad([preprocess.text_ids(tf.constant(row, tf.int64)).numpy() for row in ids])}
     if isinstance(feature, Image):
-        for raw in raws:
-            check_image(raw, "the image")
-        return {"inputs": np.stack([preprocess.image_pixels(tf.constant(raw), feature) for raw in raws])}
+        pictures = [as_stored(raw, "the image").content for raw in raws]
+        return {"inputs": np.stack([preprocess.image_pixels(tf.constant(content), feature) for content in pictures])}
     if not isinstance(feature, Audio):
         raise TypeError(f"a {feature.kind} is no input")
     longest = int(hparams.data.max_seconds * feature.sample_rate)

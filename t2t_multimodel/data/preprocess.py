@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.config import DataConfig
+from t2t_multimodel.data.graph_pictures import stored_pixels
+from t2t_multimodel.data.picture_window import window_of_scaled
 from t2t_multimodel.features import Image
 from t2t_multimodel.utils.constants import EOS_ID
 
@@ -22,32 +25,34 @@ def text_ids(ids: tf.Tensor) -> tf.Tensor:
     return tf.pad(tf.cast(ids, tf.int32), [[0, 0]] * (ids.shape.rank - 1) + [[0, 1]]) + ends
 
 
-def image_pixels(content: tf.Tensor, feature: Image, seed: tf.Tensor | None = None) -> tf.Tensor:
-    """Encoded bytes -> float32 [height, width, channels] of mean 0 and standard deviation 1.
+def image_pixels(
+    content: tf.Tensor,
+    feature: Image,
+    seed: tf.Tensor | None = None,
+    decode: Callable[[tf.Tensor, int], tf.Tensor] = stored_pixels,
+) -> tf.Tensor:
+    """The picture of a record, string [] -> float32 [height, width, channels] of mean 0 and standard deviation 1.
 
     The image is scaled to cover height x width and the middle is cut out. With a `seed`, int32 [2], and where the feature asks
     for it, it is a random part of a slightly larger one, and half of the images are flipped; the seed alone decides how.
+
+    Args:
+        decode: gives uint8 pixels [H, W, channels] of the bytes and the channels: see data.graph_pictures.
     """
-    pixels = tf.io.decode_image(content, channels=feature.channels, expand_animations=False)
-    stored = tf.shape(pixels)[:2]
-    size = tf.cast(stored, tf.float32)
-    wanted = tf.constant([feature.height, feature.width], tf.float32)
+    pixels = decode(content, feature.channels)
+    size = tf.cast(tf.shape(pixels)[:2], tf.float64)
+    wanted = tf.constant([feature.height, feature.width], tf.float64)
     scale = tf.reduce_max(wanted / size)
     augment = () if seed is None else feature.augment
     crop = "crop" in augment
     seeds = tf.random.experimental.stateless_split([0, 0] if seed is None else seed, 3)
     if crop:
-        scale *= tf.random.stateless_uniform([], seeds[0], 1.0, CROP_SCALE)
-    scaled = tf.cast(tf.math.ceil(size * scale - 1e-3), tf.int32)
-    scaled = tf.maximum(scaled, tf.cast(wanted, tf.int32))
-    x = tf.cast(pixels, tf.float32)
-    x = tf.cond(  # to scale by 1 changes nothing, and took half of the time of a small picture
-        tf.reduce_all(scaled == stored), lambda: x, lambda: tf.image.resize(x, scaled, antialias=True)
-    )
-    room = tf.cast(scaled - tf.cast(wanted, tf.int32), tf.float32)
-    place = tf.minimum(tf.random.stateless_uniform([2], seeds[1]) * (room + 1.0), room) if crop else room / 2.0
-    top_left = tf.concat([tf.cast(place, tf.int32), [0]], axis=0)
-    x = tf.slice(x, top_left, [feature.height, feature.width, feature.channels])
+        scale *= tf.cast(tf.random.stateless_uniform([], seeds[0], 1.0, CROP_SCALE), tf.float64)
+    # A long thin picture would have more columns than an int32 can count.
+    scaled = tf.maximum(tf.math.ceil(size * scale - 1e-3), wanted)
+    room = scaled - wanted
+    place = tf.cast(tf.random.stateless_uniform([2], seeds[1]), tf.float64) * (room + 1.0) if crop else room / 2.0
+    x = window_of_scaled(pixels, scaled, tf.floor(tf.minimum(place, room)), (feature.height, feature.width))
     if "flip" in augment:
         x = tf.image.stateless_random_flip_left_right(x, seeds[2])
     return tf.image.per_image_standardization(x)

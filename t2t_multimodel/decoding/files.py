@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2t_multimodel.data.normalization import normalize_spaces
-from t2t_multimodel.data.readers.media import check_image
+from t2t_multimodel.data.readers.pictures import read as pictures
 from t2t_multimodel.data.readers.sound import kinds
 from t2t_multimodel.data.readers.sound.decode import Sound, decode_audio
 from t2t_multimodel.features import Audio, Feature, Image
@@ -45,7 +45,7 @@ def read_text(line: bytes | str) -> str:
 
 
 def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
-    """What the line `text` stands for: itself, or of the file it names the bytes of an image or the Sound.
+    """What the line `text` stands for: itself, or of the file it names the StoredPicture or the Sound.
 
     Args:
         folder: where relative paths are looked up first; then the current folder.
@@ -55,7 +55,7 @@ def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
     """
     if not isinstance(feature, (Image, Audio)):
         return text
-    what = "an image (JPEG, PNG)" if isinstance(feature, Image) else f"a sound file ({kinds.READ})"
+    what = f"an image ({pictures.READ})" if isinstance(feature, Image) else f"a sound file ({kinds.READ})"
     path = _existing(text, folder)
     if path is None:
         raise DataError(f"there is no file {text!r}; expected the path of {what}")
@@ -67,13 +67,12 @@ def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
         raise DataError(f"{path}: {error.strerror}") from None
     if isinstance(feature, Audio):
         return decode_audio(content, feature.sample_rate, str(path))
-    check_image(content, str(path))
-    return content
+    return pictures.stored_picture(content, str(path))
 
 
 def changes_of(raw: Raw) -> tuple[str, ...]:
     """What was done to an input before the model reads it, as "resampled"."""
-    return raw.changes if isinstance(raw, Sound) else ()
+    return raw.changes if isinstance(raw, (Sound, pictures.StoredPicture)) else ()
 
 
 def decode_lines(

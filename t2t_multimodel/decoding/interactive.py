@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from t2t_multimodel.data.normalization import normalize_spaces
+from t2t_multimodel.data.readers.pictures import read as pictures
 from t2t_multimodel.decoding.files import changes_of, one_line, read_raw, read_text
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, is_tree
@@ -87,7 +88,7 @@ class Session:
         if cut := self._decoder.longest_input(self._problem, raw):
             self._say(f"too long; cut to {cut}")
         if changes := changes_of(raw):
-            self._say(f"the sound was changed: {', '.join(changes)}")
+            self._say(f"the {spec.inputs.kind} was changed: {', '.join(changes)}")
         if isinstance(spec.targets, Label):
             classes = self._decoder.classify(self._problem, [raw], TOP_CLASSES)[0]
             self._answer(", ".join(f"{name} ({probability:.0%})" for name, probability in classes))
@@ -169,7 +170,7 @@ def describe(spec: ProblemSpec) -> str:
 def wanted_input(spec: ProblemSpec) -> str:
     """What a line is taken for."""
     if isinstance(spec.inputs, Image):
-        return "the path of an image (JPEG, PNG)"
+        return f"the path of an image ({pictures.READ})"
     return "the path of a sound file (WAV, FLAC)" if isinstance(spec.inputs, Audio) else "a sentence"
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline
 from t2t_multimodel.data.normalization import normalize
+from t2t_multimodel.data.readers.pictures.read import StoredPicture
 from t2t_multimodel.data.readers.sound.decode import Sound, as_sound
 from t2t_multimodel.data.trees import restore, treebank_spelling, typed_words, well_formed
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -29,7 +30,7 @@ CAPTION_TOKENS = 64
 TOKENS_PER_SECOND = 20
 SPARE_TOKENS = 20
 
-Raw = str | bytes | Sound
+Raw = str | bytes | StoredPicture | Sound
 # Told how many inputs have been decoded since it was last called.
 Progress = Callable[[int], Any]
 
@@ -69,7 +70,8 @@ class Predictor:
         well_formed_trees: parse trees come out in Penn bracketing as trees over exactly the input's words, whatever the model
             would rather say; otherwise linearised, as the model writes them. May be set anew at any time.
 
-    A raw input is a sentence (str), the bytes of an image file (JPEG, PNG) or of a sound file (readers.sound.kinds), or a Sound.
+    A raw input is a sentence (str), the bytes of an image file (readers.pictures.read) or of a sound file
+    (readers.sound.kinds), a StoredPicture or a Sound.
     Methods raise UnknownNameError for a problem the model does not know, and DataError for a damaged file.
     """
 

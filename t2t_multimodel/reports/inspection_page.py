@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from t2t_multimodel.data.inspection import Inspected, Measured, Record, inspect
-from t2t_multimodel.data.readers.media import stored_image
+from t2t_multimodel.data.readers.pictures.read import stored_picture
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.decoding.predictor import bracketed
 from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
@@ -156,7 +156,7 @@ def _card(one: Inspected, record: Record, number: int, vocabulary: Vocabulary) -
     lines = [("targets", _texts(one, record, vocabulary)[1])]
     lines += [("also right", text) for text in record.references[1:]]
     if isinstance(feature, Image):
-        return Card((Picture(name, enlarged(stored_image(record.inputs, name, _SIDE), _SIDE), name),), lines)
+        return Card((Picture(name, enlarged(stored_picture(record.inputs, name, _SIDE).content, _SIDE), name),), lines)
     assert isinstance(feature, Audio)
     samples = np.frombuffer(record.inputs, "<i2")
     beginning = samples[: _MOST_SECONDS * feature.sample_rate]

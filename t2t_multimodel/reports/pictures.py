@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from t2t_multimodel.data.readers.pictures.read import as_seen
 from t2t_multimodel.reports.scored_run import Row, Run
 
 # It announces that it builds its font cache on first use.
@@ -93,10 +94,11 @@ def recent_load(run: Run, problem: str) -> np.ndarray | None:
 
 
 def enlarged(content: bytes, height: int = 144) -> bytes:
-    """An encoded image as PNG of about `height`, small ones with their pixels kept square."""
+    """An encoded image as a person sees it, as PNG of about `height`, small ones with their pixels kept square."""
     with Image.open(io.BytesIO(content)) as image:
-        factor = max(1, round(height / image.height))
-        large = image.convert("RGB").resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+        seen, _ = as_seen(image, "the picture")
+        factor = max(1, round(height / seen.height))
+        large = seen.convert("RGB").resize((seen.width * factor, seen.height * factor), Image.Resampling.NEAREST)
     with io.BytesIO() as file:
         large.save(file, "PNG")
         return file.getvalue()

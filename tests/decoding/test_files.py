@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pictures
 import pytest
 import sounds
 from PIL import Image as Picture
@@ -29,7 +30,7 @@ class FakeDecoder:
 
     def answers(self, problem, raws, batch_size, progress):
         self.calls.append(len(raws))
-        texts = [raw.upper() if isinstance(raw, str) else f"{len(raw)} bytes" for raw in raws]
+        texts = [raw.upper() if isinstance(raw, str) else f"{len(getattr(raw, 'content', raw))} bytes" for raw in raws]
         return [Prediction([Hypothesis(text, 0.0)], 1, 0.0) for text in texts]
 
 
@@ -76,6 +77,16 @@ def test_what_was_done_to_sounds_is_counted(tmp_path):
     assert "one.wav is too short" in told[4] and "cut.ogg is cut short" in told[5] and len(told) == 2
 
 
+def test_what_was_done_to_pictures_is_counted(tmp_path):
+    files = pictures.files()
+    for name in ("exif6<.jpg", "a.gif", "rgb.png", "transparent.png"):
+        (tmp_path / name).write_bytes(files[name])
+    changed = Counter()
+    lines = [b"exif6<.jpg", b"a.gif", b"rgb.png", b"transparent.png", b"transparent.png"]
+    decode_lines(FakeDecoder(Image()), "fake", lines, tmp_path, 2, print, changed=changed)
+    assert changed == {"turned upright (EXIF)": 1, "laid over white (transparent)": 2, "converted from GIF to PNG": 1}
+
+
 def test_images_are_found_beside_the_file_that_names_them(tmp_path):
     Picture.new("RGB", (4, 4)).save(tmp_path / "a b.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "a b.png").read_bytes()[:-16])
@@ -90,10 +101,10 @@ def test_images_are_found_beside_the_file_that_names_them(tmp_path):
 
 def test_few_files_are_held_at_a_time_and_all_of_the_text(tmp_path):
     Picture.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    pictures, text = FakeDecoder(Image()), FakeDecoder(Text())
-    decode(pictures, [b"a.png"] * 10, tmp_path)
+    images, text = FakeDecoder(Image()), FakeDecoder(Text())
+    decode(images, [b"a.png"] * 10, tmp_path)
     decode(text, [b"a"] * 10)
-    assert pictures.calls == [4, 4, 2]
+    assert images.calls == [4, 4, 2]
     assert text.calls == [10]
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from t2t_multimodel.data.readers.pictures.read import READ
 from t2t_multimodel.decoding import interactive
 from t2t_multimodel.decoding.interactive import Session, interact
 from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
@@ -141,8 +142,8 @@ def test_a_wrong_path_is_explained(tmp_path):
     damaged.write_bytes(b"no picture")
     _, answers, messages = run("none.png", str(damaged), str(tmp_path), problem="mini_image")
     assert len(messages) == 3 and not answers
-    assert messages[0] == "there is no file 'none.png'; expected the path of an image (JPEG, PNG)"
-    assert messages[1] == f"{damaged} is no JPEG or PNG image, or far too large a one"
+    assert messages[0] == f"there is no file 'none.png'; expected the path of an image ({READ})"
+    assert messages[1] == f"{damaged} is no picture that can be read ({READ}), or far too large a one"
 
 
 def test_classes_come_with_their_probabilities(tmp_path):

@@ -65,9 +65,9 @@ def pictures(seed):
     for name, size in {"vast": (60_000, 60_000), "flat": (0, 40)}.items():
         head = b"IHDR" + b"".join(side.to_bytes(4, "big") for side in size) + png[24:29]
         made[f"{name}.png"] = png[:12] + head + zlib.crc32(head).to_bytes(4, "big") + png[33:]
-    with io.BytesIO() as gif:
-        Image.new("RGB", (8, 8)).save(gif, "GIF")
-        made["animation.jpg"] = gif.getvalue()
+    with io.BytesIO() as icon:
+        Image.new("RGB", (16, 16)).save(icon, "ICO")
+        made["icon.jpg"] = icon.getvalue()
     made |= {
         "empty.jpg": b"",
         "page.jpg": b"<html>404</html>",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pictures
 import pytest
 import small_run
 import sounds
@@ -77,6 +78,7 @@ SOUNDS = [
 ]
 
 
+FILES = pictures.files()
 INPUTS = {
     "ende": [
         "a dog",
@@ -87,8 +89,8 @@ INPUTS = {
         "\u2581dog",
     ],
     "parse": ["a\u3000 dog", "( a cat )", '1/2 "a dog" [x] \u201cy\u201d *', "dog", " ".join(["dog and"] * 20)],
-    "caption": [png("red"), png("blue")],
-    "picture": [png("red"), png("green")],
+    "caption": [png("red"), png("blue"), FILES["exif6<.jpg"], pictures.deep_grey(1008)[0]],
+    "picture": [png("red"), *(FILES[name] for name in ("transparent.png", "exif8>.jpg", "cmyk_unmarked.jpg", "4bit.png"))],
     "speech": SOUNDS,
 }
 
@@ -145,6 +147,7 @@ def test_a_keras_file_and_a_card_lie_beside_it(folder, run_dir, flags):
     assert "from step 7" in card
     assert re.findall(r"^\* \w+, dev.*", card, re.MULTILINE) == ["* ende, dev, step 7: loss 2.5, bleu 12.5 of 100"]
     assert "import tensorflow_text" in card and "import t2t_multimodel" in card
+    assert "An input that is an image is the bytes of a JPEG or PNG file; other formats are refused." in card
     assert "| speech | audio | text | to_english |" in card
     assert (
         "other rates are resampled (speech hears 1,000 samples per second)" in card and "the first 10 seconds are heard" in card

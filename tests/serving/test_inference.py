@@ -4,6 +4,7 @@ import random
 
 import keras
 import numpy as np
+import pictures
 import pytest
 import small_run
 import sounds
@@ -74,6 +75,16 @@ def test_an_image_may_be_a_path_bytes_or_an_array(model, png):
     assert len(classes) == 2
     assert classes[0][0] in ("cat", "dog", "owl")
     assert classes[0][1] >= classes[1][1]
+
+
+def test_a_picture_gives_one_answer_as_a_path_bytes_and_an_image_of_pillow(model, tmp_path):
+    for name, content in pictures.files().items():
+        if name in ("exif6<.jpg", "transparent.png", "a.gif", "1bit.png", "ycck.jpg", "exif8.tif"):
+            path = tmp_path / name
+            path.write_bytes(content)
+            with Picture.open(path) as image:
+                found = model.n_best("caption", [path, content, image, pictures.seen(content)])
+            assert all(abs(best[0].score - found[0][0].score) < 0.02 for best in found), name
 
 
 def test_a_sound_may_be_a_path_bytes_or_an_array(model, tmp_path):

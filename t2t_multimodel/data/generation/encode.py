@@ -18,7 +18,7 @@ from t2t_multimodel.data.generation import cleaning, shuffle
 from t2t_multimodel.data.generation.text_counts import TextCounter
 from t2t_multimodel.data.generation.text_encoder import PackedText
 from t2t_multimodel.data.normalization import is_normalized, normalize, normalize_spaces
-from t2t_multimodel.data.readers import media
+from t2t_multimodel.data.readers.pictures.read import stored_picture
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.records import serialise_example
 from t2t_multimodel.data.tf_example import packed_length, release_memory
@@ -300,7 +300,8 @@ def _check(feature: Feature, value: Any, name: str, image_size: int) -> tuple[An
         sound = decode_audio(value, feature.sample_rate, name)
         return sound.samples.astype("<i2", copy=False).tobytes(), sound.changes
     assert isinstance(feature, Image)
-    return media.stored_image(value, name, image_size), ()
+    picture = stored_picture(value, name, image_size)
+    return picture.content, picture.changes
 
 
 def _encoded(encoding: EncodingConfig, feature: Feature, values: list[Any]) -> Sequence[Any]:

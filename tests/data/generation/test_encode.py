@@ -62,7 +62,7 @@ def test_a_bad_example_is_named_with_the_reason(inputs, targets, example, messag
 
 
 def test_the_origin_of_a_bad_example_is_named():
-    with pytest.raises(DataError, match=r"^p-train, example 4 \(x\.zip: a\.jpg\), inputs is no JPEG or PNG"):
+    with pytest.raises(DataError, match=r"^p-train, example 4 \(x\.zip: a\.jpg\), inputs is no picture that can be read"):
         check(Image(), Text(), inputs=b"\xff\xd8\xff\xd8", targets="a", origin="x.zip: a.jpg")
 
 

@@ -1,0 +1,164 @@
+"""The pixels of JPEG and PNG files as a person sees them, by TensorFlow alone: for training, decoding and SavedModels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from t2t_multimodel.data.readers.pictures import container
+
+NEITHER = "a picture must be the bytes of a JPEG or PNG file"
+_EXIF_BYTES = 1 << 16  # A segment of a JPEG has no more.
+_ORIENTATION, _SHORT = 0x0112, 3
+_BEFORE = len(container.ORIENTATION)
+
+
+def stored_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
+    """A picture of a record, string [] -> uint8 [height, width, channels], as Pillow shows it.
+
+    Of what `read.stored_picture` may leave to be done there is one thing: to turn a JPEG upright.
+
+    Args:
+        channels: 3 for RGB, 1 for grey.
+    """
+
+    pixels = _decoded(content)
+    marked = tf.strings.substr(content, 2, _BEFORE) == container.ORIENTATION
+    upright = tf.cond(marked, lambda: _turned(pixels, _byte(content, 2 + _BEFORE)), lambda: pixels)
+    return _with_channels(upright, channels)
+
+
+def any_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
+    """As `stored_pixels`, of any JPEG or PNG file: what Pillow does elsewhere before a picture is stored is done in the graph.
+
+    A JPEG is turned by its EXIF orientation, if that stands in its first or second segment, as cameras write it. A PNG is laid
+    over white where it is transparent, and 16-bit grey is scaled by the bits that its largest value needs.
+
+    Raises:
+        tf.errors.InvalidArgumentError: `content` is no JPEG or PNG, or a damaged one.
+    """
+    is_png = tf.strings.substr(content, 0, len(container.PNG_START)) == container.PNG_START
+    is_jpeg = tf.strings.substr(content, 0, len(container.JPEG_START)) == container.JPEG_START
+    with tf.control_dependencies([tf.debugging.Assert(is_png | is_jpeg, [NEITHER])]):
+        return _with_channels(tf.cond(is_png, lambda: _any_png(content), lambda: _any_jpeg(content)), channels)
+
+
+def _with_channels(pixels: tf.Tensor, channels: int) -> tf.Tensor:
+    """RGB, uint8 [H, W, 3] -> uint8 [H, W, channels], grey with the weights and the rounding of Pillow."""
+    pixels = tf.ensure_shape(pixels, (None, None, 3))
+    if channels == 3:
+        return pixels
+    if channels != 1:
+        raise ValueError(f"a picture has 3 channels, or 1 if it is grey; got {channels}")
+    weighted = tf.reduce_sum(tf.cast(pixels, tf.int32) * tf.constant([19595, 38470, 7471]), axis=2, keepdims=True)
+    return tf.cast((weighted + 0x8000) // 0x10000, tf.uint8)
+
+
+def _decoded(content: tf.Tensor) -> tf.Tensor:
+    """RGB of a JPEG, or of a PNG without its transparency, uint8 [H, W, 3]; the operation reads both."""
+    # Pillow's transform; TensorFlow's own default is off by up to 3.
+    return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _any_jpeg(content: tf.Tensor) -> tf.Tensor:
+    at = _exif(content)
+    orientation = tf.cond(at > 0, lambda: _orientation(tf.strings.substr(content, at, _EXIF_BYTES)), lambda: 1)
+    return _turned(_decoded(_with_adobe(content)), orientation)
+
+
+def _with_adobe(content: tf.Tensor) -> tf.Tensor:
+    """A JPEG whose inks (CMYK) are stored as Adobe does: Pillow always takes them so, TensorFlow if a segment says so."""
+    is_cmyk = tf.io.extract_jpeg_shape(content)[2] == 4
+
+    def marked() -> tf.Tensor:
+        return tf.strings.regex_full_match(content, r"\C*\x00\x0eAdobe\C*")
+
+    def with_segment() -> tf.Tensor:
+        return tf.strings.join([container.JPEG_START, container.ADOBE, _part(content, 2, tf.strings.length(content))])
+
+    unmarked = tf.cond(is_cmyk, lambda: ~marked(), lambda: False)
+    return tf.cond(unmarked, with_segment, lambda: content)
+
+
+def _exif(content: tf.Tensor) -> tf.Tensor:
+    """Where EXIF's TIFF header begins in a JPEG; 0 where neither of its first two segments is EXIF."""
+    second = 4 + 256 * _byte(content, 4) + _byte(content, 5)
+    begins = [_part(content, at, 2) == b"\xff\xe1" for at in (2, second)]
+    named = [_part(content, at + 4, 6) == b"Exif\0\0" for at in (2, second)]
+    return tf.where(begins[0] & named[0], 12, tf.where(begins[1] & named[1], second + 10, 0))
+
+
+def _part(content: tf.Tensor, start: tf.Tensor | int, size: tf.Tensor | int) -> tf.Tensor:
+    """`size` bytes of a string, fewer at its end and none behind it."""
+    return tf.strings.substr(content, tf.minimum(start, tf.strings.length(content)), size)
+
+
+def _orientation(exif: tf.Tensor) -> tf.Tensor:
+    """The orientation, 1 to 8, of a TIFF header with the directory behind it; 1 where there is none."""
+    tiff = tf.cast(tf.io.decode_raw(exif, tf.uint8), tf.int32)
+    big = tf.reduce_all(tiff[:1] == ord("M"))
+    directory = _number(tiff, tf.constant(4), 4, big)
+    count = _number(tiff, directory, 2, big)
+    entries = directory + 2 + 12 * tf.range(tf.clip_by_value(count, 0, tf.size(tiff) // 12))
+    tags, kinds, values = (_number(tiff, entries + place, 2, big) for place in (0, 2, 8))
+    found = tf.boolean_mask(values, (tags == _ORIENTATION) & (kinds == _SHORT))
+    first = tf.concat([found, [1]], axis=0)[0]
+    return tf.where((first >= 1) & (first <= 8), first, 1)
+
+
+def _number(values: tf.Tensor, at: tf.Tensor, size: int, big: tf.Tensor) -> tf.Tensor:
+    """Unsigned numbers of `size` bytes that begin at the places `at` in int32 [N]; 0 for what lies behind the end."""
+    places = at[..., None] + tf.range(size)
+    inside = (places >= 0) & (places < tf.size(values))
+    digits = tf.where(inside, tf.gather(values, tf.where(inside, places, 0)), 0)
+    order = tf.range(size)
+    shifts = 8 * tf.where(big, size - 1 - order, order)
+    return tf.reduce_sum(tf.bitwise.left_shift(digits, shifts), axis=-1)
+
+
+def _byte(content: tf.Tensor, at: int) -> tf.Tensor:
+    """The byte at a place of a string, int32; 0 behind its end."""
+    return tf.reduce_sum(tf.cast(tf.io.decode_raw(_part(content, at, 1), tf.uint8), tf.int32))
+
+
+def _turned(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Pixels [H, W, C] turned upright."""
+
+    def where(orientations: list[int], change: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+        return tf.cond(tf.reduce_any(orientation == orientations), lambda: change(x), lambda: x)
+
+    pixels = where([5, 6, 7, 8], lambda x: tf.transpose(x, (1, 0, 2)), pixels)
+    pixels = where([3, 4, 7, 8], lambda x: x[::-1], pixels)
+    return where([2, 3, 6, 7], lambda x: x[:, ::-1], pixels)
+
+
+def _any_png(content: tf.Tensor) -> tf.Tensor:
+    bits, colour_type = _byte(content, 24), _byte(content, 25)
+    return tf.cond(
+        (colour_type == container.GREY) & (bits == 16),
+        lambda: _deep_grey(tf.io.decode_png(content, channels=1, dtype=tf.uint16)),
+        lambda: _over_white(tf.io.decode_png(content, channels=4), bits),
+    )
+
+
+def _deep_grey(values: tf.Tensor) -> tf.Tensor:
+    """uint16 [H, W, 1] -> uint8 [H, W, 3]; white is the largest number of as many bits as the largest value needs, at least 8."""
+    values = tf.cast(values, tf.int32)
+    whites = tf.constant([(1 << bits) - 1 for bits in range(8, 17)])
+    white = tf.reduce_min(tf.where(whites >= tf.reduce_max(values), whites, 0xFFFF))
+    return tf.tile(tf.cast((values * 255 + white // 2) // white, tf.uint8), (1, 1, 3))
+
+
+def _over_white(pixels: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
+    """RGBA, uint8 [H, W, 4], of a PNG with `bits` bits a sample -> RGB laid over white."""
+    colours, alpha = pixels[..., :3], pixels[..., 3:]
+    low, high = tf.reduce_min(alpha), tf.reduce_max(alpha)
+    # TensorFlow gives an opaque picture of 1, 2 or 4 bits the largest number of as many bits as its alpha.
+    opaque = tf.cast(tf.bitwise.left_shift(1, tf.minimum(bits, 8)) - 1, tf.uint8)
+
+    def laid() -> tf.Tensor:
+        share = tf.cast(alpha, tf.uint16)
+        return tf.cast((tf.cast(colours, tf.uint16) * share + 255 * (255 - share) + 127) // 255, tf.uint8)
+
+    return tf.cond((low == high) & (low == opaque), lambda: colours, laid)
