@@ -58,7 +58,7 @@ class Checkpoints:
         parts: dict[str, Any] = {**weights, "step": self._step, "positions": self._positions}
         if averages:
             parts["averages"] = dict(averages)
-        self._trains = slots is not None
+        self._trains = slots is not None and any(slots.values())
         if slots is not None:
             parts["optimizer"] = {kind: dict(variables) for kind, variables in slots.items()}
         self._required = tf.train.Checkpoint(**parts)

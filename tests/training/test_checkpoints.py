@@ -73,6 +73,12 @@ def test_weights_are_restored_without_an_optimizer(model, hparams, tmp_path):
     assert equal(model.get_weights(), saved)
 
 
+def test_training_does_not_go_on_from_weights_alone(model, hparams, tmp_path):
+    Checkpoints(tmp_path, model).save(5)  # as --average does
+    with pytest.raises(DataError, match=f"{tmp_path} holds weights alone, .* begin a new run with --warm_start={tmp_path}$"):
+        Run(model, hparams, tmp_path).checkpoints.restore()
+
+
 def test_the_last_few_are_kept_and_each_can_be_restored(model, tmp_path):
     checkpoints = Checkpoints(tmp_path, model, keep=2)
     for step in (1, 2, 5):
