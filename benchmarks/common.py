@@ -3,7 +3,9 @@
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -15,12 +17,12 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from t2t_multimodel.cli.common import load_registries  # noqa: E402
-from t2t_multimodel.config import get_hparams  # noqa: E402
-from t2t_multimodel.features import Audio, Label, ProblemSpec, Text  # noqa: E402
+from t2t_multimodel.config import HParams, ModelConfig, get_hparams  # noqa: E402
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text  # noqa: E402
 from t2t_multimodel.runs.run_config import RunConfig, build_model  # noqa: E402
 
 
-def text_model(changes: str, vocab_size: int):
+def text_model(changes: str, vocab_size: int) -> tuple[ProblemSpec, HParams, Any]:
     """(spec, hparams, model) of one problem, text to text, with random weights: the paper's single model with `changes`."""
     load_registries()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -37,13 +39,13 @@ def peak_gflops(size: int = 2048, repeats: int = 12) -> float:
     return 2 * size**3 / best / 1e9
 
 
-def _seconds(work) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
-def training_flops(config, batch: int, source: int, target: int, vocab_size: int) -> float:
+def training_flops(config: ModelConfig, batch: int, source: int, target: int, vocab_size: int) -> float:
     """Floating-point operations of the matrix products of one training step, text to text (backward counts twice forward).
 
     Depthwise convolutions, normalisation, softmax, dropout and the optimizer are left out: they keep a step from the peak.
@@ -59,7 +61,9 @@ def training_flops(config, batch: int, source: int, target: int, vocab_size: int
     return 3.0 * batch * (source * per_source + target * per_target)
 
 
-def random_batch(spec, hparams, batch: int, source: int, target: int, vocab_size: int, seed: int = 0) -> dict:
+def random_batch(
+    spec: ProblemSpec, hparams: HParams, batch: int, source: int, target: int, vocab_size: int, seed: int = 0
+) -> dict[str, tf.Tensor]:
     """A batch of `spec`'s problem: `source` tokens, frames or samples and `target` tokens, nothing padded."""
     rng = np.random.default_rng(seed)
     values = {}
@@ -70,11 +74,12 @@ def random_batch(spec, hparams, batch: int, source: int, target: int, vocab_size
         values["inputs"] = rng.normal(size=(batch, source, *bins)).astype(np.float32)
         values["inputs_length"] = np.full(batch, source, np.int32)
     else:
+        assert isinstance(spec.inputs, Image)
         shape = (batch, spec.inputs.height, spec.inputs.width, spec.inputs.channels)
         values["inputs"] = rng.normal(size=shape).astype(np.float32)
     classes = len(spec.targets.classes) if isinstance(spec.targets, Label) else 0
-    values["targets"] = rng.integers(0, classes, batch) if classes else rng.integers(3, vocab_size, (batch, target))
-    values["targets"] = values["targets"].astype(np.int32)
+    targets = rng.integers(0, classes, batch) if classes else rng.integers(3, vocab_size, (batch, target))
+    values["targets"] = targets.astype(np.int32)
     return {name: tf.constant(value) for name, value in values.items()}
 
 

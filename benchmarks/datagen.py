@@ -22,8 +22,10 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -35,7 +37,7 @@ from t2t_multimodel.data.generation.vocabulary_sample import learn_vocabulary  #
 from t2t_multimodel.data.problem_file import kinds  # noqa: E402
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary  # noqa: E402
 from t2t_multimodel.features import Audio, Image, Label, Text  # noqa: E402
-from t2t_multimodel.problem import Problem  # noqa: E402
+from t2t_multimodel.problem import Example, Generate, Problem  # noqa: E402
 
 VOCAB_SIZE = 8192
 TEXTS = ("multi30k/train", "wmt_ende_10k/train")
@@ -105,7 +107,7 @@ def text_rates(pairs: list[tuple[str, str]], megabytes: int, runs: int, folder: 
     return results | {"speedup_of_strangers": round(2 * alone / both, 2)}
 
 
-def repeated(pairs: list[tuple[str, str]], rounds: int, split: str, tmp_dir: Path):
+def repeated(pairs: list[tuple[str, str]], rounds: int, split: str, tmp_dir: Path) -> Iterator[Example]:
     """The pairs again and again; dev is one."""
     for _ in range(rounds if split == "train" else 1):
         for source, target in pairs if split == "train" else pairs[:1]:
@@ -170,10 +172,10 @@ def sound_problem(corpora: Path) -> Problem:
     return Problem("sound", Audio(16000), Text(), "to_english", files(paths, {"targets": "a word or two"}))
 
 
-def files(paths, answer):
+def files(paths: Sequence[Path], answer: dict[str, Any]) -> Generate:
     """Each file with the same answer; dev is one."""
 
-    def examples(split, tmp_dir):
+    def examples(split: str, tmp_dir: Path) -> Iterator[Example]:
         for path in paths if split == "train" else paths[:1]:
             yield {"inputs": path.read_bytes(), **answer}
 
@@ -194,7 +196,7 @@ def decode_sound(content: bytes) -> None:
     soundfile.read(io.BytesIO(content), dtype="int16")
 
 
-def media_rates(problem: Problem, decode, runs: int, folder: Path) -> dict:
+def media_rates(problem: Problem, decode: Callable[[bytes], object], runs: int, folder: Path) -> dict:
     """Files to records, and the same files read and decoded by the library alone, in files a CPU second."""
     count = sum(1 for _ in problem.generate("train", folder))
     if not count:

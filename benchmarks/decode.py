@@ -11,12 +11,15 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import common
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.decoding.search import Search, generate_tokens
+from t2t_multimodel.config import ModelConfig
+from t2t_multimodel.decoding.search import Search, Source, generate_tokens
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy
 from t2t_multimodel.utils.constants import EOS_ID
 
@@ -52,14 +55,14 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-def spread_gates(model) -> None:
+def spread_gates(model: Any) -> None:
     """Random gates: they start at zero, where every token goes to the same experts, as it does not in a trained model."""
     for variable in model.trainable_variables:
         if variable.path.endswith("/gate"):
             variable.assign(np.random.default_rng(0).normal(size=variable.shape, scale=variable.shape[0] ** -0.5))
 
 
-def speeds(model, args, length: int) -> dict:
+def speeds(model: Any, args: argparse.Namespace, length: int) -> dict:
     """Tokens a second, the best of some repeats; the recomputation's are of its first tokens alone where it is slow."""
     found = {}
     for name, batch in (("graph", 1), ("xla", 1), ("xla", 8)):
@@ -75,12 +78,12 @@ def speeds(model, args, length: int) -> dict:
     return found
 
 
-def recomputation(model, inputs, length: int, most_seconds: float = 8.0):
+def recomputation(model: Any, inputs: tf.Tensor, length: int, most_seconds: float = 8.0) -> tuple[float, int]:
     """Greedy decoding that runs the decoder over the whole output for each token, as if nothing could be kept."""
     encoded = model.encode(inputs, None, PROBLEM)
 
     @tf.function(input_signature=[tf.TensorSpec([1, length], tf.int32), tf.TensorSpec([], tf.int32)], autograph=False)
-    def step(ids, position):
+    def step(ids: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         logits = model.decode(encoded, ids, PROBLEM)[:, position]
         token = tf.argmax(tf.where(tf.range(logits.shape[-1]) <= EOS_ID, -1e9, logits), -1, tf.int32)
         return tf.where(tf.range(length) == position, token[:, None], ids)
@@ -94,19 +97,20 @@ def recomputation(model, inputs, length: int, most_seconds: float = 8.0):
     return time.perf_counter() - start, done
 
 
-def positions(model, args) -> dict:
+def positions(model: Any, args: argparse.Namespace) -> dict:
     """Time of a token near the 50th and the 500th position, with room for 550 in both."""
     states, mask = Search(model)._encode(PROBLEM, {"inputs": sentences(args, 1)})
 
     @tf.function(autograph=False, jit_compile=True)
-    def run(limits):
-        source = type("Source", (), {"states": states, "mask": mask})
+    def run(limits: tf.Tensor) -> tf.Tensor:
+        source = Source(states, mask)
         return generate_tokens(model, PROBLEM, source, limits, 550, tf.constant(0), Greedy()).ids
 
-    def seconds(limit):
+    def seconds(limit: int) -> float:
         return best(lambda: run(tf.constant([limit])).numpy(), 1)
 
-    def milliseconds(at):  # of one of the hundred tokens around `at`: the median of differences between neighbouring runs
+    def milliseconds(at: int) -> float:
+        """Of one of the hundred tokens around `at`: the median of differences between neighbouring runs."""
         return 10 * statistics.median(seconds(at + 50) - seconds(at - 50) for _ in range(5 * args.repeats))
 
     seconds(1)
@@ -114,7 +118,7 @@ def positions(model, args) -> dict:
     return {"position_50": round(near, 3), "position_500": round(far, 3), "ratio": round(far / near, 2)}
 
 
-def beam_ratio(model, args, length: int = 64) -> float:
+def beam_ratio(model: Any, args: argparse.Namespace, length: int = 64) -> float:
     """Time of beam search over that of greedy decoding, eight sentences each."""
     search, inputs = Search(model, compiled=True), {"inputs": sentences(args, 8)}
     times = []
@@ -125,12 +129,12 @@ def beam_ratio(model, args, length: int = 64) -> float:
     return times[0] / times[1]
 
 
-def sentences(args, batch: int) -> np.ndarray:
+def sentences(args: argparse.Namespace, batch: int) -> np.ndarray:
     """Source ids int32 [batch, source]."""
     return np.random.default_rng(0).integers(3, args.vocab_size, (batch, args.source)).astype(np.int32)
 
 
-def step_flops(config, source: int, vocab_size: int) -> float:
+def step_flops(config: ModelConfig, source: int, vocab_size: int) -> float:
     """Floating-point operations of the matrix products of one decoding step of one sentence."""
     d = config.hidden_size
     attentions = 1 + config.decoder_blocks
@@ -139,7 +143,7 @@ def step_flops(config, source: int, vocab_size: int) -> float:
     return 2 * d * d * products + experts + 2 * d * vocab_size + attentions * 4 * d * source
 
 
-def best(work, repeats: int) -> float:
+def best(work: Callable[[], object], repeats: int) -> float:
     """The least seconds `work` took."""
     times = []
     for _ in range(repeats):

@@ -9,7 +9,6 @@ with one above it is counted there. The import is timed in a new process, after 
 import argparse
 import re
 import subprocess
-import sys
 import tempfile
 import time
 import tomllib
@@ -73,4 +72,4 @@ def import_seconds(python: Path, name: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

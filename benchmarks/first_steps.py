@@ -52,7 +52,7 @@ def alone_seconds(name: str) -> float:
     return json.loads(done.stdout)["first_step_done"][name]
 
 
-def first_steps(args) -> dict:
+def first_steps(args: argparse.Namespace) -> dict:
     """Seconds until the model was built and until each problem had taken a step."""
     load_registries()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

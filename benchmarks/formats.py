@@ -88,6 +88,7 @@ def sound_routes() -> dict[str, Route]:
 
     from t2t_multimodel.data.generation.encode import check_example
     from t2t_multimodel.data.graph_sound import wav_samples
+    from t2t_multimodel.data.readers.sound.decode import Sound
     from t2t_multimodel.decoding.files import read_raw
     from t2t_multimodel.features import Audio, Text
     from t2t_multimodel.problem import Problem
@@ -107,6 +108,7 @@ def sound_routes() -> dict[str, Route]:
                 sound = read_raw(problem.inputs, str(path))
             except Exception as error:
                 raise type(error)(str(error).replace(str(path), "file")) from None
+        assert isinstance(sound, Sound)
         return sound.samples, sound.changes
 
     def graph(content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:

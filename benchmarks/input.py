@@ -11,17 +11,19 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import common
 import tensorflow as tf
 
 from t2t_multimodel.cli.common import load_registries
-from t2t_multimodel.config import get_hparams
+from t2t_multimodel.config import HParams, get_hparams
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.pipeline import TrainingBatches
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
-from t2t_multimodel.problem import resolve
+from t2t_multimodel.problem import Problem, resolve
 from t2t_multimodel.runs.run_config import RunConfig, build_model
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.optimizer import make_optimizer
@@ -56,15 +58,15 @@ def main() -> None:
     print(json.dumps({"hparams_set": args.hparams_set, **found, "peak_memory_gib": memory}, indent=1))
 
 
-def rates(steps, problem, data_dir: Path, hparams, args) -> dict:
+def rates(steps: StepFunctions, problem: Problem, data_dir: Path, hparams: HParams, args: argparse.Namespace) -> dict:
     """The best rate of each kind of pass, and their ratio."""
 
-    def pipeline():
+    def pipeline() -> Iterator[Any]:
         batches = iter(TrainingBatches(problem, data_dir, hparams, seed=1))
         return itertools.chain([next(batches)], batches)  # what fills at the start has been filled
 
     kept = list(itertools.islice(pipeline(), args.steps))
-    seconds = {"pipeline": [], "memory": []}
+    seconds: dict[str, list[float]] = {"pipeline": [], "memory": []}
     run(steps, problem, kept)
     for _ in range(args.passes):
         seconds["pipeline"].append(run(steps, problem, itertools.islice(pipeline(), args.steps)))
@@ -77,7 +79,7 @@ def rates(steps, problem, data_dir: Path, hparams, args) -> dict:
     }
 
 
-def run(steps, problem, batches) -> float:
+def run(steps: StepFunctions, problem: Problem, batches: Iterable[Any]) -> float:
     """Seconds of a step on each of the batches."""
     start = time.perf_counter()
     for number, batch in enumerate(batches, start=1):

@@ -4,6 +4,7 @@ python benchmarks/memory.py --hparams_set=multimodel_paper_joint
 """
 
 import argparse
+from typing import Any
 
 import common
 
@@ -50,7 +51,7 @@ def main() -> None:
     specs = tuple(problem.spec() for problem in resolve(args.problems))
     kinds = {(spec.inputs.kind, spec.targets.kind): spec for spec in specs}.values()
     batches = {spec.name: full_batch(spec, hparams) for spec in kinds}
-    changes = [{"precision": p, "recompute": r} for p in ("float32", "bfloat16") for r in (False, True)]
+    changes: list[dict[str, Any]] = [{"precision": p, "recompute": r} for p in ("float32", "bfloat16") for r in (False, True)]
     counts = [count(args.hparams_set, hparams.override(**change), specs, batches) for change in changes]
     adafactor = count(args.hparams_set, hparams.override(optimizer="adafactor"), specs, {})
     parameters = counts[0].parameters

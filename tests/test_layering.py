@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 BASE = {"utils", "registry", "features", "hyperparameter", "config", "problem"}
 BODY = BASE | {"layers", "modalities", "models"}
-TRAINING = BASE | {"data", "distributed"}
+TRAINING = BASE | {"data", "distributed", "tf_internals"}
 # The rooms, the lowest first, and what each may import of the package besides itself.
 MAY_IMPORT = {
     "version": set(),
@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "modalities": {"config", "features", "registry", "layers"},
     "models": {"config", "features", "layers", "modalities", "registry", "utils"},
     "data": BASE,
-    "distributed": {"utils"},
+    "tf_internals": set(),
+    "distributed": {"utils", "tf_internals"},
     "training": TRAINING,
     "decoding": BASE | {"data"},
     "evaluation": BASE | {"data"},
@@ -112,3 +113,9 @@ def test_no_arrow_runs_back_up():
     rooms = list(MAY_IMPORT)
     for room, below in MAY_IMPORT.items():
         assert below <= set(rooms[: rooms.index(room)]), room
+
+
+def test_what_is_internal_to_tensorflow_is_used_in_one_file():
+    internal = ("tf.__internal__", "tensorflow.python", "compat.v1")
+    found = [path.name for path in FILES if any(name in path.read_text(encoding="utf-8") for name in internal)]
+    assert found == ["tf_internals.py"]

@@ -154,13 +154,15 @@ def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, voca
     return {"inputs": _pad(rows), "inputs_length": np.array([len(row) for row in rows], np.int32)}
 
 
-def _batches(records, problem, hparams, training=None):
+def _batches(
+    records: tf.data.Dataset, problem: Problem, hparams: HParams, training: tuple[int, int] | None = None
+) -> tf.data.Dataset:
     """Batches of all `records`; in training it is (seed, segment), which decide the augmentation with a record's place."""
     spec = problem.spec()
     if isinstance(spec.inputs, Text):
         return _text_batches(records, problem, hparams, bool(training))
 
-    def parse(place, record):
+    def parse(place: tf.Tensor, record: tf.Tensor) -> dict[str, Any]:
         seed = tf.cast(tf.stack([training[0] * _PRIME + training[1], place]), tf.int32) if training else None
         example = _parsed(record, problem, hparams, bool(training), seed)
         return {**example, "inputs_length": tf.shape(example["inputs"])[0]} if isinstance(spec.inputs, Audio) else example
@@ -171,6 +173,7 @@ def _batches(records, problem, hparams, training=None):
         examples = examples.filter(lambda example: tf.shape(example["targets"])[0] <= longest)
     if isinstance(spec.inputs, Image):
         return examples.padded_batch(hparams.data.batch_images)
+    assert isinstance(spec.inputs, Audio)
     bounds, batch_sizes = _sound_buckets(spec.inputs, hparams)
     limit = sound_limit(spec.inputs, hparams, bool(training))
     # Records of earlier versions may hold recordings without a sample.
@@ -180,14 +183,14 @@ def _batches(records, problem, hparams, training=None):
     )
 
 
-def _text_batches(records, problem, hparams, training):
+def _text_batches(records: tf.data.Dataset, problem: Problem, hparams: HParams, training: bool) -> tf.data.Dataset:
     """The same of a problem that reads text. To call functions for each example took most of the time of so little data: records
     are parsed in blocks for their lengths, and once more when they are a batch."""
     config = hparams.data
     bounds = [bound for bound in TEXT_BOUNDS if bound < config.max_length] + [config.max_length]
     sizes = tf.constant([max(1, config.batch_tokens // (2 * bound)) for bound in [*bounds, bounds[-1]]], tf.int64)
 
-    def with_buckets(block):
+    def with_buckets(block: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = _parsed(block, problem, hparams, training)
         texts = [example[side] for side in ("inputs", "targets") if example[side].shape.rank == 2]
         lengths = tf.reduce_max(tf.stack([tf.math.count_nonzero(text, axis=1) for text in texts]), axis=0)
@@ -195,14 +198,16 @@ def _text_batches(records, problem, hparams, training):
         kept = lengths <= longest_text(hparams, training)
         return tf.boolean_mask(block, kept), tf.boolean_mask(buckets, kept)
 
-    def batch(bucket, window):
+    def batch(bucket: tf.Tensor, window: tf.data.Dataset) -> tf.data.Dataset:
         return window.batch(sizes[bucket]).map(lambda block, _: _parsed(block, problem, hparams, training))
 
     sorted_out = records.batch(_PARSED_AT_ONCE).map(with_buckets).unbatch()
     return sorted_out.group_by_window(lambda record, bucket: bucket, batch, window_size_func=lambda bucket: sizes[bucket])
 
 
-def _parsed(record, problem, hparams, training, seed=None):
+def _parsed(
+    record: tf.Tensor, problem: Problem, hparams: HParams, training: bool, seed: tf.Tensor | None = None
+) -> dict[str, Any]:
     """What a batch holds of a record, or of a block of records of text."""
     spec, forward = problem.spec(), problem.forward()
     references = not training and isinstance(spec.targets, Text) and not problem.reversed
@@ -213,7 +218,7 @@ def _parsed(record, problem, hparams, training, seed=None):
     return {**example, "references": raw["references"]} if references else example
 
 
-def _sound_buckets(feature, hparams):
+def _sound_buckets(feature: Audio, hparams: HParams) -> tuple[list[int], list[int]]:
     """(upper bounds of the buckets in samples or frames, batch size of each)."""
     config = hparams.data
     rate = feature.sample_rate if hparams.model.audio_input == "waveform" else 1000.0 / config.hop_ms
@@ -222,7 +227,7 @@ def _sound_buckets(feature, hparams):
     return [int(bound * rate) for bound in seconds], sizes
 
 
-def _value(raw, feature, hparams, seed):
+def _value(raw: tf.Tensor, feature: Feature, hparams: HParams, seed: tf.Tensor | None) -> tf.Tensor:
     if isinstance(feature, Text):
         return preprocess.text_ids(raw)
     if isinstance(feature, Image):
@@ -232,7 +237,7 @@ def _value(raw, feature, hparams, seed):
     return tf.cast(raw, tf.int32)
 
 
-def _sound(pcm, feature, hparams):
+def _sound(pcm: tf.Tensor, feature: Audio, hparams: HParams) -> tf.Tensor:
     return preprocess.sound(pcm, feature.sample_rate, hparams.model.audio_input, hparams.data)
 
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from t2t_multimodel.distributed.cluster import Cluster
 from t2t_multimodel.distributed.rendezvous import host_and_port, missing_tasks
 from t2t_multimodel.distributed.sharding import by_experts
+from t2t_multimodel.tf_internals import server_config
 from t2t_multimodel.utils.errors import DataError
 
 
@@ -73,9 +74,8 @@ def serve(cluster: Cluster) -> None:
 
     Returns on SIGTERM. TensorFlow does not tell when the chief has ended.
     """
-    config = tf.compat.v1.ConfigProto()
     # Steps wait for each other's variables: with fewer threads than steps under way, all of them could.
-    config.inter_op_parallelism_threads = max(os.cpu_count() or 1, len(cluster.jobs["worker"]) + 1)
+    config = server_config(max(os.cpu_count() or 1, len(cluster.jobs["worker"]) + 1))
     _fail_fast()
     server = tf.distribute.Server(
         _cluster_spec(cluster), job_name=cluster.job, task_index=cluster.index, protocol="grpc", config=config

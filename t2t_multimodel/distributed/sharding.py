@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from t2t_multimodel.tf_internals import ShardedVariable
+
 Variable = Any  # a tf.Variable, or several that are the parts of one along its first axis
-_Sharded = tf.__internal__.distribute.ShardedVariable
 
 
 def by_experts(num_experts: int, servers: int) -> Callable[..., list[int]]:
@@ -28,7 +29,7 @@ def in_parts(variables: Mapping[str, Variable]) -> dict[str, tf.Variable]:
     """`variables` by name, each part for itself: "w" in two parts becomes "w[0]" and "w[1]"."""
     found: dict[str, tf.Variable] = {}
     for name, variable in variables.items():
-        if isinstance(variable, _Sharded):
+        if isinstance(variable, ShardedVariable):
             found |= {f"{name}[{i}]": part for i, part in enumerate(variable.variables)}
         else:
             found[name] = variable
@@ -44,4 +45,4 @@ def joined(parts: Mapping[str, tf.Variable]) -> dict[str, Variable]:
             found.setdefault(whole, []).append(variable)
         else:
             found[name] = variable
-    return {name: _Sharded(value) if isinstance(value, list) else value for name, value in found.items()}
+    return {name: ShardedVariable(value) if isinstance(value, list) else value for name, value in found.items()}

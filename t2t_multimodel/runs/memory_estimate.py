@@ -56,7 +56,7 @@ def _gradients(model: Any, problem: str, shapes: Shapes, hparams: HParams) -> An
     signature = {name: tf.TensorSpec(shapes[name], spec.dtype) for name, spec in specs.items()}
 
     @tf.function(input_signature=[signature], autograph=False)
-    def gradients(batch):
+    def gradients(batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
         variables = [variable.value for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
             terms = model.loss_terms(batch, problem, True, hparams.training.label_smoothing)

@@ -13,6 +13,7 @@ from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
 from t2t_multimodel.modalities import modality_key
 from t2t_multimodel.runs.memory_estimate import count_memory
 from t2t_multimodel.runs.run_config import RunConfig
+from t2t_multimodel.tf_internals import float_operations, gpu_memory
 from t2t_multimodel.training.memory import parameter_counts, state_bytes
 from t2t_multimodel.utils.console import only_informs
 
@@ -68,9 +69,7 @@ def _net_flops(model: Any, spec: ProblemSpec, hparams: HParams) -> float:
         arguments.append(tf.TensorSpec([1], tf.int32))
     net = model.nets[_net(model, spec)]
     graph = tf.function(lambda *values: net.bottom(*values).states, autograph=False).get_concrete_function(*arguments).graph
-    builder = tf.compat.v1.profiler.ProfileOptionBuilder
-    options = builder(builder.float_operation()).with_empty_output().build()
-    return float(tf.compat.v1.profiler.profile(graph, options=options).total_float_ops)
+    return float_operations(graph)
 
 
 def _input_shape(spec: ProblemSpec, hparams: HParams, batch: int, seconds: float) -> tuple[int, ...]:
@@ -126,7 +125,5 @@ def _largest_batches(model: Any, hparams: HParams) -> Iterator[tuple[str, dict[s
 
 def _memory() -> tuple[str, int]:
     """What holds a model, and its bytes: the first GPU, or the computer."""
-    from tensorflow.python.client import device_lib  # the only way to ask for a GPU's memory
-
-    gpus = [device for device in device_lib.list_local_devices() if device.device_type == "GPU"]
-    return ("GPU", gpus[0].memory_limit) if gpus else ("computer", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    found = gpu_memory()
+    return ("GPU", found) if found else ("computer", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

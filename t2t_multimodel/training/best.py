@@ -8,9 +8,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import tensorflow as tf
-
 from t2t_multimodel.data.vocabulary import FILE_NAME
+from t2t_multimodel.tf_internals import write_checkpoint_state
 from t2t_multimodel.training.decisions import Best
 from t2t_multimodel.utils.files import write_atomically
 
@@ -40,7 +39,7 @@ def keep_best(output_dir: Path, metric: str, best: Mapping[str, Best]) -> None:
                     _link(path, target / path.name)
             # Without its time, tf.train.CheckpointManager would not count it.
             times = [files[0].stat().st_mtime]
-            tf.compat.v1.train.update_checkpoint_state(str(target), f"ckpt-{each.step}", all_model_checkpoint_timestamps=times)
+            write_checkpoint_state(target, f"ckpt-{each.step}", times)
             for path in target.glob("*ckpt-*"):
                 if path.stem != f"ckpt-{each.step}":
                     path.unlink()

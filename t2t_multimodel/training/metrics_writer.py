@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as tensorboard_hparams
 
+from t2t_multimodel.tf_internals import begin_session
 from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.utils.console import only_informs
 from t2t_multimodel.utils.files import write_atomically
@@ -46,7 +47,7 @@ class MetricsWriter:
         self._paths = [Path(output_dir) / name for name in ("metrics.jsonl", "samples.jsonl")]
         self._open(lambda row: row["step"] <= step or (step > 0 and _is_of_evaluate(row)))
         self._events = tf.summary.create_file_writer(str(Path(output_dir) / "events"))
-        self._begin_session(step + 1)
+        begin_session(self._events, step + 1)
         self._start = time.monotonic()
 
     def _open(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
@@ -60,19 +61,12 @@ class MetricsWriter:
         self._file.close()
         self._samples.close()
         self._open(lambda row: row["step"] != step or row.get("split", "dev") != "dev" or _is_of_evaluate(row))
-        self._begin_session(step)
+        begin_session(self._events, step)  # of `step`, a process that was killed wrote figures
         with self._events.as_default(step):
             for row in _rows(self._paths[0]):
                 if row.get("step") == step:
                     figures = {name: value for name, value in row.items() if isinstance(value, float) and name not in _NAMES}
                     write_scalars(row["problem"], row["split"], figures)
-
-    def _begin_session(self, step: int) -> None:
-        """Tells TensorBoard to drop what it read of `step` and later ones: a process that was killed wrote it."""
-        log = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
-        event = tf.compat.v1.Event(wall_time=time.time(), step=step, session_log=log)
-        # There is no public function for events other than summaries, nor a public name for a writer's resource.
-        tf.raw_ops.ImportEvent(writer=self._events._resource, event=event.SerializeToString())
 
     def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
         """Records `metrics` of `problem` on `split` after `step` steps."""

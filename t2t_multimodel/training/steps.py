@@ -125,7 +125,7 @@ class StepFunctions:
         return self._traced[key]
 
     def _make_train(self, problem: str) -> Callable[..., StepResult]:
-        def replica_step(batch, choice, rate, number, loss_weight):
+        def replica_step(batch: Batch, choice: Choice, rate: tf.Tensor, number: tf.Tensor, loss_weight: tf.Tensor) -> StepResult:
             with self._noise(number):
                 gradients, result = self._differentiate(problem, batch, choice, loss_weight)
             used = self._inputs.used(problem, gradients, choice)
@@ -135,7 +135,9 @@ class StepFunctions:
         return self._replicated(replica_step, [*self._inputs.signature(problem), *[_SCALAR] * 3])
 
     def _make_add(self, problem: str) -> Callable[..., StepResult]:
-        def replica_add(batch, choice, weight, loss_weight, balance_weight):
+        def replica_add(
+            batch: Batch, choice: Choice, weight: tf.Tensor, loss_weight: tf.Tensor, balance_weight: tf.Tensor
+        ) -> StepResult:
             gradients, result = self._differentiate(problem, batch, choice, loss_weight, weight, balance_weight)
             self._used[self._inputs.key(problem)] = set(gradients)
             for name, gradient in gradients.items():
@@ -145,7 +147,7 @@ class StepFunctions:
         return self._replicated(replica_add, [*self._inputs.signature(problem), *[_SCALAR] * 3])
 
     def _make_apply(self) -> Callable[..., tf.Tensor]:
-        def replica_apply(used, rate, number):
+        def replica_apply(used: tf.Tensor, rate: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
             sums = self._sum([accumulator.read_value() for accumulator in self._accumulators.values()])
             norm = self._optimizer.apply(list(self._accumulators), sums, rate, number, tf.unstack(used))
             for accumulator in self._accumulators.values():
@@ -197,7 +199,7 @@ class StepFunctions:
         """`function` traced once, run on every replica; the first one's results, which all share."""
 
         @tf.function(input_signature=signature, autograph=False, jit_compile=self._compiled or None)
-        def run(*arguments):
+        def run(*arguments: Any) -> Any:
             result = self._strategy.run(function, arguments)
             return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], result)
 
@@ -234,7 +236,7 @@ class StepFunctions:
 
     def _make_evaluate(self, problem: str) -> Callable[..., MetricSums]:
         @tf.function(input_signature=self._inputs.signature(problem), autograph=False)
-        def evaluate(batch, choice):
+        def evaluate(batch: Batch, choice: Choice) -> MetricSums:
             chosen = self._inputs.problem(problem, choice)
             return metric_sums(self._model.logits(batch, chosen, choice.space), batch["targets"])
 
@@ -260,7 +262,7 @@ def _seeds(model: Any) -> list[tuple[Any, int]]:
     return [(state, int(state.numpy()[0])) for state in states]
 
 
-def _expert_statistics(routings):
+def _expert_statistics(routings: Sequence[Any]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Root of the mean CV^2 of load and importance, and each expert's share of the load."""
     if not routings:
         return tf.zeros(()), tf.zeros(()), tf.zeros((0, 0))
@@ -270,6 +272,6 @@ def _expert_statistics(routings):
     return _variation(load), _variation(importance), shares
 
 
-def _variation(x):
+def _variation(x: tf.Tensor) -> tf.Tensor:
     mean, variance = tf.nn.moments(x, axes=[1])
     return tf.sqrt(tf.reduce_mean(variance / (tf.square(mean) + 1e-10)))

@@ -224,7 +224,7 @@ def wmt_files(language):
 
 def wmt(folder, packed, languages=("de", "fr")):
     """The archives of both pairs, or what they hold."""
-    merged = {}
+    merged: dict[str, dict[str, bytes]] = {}
     for language in languages:
         for name, files in wmt_files(language).items():
             merged.setdefault(name, {}).update(files)
@@ -242,7 +242,7 @@ def flac(seed):
 def librispeech(folder, packed, transcripts_first=False):
     """Two chapters of two utterances in each set, with their transcripts in front or behind."""
     for name in ("train-clean-100", "dev-clean", "test-clean"):
-        files = {}
+        files: dict[str, bytes] = {}
         for speaker, chapter in (("103", "1240"), ("84", "121")):
             home = f"LibriSpeech/{name}/{speaker}/{chapter}/{speaker}-{chapter}"
             sounds = {f"{home}-{n:04}.flac": flac(n) for n in range(2)}

@@ -5,6 +5,7 @@ compiled gradient of its loss is finite.
 """
 
 import sys
+from typing import Any
 
 import jax
 import keras
@@ -49,7 +50,7 @@ def main(weights, output, *names):
         terms = model.loss_terms(batch, names[0], training=True, label_smoothing=0.1)
         return terms.total / terms.weight + model.balance_loss(terms.routings)
 
-    logits = {}
+    logits: dict[str, Any] = {}
     for name in names:
         forward = jax.jit(compiled(model, lambda batch, name=name: model(batch, problem=name)))
         logits[name] = np.asarray(forward(values, fixed, tiny.batch(name)))

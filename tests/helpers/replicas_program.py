@@ -54,7 +54,9 @@ def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dic
         optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
     trained = StepFunctions(model, optimizer, hparams, strategy)
     joint, count = hparams.training.problems_per_step > 1, hparams.training.accumulate_steps
-    losses, norms, found = [], [], {}
+    losses: list[float] = []
+    norms: list[float] = []
+    found: dict[str, Any] = {}
     for step in range(1, steps + 1):
         name = {0: "topic", 3: "caption"}.get(step % 5, "german")
         if joint:

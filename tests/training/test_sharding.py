@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from t2t_multimodel.distributed.sharding import by_experts, in_parts, joined
+from t2t_multimodel.tf_internals import ShardedVariable
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path, newest_weights
 from t2t_multimodel.training.optimizer import make_optimizer
 from t2t_multimodel.training.steps import StepFunctions
@@ -27,7 +28,7 @@ def divided(next_creator, **options):
     value = tf.convert_to_tensor(value() if callable(value) else value)
     count = by_experts(4, 3)(value.shape, value.dtype)[0] if value.shape.rank else 1
     parts = [next_creator(initial_value=part, **options) for part in np.array_split(value.numpy(), count)] if count > 1 else []
-    return tf.__internal__.distribute.ShardedVariable(parts) if parts else next_creator(initial_value=value, **options)
+    return ShardedVariable(parts) if parts else next_creator(initial_value=value, **options)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_the_number_of_servers_may_change(tmp_path):
 
     def variable(parts, start):
         pieces = np.array_split(start, parts)
-        return tf.__internal__.distribute.ShardedVariable([tf.Variable(piece) for piece in pieces])
+        return ShardedVariable([tf.Variable(piece) for piece in pieces])
 
     path = tf.train.Checkpoint(w=variable(3, wanted)).write(str(tmp_path / "ckpt"))
     for parts in (1, 2, 5):

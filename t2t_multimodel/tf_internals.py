@@ -1,0 +1,53 @@
+"""What is used of TensorFlow beside its public API of version 2, in one place, each with the reason why there is no other way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+# A variable in parts on several parameter servers, as ParameterServerStrategy makes it; it has no public name.
+ShardedVariable = tf.__internal__.distribute.ShardedVariable
+
+
+def server_config(threads: int) -> Any:
+    """The configuration of a tf.distribute.Server with so many inter-op threads: it takes version 1's ConfigProto alone."""
+    config = tf.compat.v1.ConfigProto()
+    config.inter_op_parallelism_threads = threads
+    return config
+
+
+def write_checkpoint_state(folder: Path, newest: str, times: Sequence[float]) -> None:
+    """Writes the file `checkpoint` of a folder, as tf.train.CheckpointManager reads it, with the times at which each was saved.
+
+    CheckpointManager writes it for checkpoints that it saved itself alone.
+    """
+    tf.compat.v1.train.update_checkpoint_state(str(folder), newest, all_model_checkpoint_timestamps=times)
+
+
+def begin_session(writer: Any, step: int) -> None:
+    """Tells TensorBoard to drop what it read of `step` and later ones from the folder of a tf.summary writer.
+
+    There is no public function for events other than summaries, nor a public name for a writer's resource.
+    """
+    log = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+    event = tf.compat.v1.Event(wall_time=time.time(), step=step, session_log=log)
+    tf.raw_ops.ImportEvent(writer=writer._resource, event=event.SerializeToString())
+
+
+def float_operations(graph: tf.Graph) -> float:
+    """The floating-point operations of a graph: version 1's profiler alone counts them without running it."""
+    builder = tf.compat.v1.profiler.ProfileOptionBuilder
+    options = builder(builder.float_operation()).with_empty_output().build()
+    return float(tf.compat.v1.profiler.profile(graph, options=options).total_float_ops)
+
+
+def gpu_memory() -> int | None:
+    """The bytes of the first GPU that TensorFlow may use; None without one. The public list of devices does not say it."""
+    from tensorflow.python.client import device_lib
+
+    gpus = [device for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+    return int(gpus[0].memory_limit) if gpus else None
