@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 from t2t_multimodel.data.readers import archives, corpora, tfds
+from t2t_multimodel.data.readers.pictures import class_folders
 from t2t_multimodel.features import Image, Label
 from t2t_multimodel.problem import Example, Problem, problems
 from t2t_multimodel.utils.errors import DataError
@@ -106,8 +107,12 @@ def _packed_class(member: archives.Member) -> Iterator[Example]:
 
 def _class_images(archive: archives.Archive, synset: str) -> Iterator[Example]:
     for member in archive.members():
-        if member.name.endswith(".JPEG"):
+        if class_folders.is_hidden(member.name):
+            continue
+        if class_folders.is_picture(member.name):
             yield _example(member, synset)
+        else:
+            yield {"left_out": class_folders.other_kind(member.name)}
 
 
 def _validation(place: Path, labels: Path) -> Iterator[Example]:
@@ -115,10 +120,12 @@ def _validation(place: Path, labels: Path) -> Iterator[Example]:
     with archives.opened(place) as archive:
         for member in archive.members():
             parent = PurePosixPath(member.name).parent.name
-            number = re.search(r"ILSVRC2012_val_(\d{8})\.JPEG$", member.name)
-            if not number:
+            number = re.search(r"(?:^|/)ILSVRC2012_val_(\d{8})\.\w+$", member.name)
+            if class_folders.is_hidden(member.name):
                 continue
-            if parent in _KNOWN:
+            if not number:
+                yield {"left_out": class_folders.other_kind(member.name)}
+            elif parent in _KNOWN:
                 yield _example(member, parent)
             elif 1 <= int(number.group(1)) <= len(synsets):
                 yield _example(member, synsets[int(number.group(1)) - 1])

@@ -15,6 +15,7 @@ from t2t_multimodel.data.readers.sound import kinds
 from t2t_multimodel.data.readers.sound.decode import Sound, decode_audio
 from t2t_multimodel.features import Audio, Feature, Image
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import look_alike
 
 if TYPE_CHECKING:  # the decoder imports TensorFlow, which reading a file need not wait for
     from t2t_multimodel.decoding.predictor import Prediction, Progress, Raw
@@ -137,7 +138,7 @@ def _existing(text: str, folder: Path) -> Path | None:
     """The path that `text` names, also in quotes or starting with ~, as terminals paste it."""
     for name in (text, text.strip("'\"")):
         try:
-            path = folder / Path(name).expanduser()
+            path = look_alike(folder / Path(name).expanduser())
             if path.exists():
                 return path
         except (OSError, RuntimeError, ValueError):  # too long for a path, or no such user's home

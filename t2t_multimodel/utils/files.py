@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import unicodedata
 from pathlib import Path
 
 
@@ -17,3 +18,18 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def look_alike(path: Path) -> Path:
+    """Returns `path`, or where there is none, the one whose name looks the same: its letters are composed or decomposed.
+
+    macOS and archives made there decompose letters; lists and people compose them.
+    """
+    if os.path.lexists(path) or str(path).isascii():
+        return path
+    found = Path(path.anchor)
+    for part in path.parts[bool(path.anchor) :]:
+        wanted = unicodedata.normalize("NFC", part)
+        beside = () if part.isascii() or os.path.lexists(found / part) or not found.is_dir() else os.listdir(found)
+        found /= next((name for name in beside if unicodedata.normalize("NFC", name) == wanted), part)
+    return found if found.exists() else path

@@ -83,7 +83,7 @@ def test_what_was_done_to_pictures_is_counted(tmp_path):
         (tmp_path / name).write_bytes(files[name])
     changed = Counter()
     lines = [b"exif6<.jpg", b"a.gif", b"rgb.png", b"transparent.png", b"transparent.png"]
-    decode_lines(FakeDecoder(Image()), "fake", lines, tmp_path, 2, print, changed=changed)
+    list(decode_lines(FakeDecoder(Image()), "fake", lines, tmp_path, 2, print, changed=changed))
     assert changed == {"turned upright (EXIF)": 1, "laid over white (transparent)": 2, "converted from GIF to PNG": 1}
 
 

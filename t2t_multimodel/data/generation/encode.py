@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -82,6 +83,7 @@ class EncodedChunk(NamedTuple):
         errors: messages of damaged examples.
         left_out: examples that each rule left out.
         changed: examples whose input or target was changed, by what was done, as "resampled".
+        classes: examples of each class of the targets, by its index as text.
         text: of each side that is text what `text_counts.COUNTS` names, as "inputs.words".
     """
 
@@ -90,6 +92,7 @@ class EncodedChunk(NamedTuple):
     errors: list[str]
     left_out: dict[str, int]
     changed: dict[str, int]
+    classes: dict[str, int]
     text: dict[str, int]
 
 
@@ -161,7 +164,8 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
     changed = Counter(change for i in wanted for change in columns[3][i])
     blocks = shuffle.partition(keys, records, encoding.buckets)
     text = _text_counts(encoding, columns, (inputs, targets), wanted)
-    return EncodedChunk(len(chunk.examples), blocks, errors, dict(left_out), dict(changed), text)
+    classes = Counter(str(targets[i]) for i in wanted) if isinstance(problem.targets, Label) else {}
+    return EncodedChunk(len(chunk.examples), blocks, errors, dict(left_out), dict(changed), dict(classes), text)
 
 
 def _text_counts(
@@ -282,10 +286,17 @@ def _is_plain_pair(example: Example) -> bool:
 
 
 def label_index(feature: Label, value: Any, name: str) -> int:
-    """The index of a class's name; DataError names the nearest classes."""
-    if value not in feature.classes:
+    """The index of a class's name, or of one that looks the same; DataError names the nearest classes."""
+    if value in feature.classes:
+        return feature.classes.index(value)
+    same = [i for i, known in enumerate(feature.classes) if _composed(known) == _composed(str(value))]
+    if not same:
         raise DataError(f"{name}: {unknown('class', str(value), list(feature.classes))[:300]}")
-    return feature.classes.index(value)
+    return same[0]
+
+
+def _composed(name: str) -> str:
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _check(feature: Feature, value: Any, name: str, image_size: int) -> tuple[Any, tuple[str, ...]]:

@@ -27,7 +27,7 @@ from t2t_multimodel.utils.errors import DataError
 
 _NAMED_ERRORS = 20
 # Of what a killed run leaves; another one is not gone on with.
-_WORKSPACE_VERSION = 5
+_WORKSPACE_VERSION = 6
 
 
 def generate(
@@ -271,6 +271,9 @@ def _make_splits(
         maker = SplitWriter(workspace, split, encoding, plan["num_shards"] if train else 1, errors)
         entry = entries[split] = maker.make(functools.partial(problem.generate, split, tmp_dir), workers)
         report(f"{source}: {entry['examples']} examples{_losses(entry)}" if entry else f"{source}: this data has no such split")
+        if missing := entry.get("classes_without_examples"):
+            named = ", ".join(missing[:_NAMED_ERRORS]) + ", ..." * (len(missing) > _NAMED_ERRORS)
+            report(f"{source}: no example of {len(missing):,} classes: {named}")
         if entry and encoding.keyed_by_content and not train:
             evaluation += (maker.fingerprints,)
     return entries

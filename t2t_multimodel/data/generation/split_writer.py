@@ -23,6 +23,7 @@ from t2t_multimodel.data.generation.text_counts import COUNTS
 from t2t_multimodel.data.generation.workers import Workers
 from t2t_multimodel.data.generation.workspace import Workspace
 from t2t_multimodel.data.records import ShardWriter, shard_names
+from t2t_multimodel.features import Label
 from t2t_multimodel.problem import Example
 from t2t_multimodel.utils.errors import DataError
 
@@ -95,6 +96,7 @@ class SplitWriter:
             "skipped": 0,
             "left_out": {},
             "changed": {},
+            "classes": {},
             "text": {},
             "sizes": [0] * len(self._files),
         }
@@ -129,6 +131,9 @@ class SplitWriter:
         left_out = Counter(state["left_out"]) + Counter(duplicates=state["made"] - count)
         entry = {"examples": count, "shards": state["shards"], "skipped": state["skipped"], "left_out": dict(left_out)}
         entry |= {"changed": state["changed"]} if state["changed"] else {}
+        if isinstance(classes := self._encoding.problem.targets, Label) and self._split == "train":
+            missing = [name for i, name in enumerate(classes.classes) if str(i) not in state["classes"]]
+            entry |= {"classes_without_examples": missing} if missing else {}
         sides = sorted({key.partition(".")[0] for key in state["text"]})
         entry |= (
             {"text": {side: {name: state["text"].get(f"{side}.{name}", 0) for name in COUNTS} for side in sides}} if sides else {}
@@ -170,7 +175,7 @@ class SplitWriter:
         state["consumed"] += encoded.consumed
         state["skipped"] += len(encoded.errors)
         state["made"] += encoded.consumed - len(encoded.errors) - sum(encoded.left_out.values())
-        for counts in ("left_out", "changed", "text"):
+        for counts in ("left_out", "changed", "classes", "text"):
             state[counts] = dict(Counter(state[counts]) + Counter(getattr(encoded, counts)))
 
     def _save_progress(self, files: Sequence[BinaryIO], dealt: bool = False) -> None:

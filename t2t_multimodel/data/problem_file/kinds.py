@@ -7,16 +7,17 @@ import functools
 import glob
 import hashlib
 import itertools
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.readers import archives, bitext, captions, corpora, row_files, treebank
+from t2t_multimodel.data.readers.pictures import class_folders
 from t2t_multimodel.problem import Example
 from t2t_multimodel.registry import nearest
 from t2t_multimodel.utils.errors import DataError
-
-PICTURES = (".jpg", ".jpeg", ".png")
+from t2t_multimodel.utils.files import look_alike
 
 # What a split may take or leave as a whole; it becomes examples of the split that is asked for.
 Item = Callable[[str], Iterable[Example]]
@@ -55,7 +56,9 @@ def check(description: Description, tmp_dir: Path) -> None:
     errors = []
     for key, path in itertools.chain.from_iterable(description.paths.values()):
         try:
-            _located(description, key, path, tmp_dir)
+            for found in _located(description, key, path, tmp_dir):
+                if description.kind == "image_folder":
+                    class_folders.check_classes(found, f"{description.place}, {key}")
         except DataError as error:
             errors.append(str(error))
     if errors:
@@ -74,7 +77,7 @@ def generate(description: Description, split: str, tmp_dir: Path) -> Iterator[Ex
         if split == "train" and description.max_train_words and _words(description.kind, example) > description.max_train_words:
             yield {"left_out": "max_train_words"}
             continue
-        empty = False
+        empty = empty and "left_out" in example
         yield example
     if empty and held_out:
         fraction = description.dev_fraction
@@ -84,12 +87,12 @@ def generate(description: Description, split: str, tmp_dir: Path) -> Iterator[Ex
 def find_classes(description: Description, tmp_dir: Path) -> tuple[str, ...]:
     """The names of the folders in those of train, sorted; DataError if there are none."""
     folders = _paths(description, "train", tmp_dir)
-    classes = sorted({folder.name for path in folders for folder in _class_folders(path)})
+    classes = {unicodedata.normalize("NFC", name): name for path in folders for name in class_folders.of_classes(path)}
     if not classes:
         raise DataError(
             f"{description.place}, train: no folder in {folders[0]}; expected one for each class, as {folders[0]}/cat"
         )
-    return tuple(classes)
+    return tuple(sorted(classes.values()))
 
 
 def _items(description: Description, split: str, tmp_dir: Path) -> Iterable[Item]:
@@ -115,9 +118,9 @@ def _located(description: Description, key: str, path: str, tmp_dir: Path) -> li
     """What a path or pattern stands for: below `tmp_dir`, otherwise beside the problem file."""
     folders = [Path(tmp_dir), description.file.parent]
     for folder in folders:
-        found = sorted(glob.glob(path, root_dir=folder)) if "*" in path else [path] * (folder / path).exists()
+        found = sorted(glob.glob(path, root_dir=folder)) if "*" in path else [path] * look_alike(folder / path).exists()
         if found:
-            return [_of_right_sort(description, key, folder / name) for name in found]
+            return [_of_right_sort(description, key, look_alike(folder / name)) for name in found]
     where = " and in ".join(dict.fromkeys(str(folder) for folder in folders))
     beside = [entry.name for parent in {folder.joinpath(path).parent for folder in folders} for entry in _entries(parent)]
     hint = nearest(Path(path).name, beside)
@@ -158,17 +161,18 @@ def _pairs(path: Path) -> Iterator[Item]:
 
 def _pictures(path: Path) -> Iterator[Item]:
     """A picture of each class in turn, so that the first batches of dev have all of them."""
-    return corpora.round_robin(map(_class_pictures, _class_folders(path)))
+    yield from corpora.round_robin(_class_pictures(*found) for found in class_folders.of_classes(path).items())
+    yield from (_as_item({"left_out": reason}) for reason in class_folders.passed_over(path))
 
 
-def _class_folders(path: Path) -> list[Path]:
-    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+def _class_pictures(name: str, folders: Sequence[Path]) -> Iterator[Item]:
+    for place in folders:
+        for member in class_folders.pictures_of(place):
+            yield functools.partial(_picture, member, name)
 
 
-def _class_pictures(folder: Path) -> Iterator[Item]:
-    for member in archives.Folder(folder).members():
-        if member.name.lower().endswith(PICTURES):
-            yield functools.partial(_media, folder / member.name, folder.name)
+def _picture(member: archives.Member, targets: str, split: str) -> Iterator[Example]:
+    yield corpora.file_example(member, targets=targets)
 
 
 def _captioned(path: Path) -> Iterator[Item]:

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import gzip
 import lzma
+import os
 import struct
 import tarfile
 import zipfile
@@ -20,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import look_alike
 
 # An image, a recording or a file of trees; no corpus read here has one of half this size.
 MAX_BYTES = 64 << 20
@@ -83,17 +85,23 @@ class Folder(Archive):
         self._path = path
 
     def members(self) -> Iterator[Member]:
+        """All files below the folder, in linked folders too; a link that leads nowhere is a member that cannot be opened."""
         # Names, not paths: ImageNet has a million of them.
-        for name in sorted(path.relative_to(self._path).as_posix() for path in self._path.rglob("*") if path.is_file()):
-            yield self.open(name)
+        for name in sorted(_names(self._path)):
+            try:
+                yield self.open(name)
+            except DataError as error:
+                yield Member(name, str(self._path / name), 0, functools.partial(_raise, error))
 
     def open(self, name: str) -> Member:
         _refuse_outside(name, self.origin)
         path = self._path / name
         with error_context(str(path)):
+            path = look_alike(path)
             there = path.is_file()
+            target = f": it is a link to {os.readlink(path)}" if path.is_symlink() else ""
         if not there:
-            raise DataError(f"{path} is missing")
+            raise DataError(f"{path} is missing{target}")
         return Member(name, str(path), path.stat().st_size, lambda: path.open("rb"))
 
     def close(self) -> None:
@@ -234,6 +242,26 @@ def error_context(origin: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{origin} cannot be read: {error.strerror}") from error
         raise DataError(f"{origin} is damaged, cut short or not in its usual format: {error}") from error
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """The paths of all files below a folder, and of links that lead nowhere; a link to a folder above is not followed."""
+    for place, folders, files in os.walk(folder, followlinks=True):
+        here = os.path.realpath(place)
+        folders[:] = [name for name in folders if not _is_above(os.path.join(place, name), here)]
+        for name in files:
+            path = Path(place, name)
+            if path.is_file() or path.is_symlink():
+                yield path.relative_to(folder).as_posix()
+
+
+def _is_above(path: str, here: str) -> bool:
+    """Whether a link leads to a folder that `here` lies in."""
+    return os.path.islink(path) and f"{here}/".startswith(os.path.realpath(path).rstrip("/") + "/")
+
+
+def _raise(error: DataError) -> BinaryIO:
+    raise error
 
 
 def _checked(name: str, archive: str, size: int, open_member: Callable[[], BinaryIO]) -> Member:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from t2t_multimodel.data.readers import archives, corpora
 from t2t_multimodel.problem import Example
+from t2t_multimodel.utils.errors import DataError
 
 
 def examples(open_image: Callable[[], archives.Member], captions: Sequence[str], split: str) -> Iterator[Example]:
@@ -17,9 +18,11 @@ def examples(open_image: Callable[[], archives.Member], captions: Sequence[str],
 
 
 def of_image(example: Example, captions: Sequence[str], split: str) -> Iterator[Example]:
-    """The same for an image that has been read."""
+    """The same for an image that has been read. One without captions is an error example."""
     if "error" in example:
         yield example
+    elif not captions:
+        yield {"error": DataError(f"{example.get('origin', 'an image')} has no caption")}
     elif split == "train":
         yield from ({**example, "targets": caption} for caption in captions)
     else:

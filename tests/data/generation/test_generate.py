@@ -347,7 +347,7 @@ def test_all_skipped_examples_are_listed_whatever_number_is_shown(made, tmp_path
     made(dataclasses.replace(DAMAGED, generate=many), on_error="skip")
     listed = (tmp_path / "data/damaged-train-skipped.txt").read_text().splitlines()
     assert listed == [f"damaged-train, example {i + 1}: line {i} of raw\\n.txt" for i in range(30)]
-    assert made.lines[-2] == "skipped: more, all of them listed in damaged-train-skipped.txt"
+    assert "skipped: more, all of them listed in damaged-train-skipped.txt" in made.lines
     made(dataclasses.replace(DAMAGED, generate=lambda split, tmp_dir: [{"inputs": "one", "targets": "a"}], described="mended"))
     assert not (tmp_path / "data/damaged-train-skipped.txt").exists()
 

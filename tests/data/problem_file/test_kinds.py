@@ -139,8 +139,9 @@ def test_classes_take_turns_and_other_files_are_passed_over(folder):
     (folder / "photographs/red/notes.txt").write_text("x")
     (folder / "photographs/.cache").mkdir()
     found = read(problem(folder, FOLDER + 'train = "photographs"\ndev = "photographs"\n'))
-    assert [example["targets"] for example in found] == ["blue", "green", "red"] * 8
-    assert str(corner / "Z.PNG") in names(found)
+    assert [example["targets"] for example in found[:-1]] == ["blue", "green", "red"] * 8
+    assert found[-1] == {"left_out": ".txt files"}
+    assert str(corner / "Z.PNG") in names(found[:-1])
 
 
 def test_a_class_that_train_lacks_is_named(folder):

@@ -10,7 +10,7 @@ import pytest
 import sounds
 from PIL import Image
 
-from t2t_multimodel.data.readers.pictures import container, read
+from t2t_multimodel.data.readers.pictures import class_folders, container, read
 from t2t_multimodel.data.readers.pictures.read import are_pixels, as_seen, of_array, of_image, stored_picture
 from t2t_multimodel.utils.errors import DataError
 
@@ -162,6 +162,11 @@ def test_only_jpeg_by_huffman_codes_and_of_8_bits_is_common():
     assert not container.is_common_jpeg(JPEG[:frame] + b"\xff\xc9" + JPEG[frame + 2 :])
     assert not container.is_common_jpeg(JPEG[: frame + 4] + b"\x0c" + JPEG[frame + 5 :])
     assert not any(container.is_common_jpeg(JPEG[:cut]) for cut in range(frame)) and not container.is_common_jpeg(os.urandom(9))
+
+
+def test_files_are_pictures_by_the_names_that_pillow_has_for_the_formats():
+    named = {suffix for suffix, kind in Image.registered_extensions().items() if kind in {*read.FORMATS, "MPO", "DIB"}}
+    assert class_folders.SUFFIXES == named
 
 
 def test_images_of_pillow_and_arrays_are_what_a_person_sees():
