@@ -94,7 +94,9 @@ def without_locks(monkeypatch):
     monkeypatch.setattr(fcntl, "flock", flock)
 
 
-@pytest.mark.parametrize(("process", "lives"), [(os.getppid(), True), (os.getpid(), False), (2**22 + 1, False)])
+@pytest.mark.parametrize(
+    ("process", "lives"), [(os.getppid(), True), (os.getpid(), False), (2**22 + 1, False)], ids=["parent", "own", "none"]
+)
 def test_without_locks_the_number_of_the_process_decides(process, lives, without_locks, said, tmp_path):
     leave(tmp_path, HOST, process)
     if lives:
