@@ -3,7 +3,6 @@
 Tracing takes most of the time, so each function is traced in one test of a kind: a run that goes on has the same functions.
 """
 
-import contextlib
 import importlib.util
 import itertools
 import json
@@ -13,7 +12,7 @@ import golden
 import numpy as np
 import own_files
 import pytest
-import tensorflow as tf
+from untraced import IGNORED, untraced
 
 from t2t_multimodel.cli import decoder, export
 from t2t_multimodel.config import HParams
@@ -31,7 +30,7 @@ from t2t_multimodel.training.step_means import RunningMeans
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning"),  # of TensorFlow, when Keras saves
-    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`:UserWarning"),
+    pytest.mark.filterwarnings(IGNORED),
 ]
 HPARAMS = HParams().override(
     "hidden_size=8,num_heads=2,num_experts=2,moe_k=1,moe_hidden_size=8,image_channels=4:4,categorical_sizes=8:8,audio_blocks=1,"
@@ -48,16 +47,6 @@ SENTENCE = "The dog sees the cat."
 def blocks(depth):
     """The hyperparameters for `depth`, a digit each."""
     return dict(zip(("encoder_blocks", "mixer_blocks", "decoder_blocks"), map(int, depth), strict=True))
-
-
-@contextlib.contextmanager
-def untraced():
-    """Functions run eagerly."""
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
