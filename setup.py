@@ -9,6 +9,7 @@ SUBPACKAGES = (
     "cli",
     "data",
     "data.generation",
+    "data.graph",
     "data.problem_file",
     "data.readers",
     "data.readers.pictures",

@@ -87,7 +87,7 @@ def sound_routes() -> dict[str, Route]:
     import tensorflow as tf
 
     from t2t_multimodel.data.generation.encode import check_example
-    from t2t_multimodel.data.graph_sound import wav_samples
+    from t2t_multimodel.data.graph.sound import wav_samples
     from t2t_multimodel.data.readers.sound.decode import Sound
     from t2t_multimodel.decoding.files import read_raw
     from t2t_multimodel.features import Audio, Text

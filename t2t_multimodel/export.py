@@ -15,9 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.data import graph_sound, preprocess
-from t2t_multimodel.data.graph_pictures import any_pixels
-from t2t_multimodel.data.graph_tokenizer import GraphTokenizer
+from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.graph import sound as graph_sound
+from t2t_multimodel.data.graph.pictures import any_pixels
+from t2t_multimodel.data.graph.tokenizer import GraphTokenizer
 from t2t_multimodel.data.trees import SPELLING
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
@@ -53,8 +54,8 @@ not followed."""
 class ServedModel(tf.Module):
     """A model's problems as functions of strings: `serve[problem]`, and a signature of the problem's name.
 
-    Each takes "inputs" [B], strings: sentences, or the bytes of images (JPEG, PNG) or of sounds (`graph_sound.READ`). It gives
-    "outputs", strings [B, n], and "scores", float32 [B, n], the best first. tensorflow_text's operations must be loaded:
+    Each takes "inputs" [B], strings: sentences, or the bytes of images (JPEG, PNG) or of sounds (`data.graph.sound.READ`). It
+    gives "outputs", strings [B, n], and "scores", float32 [B, n], the best first. tensorflow_text's operations must be loaded:
     `import tensorflow_text`.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.config import DataConfig
-from t2t_multimodel.data.graph_pictures import stored_pixels
+from t2t_multimodel.data.graph.pictures import stored_pixels
 from t2t_multimodel.data.picture_window import window_of_scaled
 from t2t_multimodel.features import Image
 from t2t_multimodel.utils.constants import EOS_ID
@@ -37,7 +37,7 @@ def image_pixels(
     for it, it is a random part of a slightly larger one, and half of the images are flipped; the seed alone decides how.
 
     Args:
-        decode: gives uint8 pixels [H, W, channels] of the bytes and the channels: see data.graph_pictures.
+        decode: gives uint8 pixels [H, W, channels] of the bytes and the channels: see data.graph.pictures.
     """
     pixels = decode(content, feature.channels)
     size = tf.cast(tf.shape(pixels)[:2], tf.float64)

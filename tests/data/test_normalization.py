@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.data.graph_tokenizer import GraphTokenizer
+from t2t_multimodel.data.graph.tokenizer import GraphTokenizer
 from t2t_multimodel.data.normalization import is_normalized, normalize, normalize_spaces
 from t2t_multimodel.data.vocabulary import train_vocabulary
 from t2t_multimodel.features import NORMALIZATIONS

@@ -125,3 +125,23 @@ def test_all_missing_records_are_named_with_the_command_that_makes_them(tmp_path
         records.require_records(tmp_path, [fake_problem("one"), own])
     command = f"mm-datagen --problem_file=mine.toml --problems=one,own --data_dir={tmp_path}"
     assert str(caught.value) == f"{tmp_path} has no complete records of one, own; make them with: {command}"
+
+
+@pytest.mark.parametrize(("at", "offset"), [(0, 0), (9, 0), (13, 0), (30, 19), (-1, 19), (None, None)])
+def test_the_first_bad_record_is_found_by_its_offset(tmp_path, at, offset):
+    with records.ShardWriter(tmp_path / "x.tfrecord") as writer:
+        writer.write([b"abc", b"defghijk"])
+        writer.finish()
+    content = bytearray((tmp_path / "x.tfrecord").read_bytes())
+    if at is not None:
+        content[at] ^= 1
+    (tmp_path / "x.tfrecord").write_bytes(content)
+    assert records.first_bad_record(tmp_path / "x.tfrecord") == offset
+
+
+def test_a_cut_shard_is_bad_where_its_last_record_begins(tmp_path):
+    with records.ShardWriter(tmp_path / "x.tfrecord") as writer:
+        writer.write([b"abc", b"defghijk"])
+        writer.finish()
+    (tmp_path / "x.tfrecord").write_bytes((tmp_path / "x.tfrecord").read_bytes()[:-3])
+    assert records.first_bad_record(tmp_path / "x.tfrecord") == 19

@@ -136,26 +136,6 @@ def test_verify_finds_a_changed_byte(made, tmp_path):
     assert f"translate: made again, because {reason}" in made.lines
 
 
-@pytest.mark.parametrize(("at", "offset"), [(0, 0), (9, 0), (13, 0), (30, 19), (-1, 19), (None, None)])
-def test_the_first_bad_record_is_found_by_its_offset(tmp_path, at, offset):
-    with records.ShardWriter(tmp_path / "x.tfrecord") as writer:
-        writer.write([b"abc", b"defghijk"])
-        writer.finish()
-    content = bytearray((tmp_path / "x.tfrecord").read_bytes())
-    if at is not None:
-        content[at] ^= 1
-    (tmp_path / "x.tfrecord").write_bytes(content)
-    assert records.first_bad_record(tmp_path / "x.tfrecord") == offset
-
-
-def test_a_cut_shard_is_bad_where_its_last_record_begins(tmp_path):
-    with records.ShardWriter(tmp_path / "x.tfrecord") as writer:
-        writer.write([b"abc", b"defghijk"])
-        writer.finish()
-    (tmp_path / "x.tfrecord").write_bytes((tmp_path / "x.tfrecord").read_bytes()[:-3])
-    assert records.first_bad_record(tmp_path / "x.tfrecord") == 19
-
-
 def repeated(split, tmp_path):
     if split == "train":
         for i in range(30):

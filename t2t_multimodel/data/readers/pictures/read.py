@@ -1,6 +1,6 @@
 """Picture files as the JPEG or PNG that a record holds: what a person sees in the file is what a model reads.
 
-Pillow decides what is seen. `data/graph_pictures.py` decodes what is made here, and shows the same.
+Pillow decides what is seen. `data/graph/pictures.py` decodes what is made here, and shows the same.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from t2t_multimodel.data.graph_pictures import NEITHER, any_pixels, stored_pixels
+from t2t_multimodel.data.graph.pictures import NEITHER, any_pixels, stored_pixels
 from t2t_multimodel.data.picture_window import window_of_scaled
 from t2t_multimodel.data.readers.pictures.read import stored_picture
 

@@ -6,7 +6,7 @@ import sounds
 import tensorflow as tf
 from sounds import TONE
 
-from t2t_multimodel.data.graph_sound import wav_samples
+from t2t_multimodel.data.graph.sound import wav_samples
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.utils.errors import DataError
 
