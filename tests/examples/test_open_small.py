@@ -12,6 +12,7 @@ import pytest
 
 from t2t_multimodel import problem as contract
 from t2t_multimodel.data.generation.encode import check_example
+from t2t_multimodel.utils.errors import DataError
 
 NAMES = (
     "m30k_ende",
@@ -64,7 +65,7 @@ def test_specs_survive_the_config_file() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_folder_is_one_clear_error(name: str, tmp_path: Path) -> None:
     message = r"is missing; --tmp_dir should be the folder that holds multi30k/|is not complete; put into .* \(from https://"
-    with pytest.raises(contract.DataError, match=message):
+    with pytest.raises(DataError, match=message):
         examples(name, "dev", tmp_path)
 
 
@@ -112,7 +113,7 @@ def test_damaged_listings_name_the_file(tmp_path: Path) -> None:
         (tmp_path / "coco_mini" / name).mkdir(parents=True)
     (tmp_path / "coco_mini" / "annotations" / "captions_val2017.json").write_text('{"images": [')
     for name, file in (("grocery_class", "val.txt"), ("coco_caption", "captions_val2017.json")):
-        with pytest.raises(contract.DataError, match=f"{file} is damaged"):
+        with pytest.raises(DataError, match=f"{file} is damaged"):
             examples(name, "dev", tmp_path)
 
 
@@ -122,5 +123,5 @@ def test_damaged_sound_and_missing_photograph_are_named(tmp_path: Path) -> None:
     (tmp_path / "grocery_store").mkdir()
     (tmp_path / "grocery_store" / "val.txt").write_text("val/apple.jpg, 0, 0\n")
     assert "apple.jpg" in str(examples("grocery_class", "dev", tmp_path)[0]["error"])
-    with pytest.raises(contract.DataError, match=r"3_ann_0\.wav\), inputs is"):
+    with pytest.raises(DataError, match=r"3_ann_0\.wav\), inputs is"):
         check_example(contract.problems.get("fsdd_digits"), first("fsdd_digits", "dev", tmp_path), "x")
