@@ -2,7 +2,8 @@
 
     python benchmarks/formats.py
 
-A file that is read must sound as it did (or, where it was changed, as long); otherwise its cell says WRONG.
+A file that is read must sound as it did (or, where it was changed, as long), and look as Pillow shows it; otherwise its cell says
+WRONG.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import formats_pictures
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +26,8 @@ PAGE = ROOT / "docs" / "data.md"
 RATE = 8000
 # A route takes a file's bytes and gives its samples and what was done to them; it raises an exception whose text is the refusal.
 Route = Callable[[bytes], tuple[np.ndarray, tuple[str, ...]]]
+# Whether what a route gave is right, by the row's name and the file.
+Judge = Callable[[np.ndarray, str, bytes], bool]
 
 
 def sound_files() -> dict[str, bytes]:
@@ -120,29 +124,34 @@ def sound_routes() -> dict[str, Route]:
     return {"`mm-datagen`": datagen, "`mm-decoder`, prompt, Python": decoder, "served model": graph}
 
 
-def cell(route: Route, name: str, content: bytes) -> str:
+def cell(route: Route, name: str, content: bytes, is_right: Judge) -> str:
     """What a route makes of a file: "read", "read: and what was done", or the line that refuses it."""
-    import sounds
-
     try:
-        samples, changes = route(content)
+        values, changes = route(content)
     except Exception as error:
         reason = str(error).removeprefix("file, inputs ").removeprefix("file ").partition(";")[0]
         return f"refused: {textwrap.shorten(reason, 100, placeholder=' ...')}"
-    expected = np.tile(sounds.TONE, max(1, len(samples) // len(sounds.TONE)))
-    length = min(len(samples), len(expected))
-    alike = np.corrcoef(samples[:length], expected[:length])[0, 1] > 0.9
-    lossy = any(word in name for word in ("OGG", "MP3", "44.1", "chain"))  # delayed, of another pitch, or both
-    if len(samples) < len(sounds.TONE) or not (alike or lossy):
+    if not is_right(values, name, content):
         return "WRONG"
     return "read" + (f": {', '.join(changes)}" if changes else "")
 
 
-def table(files: dict[str, bytes], routes: dict[str, Route]) -> list[str]:
+def sounds_right(samples: np.ndarray, name: str, content: bytes) -> bool:
+    """Whether samples are those that the file was made from, or if it was changed, as many."""
+    import sounds
+
+    expected = np.tile(sounds.TONE, max(1, len(samples) // len(sounds.TONE)))
+    length = min(len(samples), len(expected))
+    alike = np.corrcoef(samples[:length], expected[:length])[0, 1] > 0.9
+    lossy = any(word in name for word in ("OGG", "MP3", "44.1", "chain"))  # delayed, of another pitch, or both
+    return len(samples) >= len(sounds.TONE) and bool(alike or lossy)
+
+
+def table(files: dict[str, bytes], routes: dict[str, Route], is_right: Judge) -> list[str]:
     """Rows of Markdown."""
     lines = [f"| file | {' | '.join(routes)} |", "|---" * (len(routes) + 1) + "|"]
     return lines + [
-        f"| {name} | {' | '.join(cell(r, name, content) for r in routes.values())} |" for name, content in files.items()
+        f"| {name} | {' | '.join(cell(r, name, content, is_right) for r in routes.values())} |" for name, content in files.items()
     ]
 
 
@@ -167,7 +176,9 @@ def main() -> None:
     page = PAGE.read_text(encoding="utf-8")
     packages = ("soundfile", "miniaudio", "soxr", "desphere", "tensorflow")
     made_with = f"{versions(packages)}, libsndfile {soundfile.__libsndfile_version__}."
-    page = replace_section(page, "sound", [*table(sound_files(), sound_routes()), "", made_with])
+    page = replace_section(page, "sound", [*table(sound_files(), sound_routes(), sounds_right), "", made_with])
+    rows = table(formats_pictures.picture_files(), formats_pictures.picture_routes(), formats_pictures.is_right)
+    page = replace_section(page, "pictures", [*rows, "", f"{versions(formats_pictures.PACKAGES)}."])
     PAGE.write_text(page, encoding="utf-8")
 
 

@@ -46,9 +46,8 @@ USE = """## Use
 
 
 PICTURES = """An input that is an image is the bytes of a JPEG or PNG file; other formats are refused. What a person sees is
-read: a JPEG is turned by its EXIF orientation, if EXIF is its first or second segment, as cameras write it; a PNG is laid over
-white where it is transparent, and 16-bit grey is scaled by the bits that its largest value needs. The orientation of a PNG is
-not followed."""
+read: a picture is turned by its EXIF orientation (a JPEG if EXIF is its first or second segment, as cameras write it); a PNG
+is laid over white where it is transparent, and 16-bit grey is scaled by the bits that its largest value needs."""
 
 
 class ServedModel(tf.Module):

@@ -10,6 +10,7 @@ from t2t_multimodel.data.readers.pictures import container
 
 NEITHER = "a picture must be the bytes of a JPEG or PNG file"
 _EXIF_BYTES = 1 << 16  # A segment of a JPEG has no more.
+_PNG_EXIF = r"eXIf(?:II\*\x00|MM\x00\*)"  # the chunk's name and a TIFF header
 _ORIENTATION, _SHORT = 0x0112, 3
 _BEFORE = len(container.ORIENTATION)
 
@@ -32,8 +33,8 @@ def stored_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
 def any_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
     """As `stored_pixels`, of any JPEG or PNG file: what Pillow does elsewhere before a picture is stored is done in the graph.
 
-    A JPEG is turned by its EXIF orientation, if that stands in its first or second segment, as cameras write it. A PNG is laid
-    over white where it is transparent, and 16-bit grey is scaled by the bits that its largest value needs.
+    A picture is turned by its EXIF orientation, which a JPEG must have in its first or second segment, as cameras write it. A PNG
+    is laid over white where it is transparent, and 16-bit grey is scaled by the bits that its largest value needs.
 
     Raises:
         tf.errors.InvalidArgumentError: `content` is no JPEG or PNG, or a damaged one.
@@ -135,11 +136,18 @@ def _turned(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 def _any_png(content: tf.Tensor) -> tf.Tensor:
     bits, colour_type = _byte(content, 24), _byte(content, 25)
-    return tf.cond(
+    pixels = tf.cond(
         (colour_type == container.GREY) & (bits == 16),
         lambda: _deep_grey(tf.io.decode_png(content, channels=1, dtype=tf.uint16)),
         lambda: _over_white(tf.io.decode_png(content, channels=4), bits),
     )
+
+    def orientation() -> tf.Tensor:
+        at = tf.strings.length(tf.strings.regex_replace(content, rf"{_PNG_EXIF}\C*$", "", replace_global=False)) + len("eXIf")
+        return _orientation(tf.strings.substr(content, at, _EXIF_BYTES))
+
+    has_exif = tf.strings.regex_full_match(content, rf"\C*{_PNG_EXIF}\C*")
+    return _turned(pixels, tf.cond(has_exif, orientation, lambda: 1))
 
 
 def _deep_grey(values: tf.Tensor) -> tf.Tensor:

@@ -13,7 +13,7 @@ from t2t_multimodel.data.picture_window import window_of_scaled
 from t2t_multimodel.data.readers.pictures.read import stored_picture
 
 FILES = pictures.files()
-IN_GRAPH = [name for name in FILES if name.endswith((".jpg", ".png")) and name != "exif6.png"]
+IN_GRAPH = [name for name in FILES if name.endswith((".jpg", ".png"))]
 any_of_rgb = tf.function(lambda content: any_pixels(content, 3), input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 
 
