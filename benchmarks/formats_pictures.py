@@ -64,7 +64,7 @@ def picture_routes() -> dict[str, Route]:
     import tensorflow as tf
 
     from t2t_multimodel.data.generation.encode import check_example
-    from t2t_multimodel.data.graph_pictures import any_pixels, stored_pixels
+    from t2t_multimodel.data.graph.pictures import any_pixels, stored_pixels
     from t2t_multimodel.decoding.files import read_raw
     from t2t_multimodel.features import Image, Label
     from t2t_multimodel.problem import Problem

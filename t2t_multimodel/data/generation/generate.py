@@ -273,7 +273,7 @@ def _make_splits(
         report(f"{source}: {entry['examples']} examples{_losses(entry)}" if entry else f"{source}: this data has no such split")
         if missing := entry.get("classes_without_examples"):
             named = ", ".join(missing[:_NAMED_ERRORS]) + ", ..." * (len(missing) > _NAMED_ERRORS)
-            report(f"{source}: no example of {len(missing):,} classes: {named}")
+            report(f"{source}: classes without an example: {len(missing):,} ({named})")
         if entry and encoding.keyed_by_content and not train:
             evaluation += (maker.fingerprints,)
     return entries

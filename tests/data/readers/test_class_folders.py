@@ -74,7 +74,7 @@ def test_classes_without_a_training_picture_are_named(tmp_path):
     manifest, said = made(tmp_path, 'dev = "dev"\n')
     assert manifest["splits"]["train"]["classes_without_examples"] == ["ash", "fir"]
     assert "classes_without_examples" not in manifest["splits"]["dev"]
-    assert "ph-train: no example of 2 classes: ash, fir" in said
+    assert "ph-train: classes without an example: 2 (ash, fir)" in said
 
 
 def test_folders_of_splits_are_no_classes(tmp_path):
