@@ -21,6 +21,7 @@ import tensorflow as tf
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.decoding.search import Search, Source, generate_tokens
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy
+from t2t_multimodel.features import Batch
 from t2t_multimodel.utils.constants import EOS_ID
 
 PROBLEM = "text"
@@ -120,7 +121,7 @@ def positions(model: Any, args: argparse.Namespace) -> dict:
 
 def beam_ratio(model: Any, args: argparse.Namespace, length: int = 64) -> float:
     """Time of beam search over that of greedy decoding, eight sentences each."""
-    search, inputs = Search(model, compiled=True), {"inputs": sentences(args, 8)}
+    search, inputs = Search(model, compiled=True), Batch(inputs=sentences(args, 8))
     times = []
     for strategy in (BeamSearch(4), Greedy()):
         work = functools.partial(search.decode, PROBLEM, inputs, length, strategy)

@@ -4,6 +4,7 @@ python benchmarks/memory.py --hparams_set=multimodel_paper_joint
 """
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 import common
@@ -28,7 +29,8 @@ def full_batch(spec: ProblemSpec, hparams: HParams) -> dict[str, list[int]]:
     if isinstance(spec.inputs, Audio):
         rate = spec.inputs.sample_rate if hparams.model.audio_input == "waveform" else 1000.0 / c.hop_ms
         rows, length = max(1, int(c.batch_seconds / c.max_seconds)), int(c.max_seconds * rate)
-    shapes = {name: tensor.shape.as_list() for name, tensor in batch_signature(spec, hparams).items()}
+    signature: Mapping[str, Any] = batch_signature(spec, hparams)
+    shapes = {name: tensor.shape.as_list() for name, tensor in signature.items()}
     shapes["inputs"] = [rows, *(size or length for size in shapes["inputs"][1:])]
     shapes["targets"] = [rows] if isinstance(spec.targets, Label) else [rows, c.max_length]
     return {**shapes, "inputs_length": [rows]} if isinstance(spec.inputs, Audio) else shapes

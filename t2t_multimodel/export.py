@@ -25,7 +25,8 @@ from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.predictor import output_limits
 from t2t_multimodel.decoding.search import Source, generate_tokens
 from t2t_multimodel.decoding.strategies import BeamSearch, Strategy
-from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
+from t2t_multimodel.features import Audio, Batch, Image, Label, ProblemSpec, Text, is_tree
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.runs.run_config import VOCABULARY, RunConfig, open_run
 from t2t_multimodel.utils.console import only_informs, print_line
 from t2t_multimodel.utils.constants import EOS_ID, LOWEST, PAD_ID
@@ -68,7 +69,7 @@ class ServedModel(tf.Module):
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         specs: tuple[ProblemSpec, ...],
         vocabulary: bytes,
         hparams: HParams,
@@ -107,7 +108,7 @@ class ServedModel(tf.Module):
     def _n_best(self) -> int:
         return self._strategy.n_best if isinstance(self._strategy, BeamSearch) else 1
 
-    def _prepare(self, spec: ProblemSpec, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _prepare(self, spec: ProblemSpec, inputs: tf.Tensor) -> Batch:
         """What the model reads, as data.pipeline.prepare_inputs makes it."""
         feature, data = spec.inputs, self._hparams.data
         if isinstance(feature, Text):
@@ -139,7 +140,7 @@ class ServedModel(tf.Module):
         rows = tf.map_fn(heard, (inputs, names), fn_output_signature=spec_of_row)
         return {"inputs": rows.to_tensor(), "inputs_length": tf.cast(rows.row_lengths(), tf.int32)}
 
-    def _generate(self, spec: ProblemSpec, inputs: tf.Tensor, batch: dict[str, tf.Tensor], encoded: Any) -> dict[str, tf.Tensor]:
+    def _generate(self, spec: ProblemSpec, inputs: tf.Tensor, batch: Batch, encoded: Any) -> dict[str, tf.Tensor]:
         limits = output_limits(spec, batch, self._hparams)
         words = tf.strings.split(self._tokenizer.detokenize(batch["inputs"])) if is_tree(spec.targets) else None
         constraint = None

@@ -7,7 +7,7 @@ They say what the data is. How a model reads a feature is the modality's busines
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypedDict
 
 NORMALIZATIONS = ("nfc", "spaces", "none")
 # Of records and runs whose files do not name one.
@@ -136,6 +136,24 @@ class ProblemSpec:
             values[name] = _FEATURES[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in feature.items()})
         values |= {name: tuple(values.get(name, ())) for name in ("metrics", "wer_ignores")}
         return cls(**values)
+
+
+class Batch(TypedDict, total=False):
+    """Examples of one problem, padded with zeros; or their TensorSpecs.
+
+    Attributes:
+        inputs: int32 [B, S] ids, float32 [B, H, W, C] pixels, or float32 [B, samples] or [B, frames, bins] sound.
+        inputs_length: int32 [B], of sound.
+        targets: int32 [B, T] ids or [B] classes.
+        references: string [B, N], in evaluation, where an input has several right answers.
+        sources: in place of the inputs, a batch of inputs per problem of a ProblemSwitch.
+    """
+
+    inputs: Any
+    inputs_length: Any
+    targets: Any
+    references: Any
+    sources: tuple[Batch, ...]
 
 
 class ProblemSwitch(NamedTuple):

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 BASE = {"utils", "registry", "features", "hyperparameter", "config", "problem"}
 BODY = BASE | {"layers", "modalities", "models"}
-TRAINING = BASE | {"data", "distributed", "tf_internals"}
+TRAINING = BASE | {"model_protocol", "data", "distributed", "tf_internals"}
 # The rooms, the lowest first, and what each may import of the package besides itself.
 MAY_IMPORT = {
     "version": set(),
@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "keras_classes": set(),
     "config": {"utils", "registry", "hyperparameter"},
     "problem": {"utils", "registry", "features"},
+    "model_protocol": {"config", "features"},
     "testing": {"features", "problem"},
     "layers": {"utils"},
     "modalities": {"config", "features", "registry", "layers"},
@@ -29,13 +30,13 @@ MAY_IMPORT = {
     "tf_internals": set(),
     "distributed": {"utils", "tf_internals"},
     "training": TRAINING,
-    "decoding": BASE | {"data"},
+    "decoding": BASE | {"data", "model_protocol"},
     "evaluation": BASE | {"data"},
     "hparams": {"config", "registry"},
     "problems": BASE | {"data"},
     "runs": BODY | TRAINING | {"training", "decoding", "evaluation", "version"},
-    "inference": BODY | {"data", "decoding", "runs"},
-    "export": BODY | {"data", "decoding", "runs"},
+    "inference": BODY | {"model_protocol", "data", "decoding", "runs"},
+    "export": BODY | {"model_protocol", "data", "decoding", "runs"},
     "reports": BODY | TRAINING | {"training", "decoding", "evaluation", "runs", "inference"},
     "experiments": {"config", "problem", "registry", "reports", "utils", "version"},
     "__init__": BASE | {"version", "keras_classes", "data", "runs", "inference"},
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     | TRAINING
     | {"training", "decoding", "evaluation", "runs", "inference", "export", "reports", "experiments", "version"},
 }
-STANDARD_LIBRARY_ONLY = {"version", "registry", "hyperparameter", "config", "features", "keras_classes"}
+STANDARD_LIBRARY_ONLY = {"model_protocol", "version", "registry", "hyperparameter", "config", "features", "keras_classes"}
 WITHOUT_TENSORFLOW = {"layers", "modalities", "models", "problems", "hparams"}
 LAZY_IMPORTS_ONLY = {"cli", "__init__"}
 HEAVY = {"tensorflow", "keras", "matplotlib", "nltk", "sacrebleu", "jiwer"}

@@ -17,7 +17,7 @@ from t2t_multimodel.data.readers.pictures.read import as_stored
 from t2t_multimodel.data.readers.sound.decode import as_sound
 from t2t_multimodel.data.records import parse_example, read_manifest, shard_paths
 from t2t_multimodel.data.vocabulary import Vocabulary
-from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
+from t2t_multimodel.features import Audio, Batch, Feature, Image, Label, ProblemSpec, Text
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.errors import DataError
 
@@ -67,7 +67,7 @@ class TrainingBatches:
     def __iter__(self) -> TrainingBatches:
         return self
 
-    def __next__(self) -> dict[str, tf.Tensor]:
+    def __next__(self) -> Batch:
         for _ in range(self._groups + 2):  # an empty batch ends each segment
             segment, batch = next(self._batches)
             if batch["targets"].shape[0]:
@@ -113,9 +113,9 @@ def num_examples(problem: Problem, data_dir: Path | str, split: str = "train") -
     return read_manifest(data_dir, problem.records_name)["splits"][split]["examples"]
 
 
-def batch_signature(spec: ProblemSpec, hparams: HParams) -> dict[str, tf.TensorSpec]:
+def batch_signature(spec: ProblemSpec, hparams: HParams) -> Batch:
     """The TensorSpecs of a training batch: no length and no batch size is fixed, so that one trace serves all."""
-    shapes: dict[str, tf.TensorSpec] = {"inputs": tf.TensorSpec([None, None], tf.int32)}
+    shapes: Batch = {"inputs": tf.TensorSpec([None, None], tf.int32)}
     if isinstance(spec.inputs, Image):
         shapes["inputs"] = tf.TensorSpec([None, spec.inputs.height, spec.inputs.width, spec.inputs.channels], tf.float32)
     if isinstance(spec.inputs, Audio):
@@ -126,12 +126,12 @@ def batch_signature(spec: ProblemSpec, hparams: HParams) -> dict[str, tf.TensorS
     return shapes
 
 
-def empty_batch(signature: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
+def empty_batch(signature: Batch) -> Batch:
     """A batch of no examples: what `signature` leaves open is 0."""
     return tf.nest.map_structure(lambda spec: tf.zeros([size or 0 for size in spec.shape], spec.dtype), signature)
 
 
-def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, vocabulary: Vocabulary) -> Batch:
     """The "inputs" (and "inputs_length") of a batch from what a user gives.
 
     That is sentences, image files or StoredPictures, or sound files or Sounds.

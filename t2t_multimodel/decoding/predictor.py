@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,8 @@ from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Strategy
-from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
+from t2t_multimodel.features import Audio, Batch, Image, Label, ProblemSpec, Text, is_tree
+from t2t_multimodel.model_protocol import DecodableModel
 from t2t_multimodel.registry import unknown
 from t2t_multimodel.utils.constants import LOWEST, PAD_ID
 from t2t_multimodel.utils.errors import UnknownNameError
@@ -77,7 +78,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: Any,
+        model: DecodableModel,
         specs: Sequence[ProblemSpec],
         vocabulary: Vocabulary,
         hparams: HParams,
@@ -142,7 +143,7 @@ class Predictor:
                 found[row] = [(output.text, float(np.exp(output.score))) for output in outputs]
         return found
 
-    def decode_batch(self, problem: str, batch: Mapping[str, Any]) -> list[str]:
+    def decode_batch(self, problem: str, batch: Batch) -> list[str]:
         """The best output for each row of a prepared batch: text, the name of a class, or a linearised tree without words."""
         return [outputs[0].text for outputs in self._batch_outputs(problem, batch, self.strategy)[0]]
 
@@ -160,9 +161,7 @@ class Predictor:
                 return f"its first {longest:g} seconds"
         return ""
 
-    def _batch_outputs(
-        self, problem: str, batch: Mapping[str, Any], strategy: Strategy
-    ) -> tuple[list[list[Hypothesis]], list[int]]:
+    def _batch_outputs(self, problem: str, batch: Batch, strategy: Strategy) -> tuple[list[list[Hypothesis]], list[int]]:
         """The outputs of each row of a prepared batch, and the tokens of the best."""
         spec = self.spec(problem)
         if isinstance(spec.targets, Label):
@@ -184,7 +183,7 @@ class Predictor:
         ]
         return outputs, (ids[:, 0] != PAD_ID).sum(axis=-1).tolist()
 
-    def _classes(self, problem: str, batch: Mapping[str, Any], top: int) -> list[list[Hypothesis]]:
+    def _classes(self, problem: str, batch: Batch, top: int) -> list[list[Hypothesis]]:
         """The `top` likeliest classes of each row, scored by log-probability."""
         targets = self.spec(problem).targets
         assert isinstance(targets, Label)
@@ -209,18 +208,18 @@ class Predictor:
         text = normalize(str(raw), _normalization(spec))
         return treebank_spelling(text) if is_tree(spec.targets) else text
 
-    def _words(self, batch: Mapping[str, Any]) -> list[list[str]]:
+    def _words(self, batch: Batch) -> list[list[str]]:
         """The words of each sentence of a prepared batch: of one that was cut, those that are left."""
         return [self._vocabulary.decode(row).split() for row in np.asarray(batch["inputs"])]
 
-    def _batches(self, spec: ProblemSpec, inputs: Sequence[Raw], batch_size: int) -> Iterator[tuple[list[int], dict[str, Any]]]:
+    def _batches(self, spec: ProblemSpec, inputs: Sequence[Raw], batch_size: int) -> Iterator[tuple[list[int], Batch]]:
         """(places in `inputs`, prepared batch), inputs of like length together, the longest first."""
         order = sorted(range(len(inputs)), key=lambda row: len(inputs[row]), reverse=True)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             yield rows, self._prepare(spec, [inputs[row] for row in rows])
 
-    def _prepare(self, spec: ProblemSpec, inputs: list[Raw]) -> dict[str, Any]:
+    def _prepare(self, spec: ProblemSpec, inputs: list[Raw]) -> Batch:
         if is_tree(spec.targets):
             inputs = [self._read_text(spec, raw) for raw in inputs]
         return pipeline.prepare_inputs(spec.inputs, inputs, self._hparams, self._vocabulary)
@@ -230,7 +229,7 @@ def _normalization(spec: ProblemSpec) -> str:
     return spec.inputs.normalization if isinstance(spec.inputs, Text) else "none"
 
 
-def output_limits(spec: ProblemSpec, batch: Mapping[str, Any], hparams: HParams) -> tf.Tensor:
+def output_limits(spec: ProblemSpec, batch: Batch, hparams: HParams) -> tf.Tensor:
     """The most tokens int32 [B] an output may have, end included.
 
     Twice the input's tokens, or four times for a tree, or `TOKENS_PER_SECOND` of sound, and `SPARE_TOKENS` more; `CAPTION_TOKENS`

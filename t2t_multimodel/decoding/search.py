@@ -6,7 +6,7 @@ Letters in shapes: B sentences, S source length, T target length, D depth, n out
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.strategies import Greedy, Hypotheses, Strategy
-from t2t_multimodel.features import Audio, Feature, Image, Text
+from t2t_multimodel.features import Audio, Batch, Feature, Image, Text
+from t2t_multimodel.model_protocol import DecodableModel
 from t2t_multimodel.utils.constants import LOWEST, PAD_ID
 
 
@@ -46,13 +47,12 @@ class Search:
     one encoding function all problems of an input modality.
 
     Args:
-        model: a MultiModel, or anything with its `specs`, `config`, `mel_bins`, `space_index`, `encode`,
-            `precompute`, `init_cache`, `step`, `reorder_beams` and `classify`.
+        model: a MultiModel, or another DecodableModel.
         compiled: the loop runs under XLA, which fuses a step's many small operations. It compiles for some seconds for each
             combination of batch size, source length and limit, so these are rounded up to powers of two.
     """
 
-    def __init__(self, model: Any, compiled: bool = False) -> None:
+    def __init__(self, model: DecodableModel, compiled: bool = False) -> None:
         self.model = model
         self._compiled = compiled
         self._functions: dict[Hashable, Callable[..., Any]] = {}
@@ -61,7 +61,7 @@ class Search:
     def decode(
         self,
         problem: str,
-        batch: Mapping[str, Any],
+        batch: Batch,
         max_length: int | np.ndarray,
         strategy: Strategy | None = None,
         trees: WellFormedTrees | None = None,
@@ -92,12 +92,12 @@ class Search:
         return Hypotheses(ids[:, :, : (ids != PAD_ID).any((0, 1)).sum()], scores)
 
     @_without_grappler()
-    def classify(self, problem: str, batch: Mapping[str, Any]) -> np.ndarray:
+    def classify(self, problem: str, batch: Batch) -> np.ndarray:
         """The logits float32 [B, classes] of a problem whose targets are labels."""
         classify = self._function(("classify", problem), lambda: self._trace_classify(problem))
         return classify(*self._arguments(self.model.specs[problem].inputs, batch)).numpy()
 
-    def _encode(self, problem: str, batch: Mapping[str, Any]) -> Source:
+    def _encode(self, problem: str, batch: Batch) -> Source:
         feature = self.model.specs[problem].inputs
         key = ("encode", feature.kind, getattr(feature, "channels", None))
         return self._function(key, lambda: self._trace_encode(problem))(*self._arguments(feature, batch))
@@ -107,9 +107,9 @@ class Search:
             self._functions[key] = make()
         return self._functions[key]
 
-    def _arguments(self, feature: Feature, batch: Mapping[str, Any]) -> list[tf.Tensor]:
-        names = ("inputs", "inputs_length") if isinstance(feature, Audio) else ("inputs",)
-        return [tf.cast(batch[name], spec.dtype) for name, spec in zip(names, self._signature(feature), strict=True)]
+    def _arguments(self, feature: Feature, batch: Batch) -> list[tf.Tensor]:
+        values = [batch["inputs"], batch["inputs_length"]] if isinstance(feature, Audio) else [batch["inputs"]]
+        return [tf.cast(value, spec.dtype) for value, spec in zip(values, self._signature(feature), strict=True)]
 
     def _signature(self, feature: Feature) -> list[tf.TensorSpec]:
         """What `encode` is called with, of any batch size and length."""
@@ -171,7 +171,7 @@ def _power_of_two(size: int) -> int:
 
 
 def generate_tokens(
-    model: Any,
+    model: DecodableModel,
     problem: str,
     source: Source,
     limits: Any,

@@ -20,6 +20,7 @@ from t2t_multimodel.distributed.cluster import Cluster, cluster_of_environment
 from t2t_multimodel.distributed.parameter_server import ParameterServers, serve
 from t2t_multimodel.distributed.rendezvous import WORKER_TIMEOUT, handshake
 from t2t_multimodel.distributed.strategies import described, lost_task, make_strategy, resolve_strategy
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.runs import run_config
 from t2t_multimodel.runs.checks import check_strategy, check_warm_start, check_xla, checked_data
@@ -174,7 +175,7 @@ def _gather(
     return strategy, functools.partial(Trainer, strategy=strategy, cluster=cluster)
 
 
-def _build_model(config: run_config.RunConfig, devices: tf.distribute.Strategy, source: Path | None) -> Any:
+def _build_model(config: run_config.RunConfig, devices: tf.distribute.Strategy, source: Path | None) -> Model:
     """The run's model, with the weights of `source`'s newest checkpoint where one is given."""
     tf.keras.utils.set_random_seed(config.hparams.training.seed)  # tf.data shuffles by TensorFlow's own seed too
     with devices.scope():
@@ -185,7 +186,7 @@ def _build_model(config: run_config.RunConfig, devices: tf.distribute.Strategy, 
 
 
 def _extras(
-    model: Any, config: run_config.RunConfig, output_dir: Path, cluster: Cluster | None, profile: tuple[int, int] | None
+    model: Model, config: run_config.RunConfig, output_dir: Path, cluster: Cluster | None, profile: tuple[int, int] | None
 ) -> dict[str, Any]:
     """What a Trainer whose weights are in this process takes besides; the chief reports on the model first."""
     if cluster and not cluster.is_chief:

@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import batch_signature
+from t2t_multimodel.features import Batch
 from t2t_multimodel.layers.mixture_of_experts import static_capacity
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.runs.run_config import RunConfig, build_model
 from t2t_multimodel.training.memory import parameter_counts, peak_bytes, state_bytes
 
@@ -50,13 +52,13 @@ def count_memory(config: RunConfig, batches: Mapping[str, Shapes], imbalance: fl
         return MemoryCount(parameter_counts(model), state_bytes(model, hparams), steps)
 
 
-def _gradients(model: Any, problem: str, shapes: Shapes, hparams: HParams) -> Any:
+def _gradients(model: Model, problem: str, shapes: Shapes, hparams: HParams) -> Any:
     """A function of a batch of these shapes that returns all gradients."""
-    specs = batch_signature(model.specs[problem], hparams)
+    specs: Mapping[str, Any] = batch_signature(model.specs[problem], hparams)
     signature = {name: tf.TensorSpec(shapes[name], spec.dtype) for name, spec in specs.items()}
 
     @tf.function(input_signature=[signature], autograph=False)
-    def gradients(batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+    def gradients(batch: Batch) -> list[tf.Tensor]:
         variables = [variable.value for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
             terms = model.loss_terms(batch, problem, True, hparams.training.label_smoothing)

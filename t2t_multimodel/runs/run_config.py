@@ -14,6 +14,7 @@ from typing import Any
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import ProblemSpec
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 from t2t_multimodel.version import __version__
@@ -119,7 +120,7 @@ def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -
     return replaced
 
 
-def build_model(config: RunConfig) -> Any:
+def build_model(config: RunConfig) -> Model:
     """The run's model, built, its initial weights from the run's seed. The process's random generators stay as they were."""
     from t2t_multimodel.models import models
 
@@ -142,7 +143,7 @@ def _python_seeded(seed: int) -> Iterator[None]:
         random.setstate(state)
 
 
-def open_run(output_dir: Path | str, step: int | None = None) -> tuple[RunConfig, Vocabulary, Any, int]:
+def open_run(output_dir: Path | str, step: int | None = None) -> tuple[RunConfig, Vocabulary, Model, int]:
     """A finished or running run, to decode or evaluate with: config, vocabulary, model with a checkpoint's weights, its step.
 
     The weights are their moving averages where the run keeps them (ema_decay).

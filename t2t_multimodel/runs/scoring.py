@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -18,7 +18,8 @@ from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.predictor import Predictor
 from t2t_multimodel.evaluation.metrics import scored, with_companions
 from t2t_multimodel.evaluation.scored import Scored, Scoring
-from t2t_multimodel.features import Label, ProblemSpec, Text
+from t2t_multimodel.features import Batch, Label, ProblemSpec, Text
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem, problems
 from t2t_multimodel.runs.run_config import RunConfig, open_run
 from t2t_multimodel.training.metrics import MetricSums, measures_of
@@ -47,7 +48,7 @@ class Scorer:
     """
 
     def __init__(
-        self, model: Any, vocabulary: Vocabulary, hparams: HParams, specs: Sequence[ProblemSpec], data_dir: Path
+        self, model: Model, vocabulary: Vocabulary, hparams: HParams, specs: Sequence[ProblemSpec], data_dir: Path
     ) -> None:
         self._steps = StepFunctions(model, None, hparams)
         self._decoder = Predictor(model, specs, vocabulary, hparams, well_formed_trees=False)
@@ -69,16 +70,17 @@ class Scorer:
     def samples(self, problem: Problem, split: str, count: int) -> list[Decoded]:
         """The first `count` examples of `split` with what the model says to them."""
         batch = next(iter(evaluation_batches(problem, self._data_dir, self._hparams, split)))
-        return self._decode(problem, {name: values[:count] for name, values in batch.items()})
+        return self._decode(problem, cast(Batch, {name: values[:count] for name, values in batch.items()}))
 
-    def _decode(self, problem: Problem, batch: dict[str, Any]) -> list[Decoded]:
-        outputs = self._decoder.decode_batch(problem.name, {k: v for k, v in batch.items() if k.startswith("inputs")})
+    def _decode(self, problem: Problem, batch: Batch) -> list[Decoded]:
+        inputs_alone = cast(Batch, {name: values for name, values in batch.items() if name.startswith("inputs")})
+        outputs = self._decoder.decode_batch(problem.name, inputs_alone)
         inputs = [self._vocabulary.decode(row) for row in batch["inputs"].numpy().tolist()] if _is_text(problem.inputs) else None
         return [
             Decoded(inputs[i] if inputs else "", self._references(problem, batch, i), output) for i, output in enumerate(outputs)
         ]
 
-    def _references(self, problem: Problem, batch: dict[str, Any], i: int) -> list[str]:
+    def _references(self, problem: Problem, batch: Batch, i: int) -> list[str]:
         if isinstance(problem.targets, Label):
             return [problem.targets.classes[int(batch["targets"][i])]]
         several = [text.decode() for text in batch["references"][i].numpy() if text] if "references" in batch else []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
 from t2t_multimodel.modalities import modality_key
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.runs.memory_estimate import count_memory
 from t2t_multimodel.runs.run_config import RunConfig
 from t2t_multimodel.tf_internals import float_operations, gpu_memory
@@ -21,7 +21,7 @@ from t2t_multimodel.utils.console import only_informs
 SMALL_PART = 0.1
 
 
-def start_report(model: Any, config: RunConfig) -> list[str]:
+def start_report(model: Model, config: RunConfig) -> list[str]:
     """The report on the built model of a run of `config`, a line each."""
     hparams = config.hparams
     counts, flops = parameter_counts(model), flops_forward(model, hparams)
@@ -33,7 +33,7 @@ def start_report(model: Any, config: RunConfig) -> list[str]:
     return ["parameters, and floating-point operations forward:", *lines]
 
 
-def flops_forward(model: Any, hparams: HParams) -> dict[str, tuple[float, str]]:
+def flops_forward(model: Model, hparams: HParams) -> dict[str, tuple[float, str]]:
     """Floating-point operations forward of a built model's parts, and of what: (number, "token").
 
     Encoder, mixer and decoder do two for each weight and token, which leaves out what attention does beside its projections: it
@@ -58,11 +58,11 @@ def _arithmetic(flops: dict[str, tuple[float, str]], part: str) -> str:
     return f" {flops[part][0] / 1e6:10.3f} MFLOP per {flops[part][1]}" if part in flops else ""
 
 
-def _net(model: Any, spec: ProblemSpec) -> str:
+def _net(model: Model, spec: ProblemSpec) -> str:
     return modality_key(spec.inputs, model.config)[1]
 
 
-def _net_flops(model: Any, spec: ProblemSpec, hparams: HParams) -> float:
+def _net_flops(model: Model, spec: ProblemSpec, hparams: HParams) -> float:
     """Of the input's modality net, for one picture or one second of sound."""
     arguments = [tf.TensorSpec(shape, tf.float32) for shape in [_input_shape(spec, hparams, 1, 1.0)]]
     if isinstance(spec.inputs, Audio):
@@ -83,7 +83,7 @@ def _input_shape(spec: ProblemSpec, hparams: HParams, batch: int, seconds: float
     return batch, int(seconds * 1000 / hparams.data.hop_ms), hparams.data.mel_bins
 
 
-def _memory_lines(model: Any, config: RunConfig, where: str, room: int) -> list[str]:
+def _memory_lines(model: Model, config: RunConfig, where: str, room: int) -> list[str]:
     """What a step holds, of the `room` bytes of `where`; a second line if that is too much."""
     hparams = config.hparams
     state = state_bytes(model, hparams)
@@ -104,7 +104,7 @@ def _size(size: int) -> str:
     return f"{size / 2**20:.1f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
 
 
-def _largest_batches(model: Any, hparams: HParams) -> Iterator[tuple[str, dict[str, tuple[int, ...]]]]:
+def _largest_batches(model: Model, hparams: HParams) -> Iterator[tuple[str, dict[str, tuple[int, ...]]]]:
     """The shapes of a full batch of the longest examples, of one problem for each graph of a step."""
     c, seen = hparams.data, set()
     for name, spec in model.specs.items():

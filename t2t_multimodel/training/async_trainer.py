@@ -16,6 +16,7 @@ from typing import Any
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import TrainingBatches
 from t2t_multimodel.distributed.parameter_server import ParameterServers
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.training.optimizer import learning_rate
 from t2t_multimodel.training.problem_schedule import ProblemSchedule
@@ -42,7 +43,7 @@ class AsynchronousTrainer(Trainer):
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         problems: Sequence[Problem],
         hparams: HParams,
         data_dir: Path,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.plain_path import plain_path
 
@@ -40,7 +41,7 @@ class Checkpoints:
     def __init__(
         self,
         output_dir: Path | str,
-        model: Any,
+        model: Model,
         slots: Mapping[str, Mapping[str, Any]] | None = None,
         problems: Sequence[str] = (),
         keep: int = 3,

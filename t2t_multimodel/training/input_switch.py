@@ -6,17 +6,16 @@ The body, most of what there is to trace, is then traced once and not once for e
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import batch_signature, empty_batch
 from t2t_multimodel.distributed.sharding import in_parts
-from t2t_multimodel.features import ProblemSwitch
+from t2t_multimodel.features import Batch, ProblemSwitch
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.training.checkpoints import by_path
-
-Batch = dict[str, Any]
 
 
 class Choice(NamedTuple):
@@ -42,7 +41,7 @@ class InputSwitch:
         joined: whether one function is to serve several kinds of input. It reads one of them, by a condition in its graph.
     """
 
-    def __init__(self, model: Any, hparams: HParams, joined: bool) -> None:
+    def __init__(self, model: Model, hparams: HParams, joined: bool) -> None:
         self._model = model
         self._all = {name: model.trace_group(name) if joined else (name,) for name in model.specs}
         self._signatures = {name: batch_signature(spec, hparams) for name, spec in model.specs.items()}
@@ -64,7 +63,7 @@ class InputSwitch:
     def arguments(self, problem: str, batch: Batch) -> tuple[Batch, Choice]:
         """Returns a batch as the function takes it, and the choice of `problem` as int32 tensors."""
         sources, choice = self._all[problem], self._choices[problem]
-        batch = {name: batch[name] for name in self._signatures[problem]}
+        batch = cast(Batch, {name: value for name, value in batch.items() if name in self._signatures[problem]})
         if len(sources) > 1:
             batch = _joined(
                 [_inputs(batch) if i == choice.source else self._nothing[name] for i, name in enumerate(sources)], batch
@@ -110,7 +109,7 @@ class InputSwitch:
 
 
 def _inputs(batch: Batch) -> Batch:
-    return {name: value for name, value in batch.items() if name != "targets"}
+    return cast(Batch, {name: value for name, value in batch.items() if name != "targets"})
 
 
 def _joined(sources: list[Batch], batch: Batch) -> Batch:

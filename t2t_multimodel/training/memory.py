@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.optimizer import OPTIMIZERS
 
@@ -17,7 +18,7 @@ _VIEWS = {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "Preve
 _FREE = {"ReadVariableOp", "Placeholder", "BroadcastGradientArgs"}  # held elsewhere, or a handful of numbers
 
 
-def parameter_counts(model: Any) -> dict[str, int]:
+def parameter_counts(model: Model) -> dict[str, int]:
     """The number of trainable numbers of each part of a built model: a modality net, "command tokens", "encoder", "mixer",
     "decoder", and "experts" with their gates.
     """
@@ -32,7 +33,7 @@ def parameter_counts(model: Any) -> dict[str, int]:
     return counts
 
 
-def state_bytes(model: Any, hparams: HParams) -> dict[str, int]:
+def state_bytes(model: Model, hparams: HParams) -> dict[str, int]:
     """Bytes of what a step of a built model needs whatever the batch is.
 
     Returns:

@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.distributed.sharding import in_parts
-from t2t_multimodel.features import Label, ProblemSpec
+from t2t_multimodel.features import Batch, Label, ProblemSpec
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.training.checkpoints import by_path
-from t2t_multimodel.training.input_switch import Batch, Choice, InputSwitch
+from t2t_multimodel.training.input_switch import Choice, InputSwitch
 from t2t_multimodel.training.metrics import MetricSums, metric_sums
 from t2t_multimodel.training.optimizer import Optimizer
 
@@ -59,7 +60,7 @@ class StepFunctions:
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         optimizer: Optimizer | None,
         hparams: HParams,
         strategy: tf.distribute.Strategy | None = None,
@@ -256,7 +257,7 @@ def _joined(parts: list[StepResult]) -> StepResult:
     return StepResult(**{name: total if name in sums else total / len(parts) for name, total in columns.items()})
 
 
-def _seeds(model: Any) -> list[tuple[Any, int]]:
+def _seeds(model: Model) -> list[tuple[Any, int]]:
     """States of a model's noise and dropout, Keras variables int64 [2], and the seed in each; the other number counts draws."""
     states = [variable for variable in model.non_trainable_variables if variable.path.endswith("/seed_generator_state")]
     return [(state, int(state.numpy()[0])) for state in states]

@@ -16,6 +16,7 @@ from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches, nu
 from t2t_multimodel.distributed.cluster import Cluster
 from t2t_multimodel.distributed.sharding import in_parts, joined
 from t2t_multimodel.distributed.strategies import WorkerGroup
+from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.training.best import keep_best
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
@@ -55,7 +56,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         problems: Sequence[Problem],
         hparams: HParams,
         data_dir: Path,

@@ -14,7 +14,7 @@ import tensorflow as tf  # noqa: E402
 from t2t_multimodel.config import HParams  # noqa: E402
 from t2t_multimodel.distributed.cluster import cluster_of_environment  # noqa: E402
 from t2t_multimodel.distributed.strategies import described, make_strategy  # noqa: E402
-from t2t_multimodel.features import Image, Label, ProblemSpec, Text  # noqa: E402
+from t2t_multimodel.features import Batch, Image, Label, ProblemSpec, Text  # noqa: E402
 from t2t_multimodel.runs.run_config import RunConfig, build_model  # noqa: E402
 from t2t_multimodel.training.checkpoints import by_path  # noqa: E402
 from t2t_multimodel.training.optimizer import make_optimizer  # noqa: E402
@@ -33,7 +33,7 @@ SPECS = (
 )
 
 
-def batch(name: str, step: int) -> dict[str, tf.Tensor]:
+def batch(name: str, step: int) -> Batch:
     """Rows of different lengths; 1, 3 or 5 of them, so that the parts of two replicas differ in size, and one is empty."""
     random = np.random.default_rng(step)
     rows = (5, 3, 1)[step % 3]
