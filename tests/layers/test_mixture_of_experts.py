@@ -70,7 +70,7 @@ def test_without_noise_the_gates_are_a_softmax_over_the_k_largest_products(k):
 
 
 def fix_noise(monkeypatch, noise):
-    monkeypatch.setattr(keras.random, "normal", lambda shape, seed=None: ops.convert_to_tensor(noise))
+    monkeypatch.setattr(keras.random, "normal", lambda shape, seed=None, dtype=None: ops.convert_to_tensor(noise))
 
 
 @pytest.mark.parametrize("k", [1, 3])

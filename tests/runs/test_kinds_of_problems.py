@@ -101,7 +101,7 @@ def check_resumed(told, folder, kinds, steps):
 
 
 @pytest.mark.parametrize("kind", golden.KINDS)
-def test_a_kind_alone_goes_all_the_way(kind, train, data_dir, tmp_path, capsys, monkeypatch):
+def test_a_kind_alone_goes_all_the_way(kind, train, data_dir, tmp_path, capsys):
     name, hparams = golden.KINDS[kind], HPARAMS.override(**blocks(DEPTHS[kind]))
     folder = train([kind], hparams.override(eval_samples=1))
     with untraced():
@@ -109,8 +109,8 @@ def test_a_kind_alone_goes_all_the_way(kind, train, data_dir, tmp_path, capsys, 
         check_resumed(capsys.readouterr().err, folder, [kind], 3)
         score_run(folder, data_dir, None, "dev")
     write_report(folder, data_dir)
-    monkeypatch.chdir(data_dir)
-    (tmp_path / "in.txt").write_text(f"{LINES.get(kind, SENTENCE)}\n" * 2)
+    line = data_dir / LINES[kind] if kind in LINES else SENTENCE
+    (tmp_path / "in.txt").write_text(f"{line}\n" * 2)
     flags = [f"--output_dir={average_run(folder, 2)}", f"--problems={name}", f"--decode_from_file={tmp_path / 'in.txt'}"]
     assert decoder.main([*flags, f"--decode_to_file={tmp_path / 'out.txt'}", "--output_format=jsonl"]) == 0
     rows = [json.loads(line) for line in (tmp_path / "out.txt").read_text().splitlines()]
@@ -132,5 +132,5 @@ def test_a_pair_of_kinds_is_stopped_goes_on_and_decodes(kinds, train, data_dir, 
         predictor, _ = open_predictor(folder, Greedy())
         for kind in kinds:
             lines = [LINES.get(kind, SENTENCE).encode()] * 2
-            answers = decode_lines(predictor, golden.KINDS[kind], lines, data_dir, 2, report=pytest.fail)
+            (answers,) = decode_lines(predictor, golden.KINDS[kind], lines, data_dir, 2, report=pytest.fail)
             assert len({answer.outputs[0].text for answer in answers}) == 1

@@ -26,6 +26,7 @@ def draws():
 def loaded(tmp_path_factory):
     """A model with its initial weights, as mm-trainer leaves it at step 7; draws without loading it, and draws around that."""
     folder = small_run.make(tmp_path_factory.mktemp("run"))
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})  # other tests of the process may have
     keras.utils.set_random_seed(3)
     undisturbed = [draws(), draws()]
     keras.utils.set_random_seed(3)

@@ -118,7 +118,7 @@ def test_with_another_schedule_as_many_steps_are_under_way_as_there_are_workers(
 
 
 def test_a_checkpoint_holds_exactly_the_steps_it_counts(make_trainer, tmp_path):
-    trainer = make_trainer("save_every=3,save_minutes=0.0001,keep_checkpoints=99", seconds=0.01)  # and by the clock
+    trainer = make_trainer("save_every=3,save_minutes=1e-9,keep_checkpoints=99", seconds=0.01)  # and by the clock
     trainer.train()
     kept = saved(tmp_path)
     assert set(kept) > {3, 6, 9, 12}
