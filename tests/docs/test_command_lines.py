@@ -1,0 +1,78 @@
+"""Every command line of the pages is one that the commands' own parsers take, and every flag that is named exists."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pages
+import pytest
+
+# Flags of other programs that the pages name.
+FOREIGN = {
+    *("bos_id", "byte_fallback", "eos_id", "normalization_rule_name", "pad_id", "unk_id"),  # spm_train
+    *("corpora", "flink_master", "logdir", "flag", "noflag", "parallelism"),
+}
+
+
+@pytest.fixture
+def user_folder(tmp_path):
+    """A folder with the examples, and with the problem file and the module that README shows."""
+    readme = pages.ROOT / "README.md"
+    (tmp_path / "examples").symlink_to(pages.ROOT / "examples")
+    (tmp_path / "problems.toml").write_text(pages.blocks(readme, "toml")[0])
+    (tmp_path / "my_problems").mkdir()
+    modules = [block for block in pages.blocks(readme, "python") if block.startswith("# my_problems/__init__.py")]
+    (tmp_path / "my_problems" / "__init__.py").write_text(modules[0])
+    return tmp_path
+
+
+def test_command_lines_are_parsed(user_folder):
+    found = []
+    for page in pages.PAGES:
+        folder = page.parent if (page.parent / "problems.toml").exists() else user_folder
+        found += [(str(page.relative_to(pages.ROOT)), str(folder), line) for line in pages.command_lines(page)]
+    assert len(found) >= 30
+    complete = [(page, folder, line) for page, folder, line in found if not re.search(r" \.\.\.( |$)|[=,]NAME\b", line)]
+    done = subprocess.run(
+        [sys.executable, str(pages.ROOT / "tests" / "helpers" / "parse_commands.py")],
+        input=json.dumps([item[1:] for item in complete]),
+        env={**os.environ, "DATA": "data", "RUN": "run"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    complaints = json.loads(done.stdout)
+    assert [(item, said) for item, said in zip(complete, complaints, strict=True) if said] == []
+
+
+@pytest.mark.parametrize("name", pages.NAMES)
+def test_flags_exist(name, flags_of):
+    """A flag beside a command's name is one of that command; a flag alone is one of any."""
+    benchmarks = "".join(path.read_text() for path in (pages.ROOT / "benchmarks").glob("*.py"))
+    known = set().union(*flags_of.values(), re.findall(r'"--(\w+)', benchmarks)) | FOREIGN
+    for span in [*pages.code_spans(pages.ROOT / name), *pages.command_lines(pages.ROOT / name)]:
+        program = re.match(r"(?:\w+=\S+ )*(mm-\w+|python \S+\.py)", span)
+        own = known
+        if program and program[1].startswith("python "):
+            own = set(re.findall(r'"--(\w+)', (pages.ROOT / program[1].split()[1]).read_text())) | FOREIGN
+        elif program:
+            own = flags_of[program[1]] | FOREIGN
+        used = re.findall(r"(?<![\w-])--([a-z]\w*)", span)
+        assert [flag for flag in used if flag not in own] == [], span
+
+
+@pytest.fixture(scope="module")
+def flags_of():
+    """The flags of each command, by its name."""
+    return {name: command_flags(name) for name in ("mm-datagen", "mm-decoder", "mm-experiment", "mm-export", "mm-trainer")}
+
+
+def command_flags(command):
+    """The names in a command's --helpfull; "noxla" beside "xla"."""
+    done = subprocess.run(
+        [sys.executable, str(pages.ROOT / "bin" / command), "--helpfull"], capture_output=True, text=True, check=True
+    )
+    found = re.findall(r"^  (?:-\w, )?--(\[no\])?(\w+)$", done.stdout, re.MULTILINE)
+    return {name for _, name in found} | {f"no{name}" for no, name in found if no}
