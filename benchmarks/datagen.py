@@ -25,7 +25,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -172,7 +171,7 @@ def sound_problem(corpora: Path) -> Problem:
     return Problem("sound", Audio(16000), Text(), "to_english", files(paths, {"targets": "a word or two"}))
 
 
-def files(paths: Sequence[Path], answer: dict[str, Any]) -> Generate:
+def files(paths: Sequence[Path], answer: Example) -> Generate:
     """Each file with the same answer; dev is one."""
 
     def examples(split: str, tmp_dir: Path) -> Iterator[Example]:

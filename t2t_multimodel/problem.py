@@ -6,20 +6,37 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from t2t_multimodel.features import BLEU_TOKENIZERS, WER_IGNORES, Feature, Label, ProblemSpec
 from t2t_multimodel.registry import Registry, unknown
 from t2t_multimodel.utils.errors import UnknownNameError
 
-# {"inputs": ..., "targets": ...}; for several right answers "references": [str, ...]; for messages "origin": which file it is.
-# {"error": DataError(...)} is a damaged example, {"left_out": "reason"} one that is left out on purpose; both are counted.
-# See the features for the raw types.
-Example = dict[str, Any]
 # A name is written behind --problems, where dashes and commas separate names, and is part of the names of files.
 NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 NAME_RULE = "a name is made of letters, digits and _ and begins with a letter, as my_problem"
 T = TypeVar("T")
+
+
+class Example(TypedDict, total=False):
+    """A raw example of a problem; one with an error or a reason to be left out is counted, and has nothing else to be read.
+
+    Attributes:
+        inputs, targets: of the raw types that the features name.
+        references: several right answers.
+        origin: which file or line it is, for messages.
+        error: what is wrong with a damaged example.
+        left_out: why one is left out on purpose.
+    """
+
+    inputs: Any
+    targets: Any
+    references: Sequence[str]
+    origin: str
+    error: Exception | str
+    left_out: str
+
+
 Generate = Callable[[str, Path], Iterable[Example]]
 Check = Callable[[Path], None]
 FindClasses = Callable[[Path], tuple[str, ...]]

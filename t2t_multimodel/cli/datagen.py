@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl.flags import FlagValues
 
@@ -14,6 +13,7 @@ from t2t_multimodel.cli import common
 from t2t_multimodel.cli.quiet import quiet_tensorflow
 from t2t_multimodel.data.generation.cleaning import RULES, rules_of
 from t2t_multimodel.data.generation.workers import Workers
+from t2t_multimodel.data.manifest import Manifest
 from t2t_multimodel.problem import Problem, problems
 
 
@@ -136,7 +136,7 @@ def rules_help() -> str:
     return "all, none, " + "; ".join(f"{name} ({what})" for name, what in RULES.items())
 
 
-def table(manifests: dict[str, dict[str, Any]]) -> str:
+def table(manifests: dict[str, Manifest]) -> str:
     """A line for each split: examples, skipped ones, bytes, and of its text (inputs / targets) how the vocabulary fits."""
     rows = [("problem", "split", "examples", "skipped", "bytes", "tokens/word", "byte tokens", "unknown")]
     for name, manifest in manifests.items():

@@ -14,6 +14,7 @@ import numpy as np
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import records
+from t2t_multimodel.data.manifest import Manifest, features_of
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
 from t2t_multimodel.utils.errors import DataError
@@ -100,10 +101,9 @@ def left_out_lines_of(data_dir: Path, names: Sequence[str], hparams: HParams) ->
     return left_out_lines(found)
 
 
-def _spec(name: str, manifest: records.Manifest) -> ProblemSpec:
+def _spec(name: str, manifest: Manifest) -> ProblemSpec:
     """The features of records, from their manifest."""
-    features = {key: manifest[key] for key in ("inputs", "targets")}
-    return ProblemSpec.from_dict({"name": name, "target_space": "", "metrics": [], **features})
+    return ProblemSpec.from_dict({"name": name, "target_space": "", "metrics": [], **features_of(manifest)})
 
 
 def _inspected(spec: ProblemSpec, split: str, examples: int, data_dir: Path, vocabulary: Vocabulary) -> Inspected:

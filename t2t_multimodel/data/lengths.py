@@ -65,9 +65,10 @@ def read_lengths(data_dir: Path, records_name: str, inputs: Feature, targets: Fe
     Raises:
         DataError: there are no such records, or they are damaged.
     """
-    entry = read_manifest(data_dir, records_name)["splits"].get(split, {"examples": 0, "shards": []})
-    size = sum(shard["bytes"] for shard in entry["shards"])
-    count = min(entry["examples"], MOST_EXAMPLES, MOST_BYTES * entry["examples"] // max(size, 1) + 1)
+    entry = read_manifest(data_dir, records_name)["splits"].get(split)
+    examples = entry["examples"] if entry else 0
+    size = sum(shard["bytes"] for shard in entry["shards"]) if entry else 0
+    count = min(examples, MOST_EXAMPLES, MOST_BYTES * examples // max(size, 1) + 1)
     tokens, samples = [np.zeros([0, 2], np.int64)], [np.zeros([0], np.int64)]
     paths = shard_paths(data_dir, records_name, split) if count else []
     try:
@@ -78,7 +79,7 @@ def read_lengths(data_dir: Path, records_name: str, inputs: Feature, targets: Fe
             samples.append(tf.strings.length(found["inputs"]).numpy() // 2 if is_sound else np.zeros(len(tokens[-1]), np.int64))
     except tf.errors.DataLossError:
         raise damaged_records(data_dir, records_name, split) from None
-    return Lengths(entry["examples"], np.concatenate(tokens), np.concatenate(samples))
+    return Lengths(examples, np.concatenate(tokens), np.concatenate(samples))
 
 
 def _tokens(values: tf.Tensor, feature: Feature) -> np.ndarray:

@@ -16,11 +16,12 @@ import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import google_crc32c
 
 from t2t_multimodel.data import tf_example
+from t2t_multimodel.data.manifest import Manifest, ShardEntry, SplitEntry, features_of
 from t2t_multimodel.features import UNNAMED_NORMALIZATION, Feature, Label, Text
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.errors import DataError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _FRAME_BYTES = _LENGTH.size + 2 * _CHECKSUM.size
 _WRITTEN_AT_ONCE = 1 << 20
-Manifest = dict[str, Any]
 Value = Any  # text: list of ids, or what `tf_example.pack` makes of it; image and audio: bytes; label: int
 
 
@@ -74,7 +74,7 @@ class ShardWriter:
         while left:
             left = left[self._file.write(left) :]
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> ShardEntry:
         """Closes the file and returns its entry in the manifest."""
         self._file.close()
         size = self._temporary.stat().st_size
@@ -113,9 +113,10 @@ def as_recorded(problem: Problem, data_dir: Path) -> Problem:
         DataError: there are no records.
     """
     manifest = read_manifest(data_dir, problem.records_name)
+    stored = features_of(manifest)
     sides = ("targets", "inputs") if problem.reversed else ("inputs", "targets")
     features: dict[str, Any] = {
-        side: dataclasses.replace(feature, normalization=manifest[recorded].get("normalization", UNNAMED_NORMALIZATION))
+        side: dataclasses.replace(feature, normalization=stored[recorded].get("normalization", UNNAMED_NORMALIZATION))
         for side, recorded in zip(("inputs", "targets"), sides, strict=True)
         if isinstance(feature := getattr(problem, side), Text)
     }
@@ -141,7 +142,7 @@ def read_manifest(data_dir: Path | str, records_name: str) -> Manifest:
         raise DataError(f"{path} is damaged; remove it and make the records again: {command}") from None
     if not isinstance(manifest, dict) or not manifest.get("complete"):
         raise DataError(f"the records of {records_name} in {data_dir} are not complete; make them with: {command}")
-    return manifest
+    return cast(Manifest, manifest)
 
 
 def require_records(data_dir: Path | str, problems: Sequence[Problem]) -> None:
@@ -171,12 +172,12 @@ def _flag_of(problem: Problem) -> str:
 
 def manifests(data_dir: Path) -> dict[str, Manifest]:
     """The manifests of all records in a data_dir, complete or not, by records name."""
-    found = {}
+    found: dict[str, Manifest] = {}
     for path in sorted(data_dir.glob("*.json")):
         with contextlib.suppress(OSError, ValueError):
             content = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(content, dict) and "vocabulary_sha256" in content:
-                found[path.stem] = content
+                found[path.stem] = cast(Manifest, content)
     return found
 
 
@@ -196,7 +197,7 @@ def shard_paths(data_dir: Path | str, records_name: str, split: str) -> list[str
     manifest = read_manifest(data_dir, records_name)
     if split not in manifest["splits"]:
         raise DataError(f"the records of {records_name} have no split {split!r}; there are: {', '.join(manifest['splits'])}")
-    damaged = damaged_shards(data_dir, {"splits": {split: manifest["splits"][split]}})
+    damaged = damaged_shards(data_dir, [manifest["splits"][split]])
     if damaged:
         command = f"mm-datagen --problems={records_name} --data_dir={data_dir}"
         raise DataError(f"{Path(data_dir) / damaged[0]} is missing or not as its manifest says; make it again: {command}")
@@ -209,11 +210,11 @@ def damaged_records(data_dir: Path, records_name: str, split: str) -> DataError:
     return DataError(f"the records of {records_name} {split} in {data_dir} are damaged; this says where: {command}")
 
 
-def damaged_shards(data_dir: Path | str, manifest: Manifest, checksums: bool = False) -> list[str]:
-    """Names of the files that are missing or of another size than `manifest` says, or, on request, of another SHA-256."""
+def damaged_shards(data_dir: Path | str, splits: Iterable[SplitEntry], checksums: bool = False) -> list[str]:
+    """Names of the files that are missing or of another size than their entries say, or, on request, of another SHA-256."""
     return [
         shard["file"]
-        for split in manifest["splits"].values()
+        for split in splits
         for shard in split["shards"]
         if not _is_whole(Path(data_dir) / shard["file"], shard, checksums)
     ]
@@ -276,7 +277,7 @@ def first_bad_record(path: Path) -> int | None:
     return None
 
 
-def _is_whole(path: Path, shard: dict[str, Any], checksum: bool) -> bool:
+def _is_whole(path: Path, shard: ShardEntry, checksum: bool) -> bool:
     if not path.is_file() or path.stat().st_size != shard["bytes"]:
         return False
     return not checksum or file_sha256(path) == shard["sha256"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.manifest import Manifest
 from t2t_multimodel.data.records import as_recorded, read_manifest, require_records
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.problem import Problem
@@ -74,7 +74,7 @@ def check_warm_start(source: Path, config: run_config.RunConfig, output_dir: Pat
         )
 
 
-def _check_vocabulary(vocabulary: Vocabulary, manifests: Sequence[dict[str, Any]], hparams: HParams, data_dir: Path) -> None:
+def _check_vocabulary(vocabulary: Vocabulary, manifests: Sequence[Manifest], hparams: HParams, data_dir: Path) -> None:
     for manifest in manifests:
         if manifest["vocabulary_sha256"] != vocabulary.sha256:
             name = manifest["problem"]

@@ -37,7 +37,7 @@ def test_shards_come_back_with_counts_and_checksums(tmp_path):
     assert [list(tf.data.TFRecordDataset(path).as_numpy_iterator()) for path in paths] == [[b"one", b"three"], [b"two"]]
     assert [shard["examples"] for shard in manifest["splits"]["train"]["shards"]] == [2, 1]
     assert records.read_manifest(tmp_path, "p") == manifest
-    assert not records.damaged_shards(tmp_path, manifest, checksums=True)
+    assert not records.damaged_shards(tmp_path, manifest["splits"].values(), checksums=True)
 
 
 def test_shards_have_the_bytes_of_tensorflows_writer(tmp_path):
@@ -67,8 +67,8 @@ def test_a_changed_shard_is_found(tmp_path):
     path = tmp_path / manifest["splits"]["train"]["shards"][1]["file"]
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"?")
-    assert not records.damaged_shards(tmp_path, manifest)
-    assert records.damaged_shards(tmp_path, manifest, checksums=True) == [path.name]
+    assert not records.damaged_shards(tmp_path, manifest["splits"].values())
+    assert records.damaged_shards(tmp_path, manifest["splits"].values(), checksums=True) == [path.name]
     path.write_bytes(content[:-1])
     with pytest.raises(DataError, match=f"{path.name} is missing or not as its manifest says; make it again: mm-datagen"):
         records.shard_paths(tmp_path, "p", "train")

@@ -5,12 +5,18 @@ import numpy as np
 
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.features import Audio, Image, Label, Text
+from t2t_multimodel.problem import Example
 from t2t_multimodel.testing import fake_problem
 
-TREES = [{"inputs": "the dog runs", "targets": "(S (NP DT NN )NP (VP VBZ )VP )S"}]
-TEXTS = [{"inputs": "a dog " * n, "targets": "ein <Hund>"} for n in (1, 1, 1, 3)] + [{"inputs": "a \u2581", "targets": "wrong"}]
-PICTURES = [{"inputs": corpora.picture(size=size), "targets": name} for size, name in (((48, 40), "cat"), ((300, 500), "cat"))]
-SOUNDS = [{"inputs": corpora.wav(np.full(n, 100, np.int16)), "targets": "a dog"} for n in (8000, 16000, 400000)]
+TREES: list[Example] = [{"inputs": "the dog runs", "targets": "(S (NP DT NN )NP (VP VBZ )VP )S"}]
+TEXTS: list[Example] = [
+    *[Example(inputs="a dog " * n, targets="ein <Hund>") for n in (1, 1, 1, 3)],
+    {"inputs": "a \u2581", "targets": "wrong"},
+]
+PICTURES: list[Example] = [
+    {"inputs": corpora.picture(size=size), "targets": name} for size, name in (((48, 40), "cat"), ((300, 500), "cat"))
+]
+SOUNDS: list[Example] = [{"inputs": corpora.wav(np.full(n, 100, np.int16)), "targets": "a dog"} for n in (8000, 16000, 400000)]
 
 
 def make(folder):

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from t2t_multimodel.features import Text
-from t2t_multimodel.problem import Problem
+from t2t_multimodel.problem import Example, Problem
 from t2t_multimodel.registry import unknown
 
 # Name and what it leaves out.
@@ -34,10 +34,10 @@ def rules_of(text: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def broken_rule(problem: Problem, example: dict[str, Any], rules: frozenset[str]) -> str:
+def broken_rule(problem: Problem, example: Example, rules: frozenset[str]) -> str:
     """The rule of `rules` by which the texts of a raw example leave it out, or ""."""
-    keys = [key for key in ("inputs", "targets") if isinstance(getattr(problem, key), Text)]
-    texts = [text for key in keys if isinstance(text := example.get(key), str)]
+    sides = ((problem.inputs, example.get("inputs")), (problem.targets, example.get("targets")))
+    texts = [text for feature, text in sides if isinstance(feature, Text) and isinstance(text, str)]
     if "empty" in rules and not all(map(str.strip, texts)):
         return "empty"
     if "encoding" in rules and any(map(_WRONG_ENCODING.search, texts)):

@@ -9,7 +9,7 @@ import inspect
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from t2t_multimodel.data import records
 from t2t_multimodel.data.generation import shuffle
@@ -20,6 +20,7 @@ from t2t_multimodel.data.generation.vocabulary_file import Origin, VocabularyFil
 from t2t_multimodel.data.generation.vocabulary_sample import Report, learn_vocabulary
 from t2t_multimodel.data.generation.workers import Workers
 from t2t_multimodel.data.generation.workspace import Workspace, remove_leftovers, workspace_folder, workspace_plans
+from t2t_multimodel.data.manifest import Manifest, SplitEntry
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.console import print_line
@@ -43,7 +44,7 @@ def generate(
     image_size: int = 0,
     report: Report = print_line,
     workers: Workers | None = None,
-) -> dict[str, records.Manifest]:
+) -> dict[str, Manifest]:
     """Writes vocabulary and records of `problems` to `data_dir`; what is there and complete is left alone.
 
     A run that was killed or interrupted goes on where it was; the files come out the same, as they do with any number of workers.
@@ -129,7 +130,7 @@ def _make(
     plan: dict[str, Any],
     workers: Workers,
     report: Report,
-) -> Iterator[records.Manifest]:
+) -> Iterator[Manifest]:
     """Makes the records of each problem; where damage is skipped, the error of one that cannot be made is raised at the end."""
     failed: dict[str, DataError] = {}
     for name, problem in missing.items():
@@ -177,7 +178,7 @@ def _with_classes(problem: Problem, data_dir: Path, tmp_dir: Path) -> Problem:
         return records.as_recorded(problem, data_dir)
 
 
-def _check_vocabularies(manifests: dict[str, records.Manifest], vocabulary: Vocabulary, data_dir: Path) -> None:
+def _check_vocabularies(manifests: dict[str, Manifest], vocabulary: Vocabulary, data_dir: Path) -> None:
     """Raises a DataError if records that are to stay were made with another vocabulary."""
     for name, manifest in manifests.items():
         if manifest["vocabulary_sha256"] != vocabulary.sha256:
@@ -209,17 +210,18 @@ def _write_records(
     plan: dict[str, Any],
     workers: Workers,
     report: Report,
-) -> records.Manifest:
+) -> Manifest:
     """Makes all splits where no reader looks, and changes places only once all are whole."""
     name = problem.records_name
-    manifest = _head(problem, vocabulary.sha256, plan)
+    head = _head(problem, vocabulary.sha256, plan)
     if problem.source:
         report(f"{name}: {problem.source}")
     with Workspace(data_dir, name, _whole_plan(problem, vocabulary.sha256, plan)) as workspace:
         splits = _make_splits(problem, workspace, plan, data_dir / FILE_NAME, tmp_dir, workers, report)
         there = [split for split in problem.splits if splits[split]]
-        manifest |= {"splits": {split: splits[split] for split in there}, "complete": True}
-        manifest |= {"empty_splits": [split for split in problem.splits if split not in there]}
+        head |= {"splits": {split: splits[split] for split in there}, "complete": True}
+        head |= {"empty_splits": [split for split in problem.splits if split not in there]}
+        manifest = cast(Manifest, head)
         records.manifest_path(data_dir, name).unlink(missing_ok=True)
         workspace.publish(_files(manifest))
         records.write_manifest(data_dir, name, manifest)
@@ -239,7 +241,7 @@ def _tidy(workspace: Workspace, name: str) -> None:
     workspace.remove()
 
 
-def _files(manifest: records.Manifest) -> list[str]:
+def _files(manifest: Manifest) -> list[str]:
     """The names of a manifest's files: shards, and lists of what was skipped."""
     splits = manifest["splits"].values()
     shards = [shard["file"] for split in splits for shard in split["shards"]]
@@ -254,9 +256,12 @@ def _make_splits(
     tmp_dir: Path,
     workers: Workers,
     report: Report,
-) -> dict[str, Any]:
-    """The manifest's entry of each split. Train comes last: what is left out of it can depend on the others."""
-    entries: dict[str, Any] = {}
+) -> dict[str, SplitEntry | None]:
+    """The manifest's entry of each split; None is a "test" that is not there.
+
+    Train comes last: what is left out of it can depend on the others.
+    """
+    entries: dict[str, SplitEntry | None] = {}
     evaluation: tuple[Path, ...] = ()
     rules = frozenset(plan["clean"])
     for split in sorted(problem.splits, key="train".__eq__):
@@ -270,16 +275,19 @@ def _make_splits(
         errors = _Errors(plan["on_error"] == "skip", skipped_name(source), report)
         maker = SplitWriter(workspace, split, encoding, plan["num_shards"] if train else 1, errors)
         entry = entries[split] = maker.make(functools.partial(problem.generate, split, tmp_dir), workers)
-        report(f"{source}: {entry['examples']} examples{_losses(entry)}" if entry else f"{source}: this data has no such split")
+        if entry is None:
+            report(f"{source}: this data has no such split")
+            continue
+        report(f"{source}: {entry['examples']} examples{_losses(entry)}")
         if missing := entry.get("classes_without_examples"):
             named = ", ".join(missing[:_NAMED_ERRORS]) + ", ..." * (len(missing) > _NAMED_ERRORS)
             report(f"{source}: classes without an example: {len(missing):,} ({named})")
-        if entry and encoding.keyed_by_content and not train:
+        if encoding.keyed_by_content and not train:
             evaluation += (maker.fingerprints,)
     return entries
 
 
-def _losses(entry: dict[str, Any]) -> str:
+def _losses(entry: SplitEntry) -> str:
     """What a split's line says of examples that are not in its records, or not as they were."""
     skipped = f", {entry['skipped']} skipped" if entry["skipped"] else ""
     rules = ", ".join(f"{rule} {count}" for rule, count in entry["left_out"].items())

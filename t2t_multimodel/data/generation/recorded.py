@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from t2t_multimodel.data import records
+from t2t_multimodel.data.manifest import Manifest, features_of
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.errors import DataError
 
@@ -20,7 +21,7 @@ class Recorded(NamedTuple):
         damaged: whether the reason is damage alone.
     """
 
-    manifest: records.Manifest | None
+    manifest: Manifest | None
     reason: str = ""
     damaged: bool = False
 
@@ -43,10 +44,10 @@ def find(problem: Problem, data_dir: Path, options: dict[str, Any], verify: bool
         manifest = records.read_manifest(data_dir, problem.records_name)
     except DataError:
         return Recorded(None)
-    wanted = description(problem)
+    wanted, there = description(problem), features_of(manifest)
     sides = ("inputs", "targets")
-    changed = [key for key in sides if _layout(manifest[key]) != _layout(wanted[key])]
-    changed += [f"normalization of {key}" for key in sides if _normalized_otherwise(manifest[key], wanted[key])]
+    changed = [key for key in sides if _layout(there[key]) != _layout(wanted[key])]
+    changed += [f"normalization of {key}" for key in sides if _normalized_otherwise(there[key], wanted[key])]
     if manifest.get("described", "") != problem.described:
         changed.append("description")
     if [*manifest["splits"], *manifest.get("empty_splits", ())] != list(problem.splits):
@@ -54,7 +55,7 @@ def find(problem: Problem, data_dir: Path, options: dict[str, Any], verify: bool
     changed += [key for key, value in options.items() if manifest.get(key, type(value)()) != value]
     if changed:
         return Recorded(manifest, f"its {' and '.join(changed)} changed")
-    damaged = records.damaged_shards(data_dir, manifest, verify)
+    damaged = records.damaged_shards(data_dir, manifest["splits"].values(), verify)
     return Recorded(manifest, _damage(data_dir / damaged[0], verify) if damaged else "", bool(damaged))
 
 

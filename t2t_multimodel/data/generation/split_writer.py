@@ -22,6 +22,7 @@ from t2t_multimodel.data.generation.encode import EncodedChunk, EncodingConfig, 
 from t2t_multimodel.data.generation.text_counts import COUNTS
 from t2t_multimodel.data.generation.workers import Workers
 from t2t_multimodel.data.generation.workspace import Workspace
+from t2t_multimodel.data.manifest import ShardEntry, SplitEntry
 from t2t_multimodel.data.records import ShardWriter, shard_names
 from t2t_multimodel.features import Label
 from t2t_multimodel.problem import Example
@@ -57,7 +58,7 @@ class Shard(NamedTuple):
         return self.path.name
 
 
-def write_shard(shard: Shard) -> dict[str, Any]:
+def write_shard(shard: Shard) -> ShardEntry:
     """Writes a shard and returns its entry in the manifest."""
     if len(shard.buckets) > 1:
         records = shuffle.by_key(shard.buckets, shard.low, shard.high, shard.distinct)
@@ -107,8 +108,8 @@ class SplitWriter:
         """Where the fingerprints of its examples lie, if its encoding has keys by content and it keeps their order."""
         return self._workspace.folder / f"{self._split}.keys"
 
-    def make(self, examples: Callable[[], Iterable[Example]], workers: Workers) -> dict[str, Any]:
-        """Does what is left to do and returns the split's entry in the manifest; an empty one for a "test" that is not there.
+    def make(self, examples: Callable[[], Iterable[Example]], workers: Workers) -> SplitEntry | None:
+        """Does what is left to do and returns the split's entry in the manifest; None for a "test" that is not there.
 
         Args:
             examples: gives all raw examples of the split, the same each time.
@@ -121,24 +122,33 @@ class SplitWriter:
         if not state["dealt"]:
             self._partition(examples(), workers)
         if not state["consumed"] and self._split == "test":
-            return {}
+            return None
         if not state["made"]:
             dropped = state["skipped"] + sum(state["left_out"].values())
             raise DataError(f"{self._encoding.source} has no examples" + (f": all {dropped} were skipped" if dropped else ""))
         if not state["done"]:
             self._write_shards(workers)
+        return self._entry(state)
+
+    def _entry(self, state: dict[str, Any]) -> SplitEntry:
         count = sum(shard["examples"] for shard in state["shards"])
         left_out = Counter(state["left_out"]) + Counter(duplicates=state["made"] - count)
-        entry = {"examples": count, "shards": state["shards"], "skipped": state["skipped"], "left_out": dict(left_out)}
-        entry |= {"changed": state["changed"]} if state["changed"] else {}
+        entry: SplitEntry = {
+            "examples": count,
+            "shards": state["shards"],
+            "skipped": state["skipped"],
+            "left_out": dict(left_out),
+        }
+        if state["changed"]:
+            entry["changed"] = state["changed"]
         if isinstance(classes := self._encoding.problem.targets, Label) and self._split == "train":
-            missing = [name for i, name in enumerate(classes.classes) if str(i) not in state["classes"]]
-            entry |= {"classes_without_examples": missing} if missing else {}
-        sides = sorted({key.partition(".")[0] for key in state["text"]})
-        entry |= (
-            {"text": {side: {name: state["text"].get(f"{side}.{name}", 0) for name in COUNTS} for side in sides}} if sides else {}
-        )
-        return entry | ({"skipped_list": self._skipped.name} if state["skipped"] else {})
+            if missing := [name for i, name in enumerate(classes.classes) if str(i) not in state["classes"]]:
+                entry["classes_without_examples"] = missing
+        if sides := sorted({key.partition(".")[0] for key in state["text"]}):
+            entry["text"] = {side: {name: state["text"].get(f"{side}.{name}", 0) for name in COUNTS} for side in sides}
+        if state["skipped"]:
+            entry["skipped_list"] = self._skipped.name
+        return entry
 
     def _partition(self, examples: Iterable[Example], workers: Workers) -> None:
         state = self._state

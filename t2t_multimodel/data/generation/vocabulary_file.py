@@ -18,6 +18,7 @@ from t2t_multimodel.data import records
 from t2t_multimodel.data.generation.text_counts import rates
 from t2t_multimodel.data.generation.vocabulary_sample import Report
 from t2t_multimodel.data.generation.workspace import workspace_plans
+from t2t_multimodel.data.manifest import Manifest, features_of
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.utils.errors import WorkerError
 from t2t_multimodel.utils.files import write_atomically
@@ -91,14 +92,14 @@ class VocabularyFile:
         self._report(f"{FILE_NAME}: {_size(vocabulary)}, learned from {self._origin(vocabulary.sha256) or 'other problems'}")
         return vocabulary
 
-    def misfits(self, manifest: records.Manifest) -> Iterator[str]:
+    def misfits(self, manifest: Manifest) -> Iterator[str]:
         """A line for each text of the train split that the vocabulary does not fit."""
         origin = self._origin(manifest["vocabulary_sha256"])
-        text = manifest["splits"].get("train", {}).get("text", {})
-        for side, counts in text.items():
+        train, features = manifest["splits"].get("train"), features_of(manifest)
+        for side, counts in (train.get("text", {}) if train else {}).items():
             place = f"{manifest['problem']}, {side}"
             per_word, byte_rate = rates(counts)
-            if manifest[side]["format"] == "tree":
+            if features[side]["format"] == "tree":
                 share = counts["unknown"] / max(counts["words"], 1)
                 if share > _MAX_UNKNOWN_SYMBOLS:
                     rate = f"{per_word:.2f} tokens per symbol"

@@ -222,8 +222,8 @@ def _trees(path: Path) -> Iterator[Item]:
 
 def _words(kind: str, example: Example) -> int:
     """The words of an example's longest sentence; a linearised tree is none."""
-    sides = ("inputs",) if kind == "treebank_files" else ("inputs", "targets")
-    return max((len(example[side].split()) for side in sides if side in example), default=0)
+    texts = [example.get("inputs", ""), "" if kind == "treebank_files" else example.get("targets", "")]
+    return max(len(text.split()) for text in texts)
 
 
 READERS: dict[str, Callable[[Path], Iterator[Item]]] = {

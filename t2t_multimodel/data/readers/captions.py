@@ -24,6 +24,7 @@ def of_image(example: Example, captions: Sequence[str], split: str) -> Iterator[
     elif not captions:
         yield {"error": DataError(f"{example.get('origin', 'an image')} has no caption")}
     elif split == "train":
-        yield from ({**example, "targets": caption} for caption in captions)
+        for caption in captions:
+            yield {**example, "targets": caption}
     else:
         yield {**example, "targets": captions[0], "references": list(captions)}

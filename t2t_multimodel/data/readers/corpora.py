@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, Unpack
 
 from t2t_multimodel.data.readers import archives
 from t2t_multimodel.problem import Example
@@ -48,7 +48,7 @@ def find(folder: Path, relative: str) -> Path | None:
     return path
 
 
-def file_example(file: archives.Member | Callable[[], archives.Member], **answers: Any) -> Example:
+def file_example(file: archives.Member | Callable[[], archives.Member], **answers: Unpack[Example]) -> Example:
     """The content of an image or a recording, or of what opens it, with its answers; an error example where that fails."""
     try:
         member = file if isinstance(file, archives.Member) else file()
