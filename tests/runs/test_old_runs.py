@@ -18,6 +18,8 @@ from t2t_multimodel.runs.scoring import score_run
 
 pytestmark = pytest.mark.filterwarnings(IGNORED)
 DATA = golden.MADE / "data"
+# That commit decoded JPEGs with a coarser transform, so that some pixels differ.
+PICTURES = {"my_classes", "my_captions"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,6 +43,13 @@ def losses(folder, step):
     return {row["problem"]: row["loss"] for row in rows(folder / "metrics.jsonl") if (row["split"], row["step"]) == ("dev", step)}
 
 
+def check_losses(folder, made, step, names):
+    """The dev losses of `names` are those of the folder `made`."""
+    found, wanted = losses(folder, step), losses(made, step)
+    for name in names:
+        assert found[name] == pytest.approx(wanted[name], rel=1e-2 if name in PICTURES else 1e-4), name
+
+
 def test_its_hyperparameters_are_read():
     config = RunConfig.load(golden.MADE / "run")
     assert config.hparams.model.hidden_size == 8 and len(config.problems) == 6
@@ -55,15 +64,14 @@ def test_the_run_goes_on(output_dir, capsys):
     with untraced():
         assert train_run(chosen, config.hparams_set, hparams, DATA, output_dir) == 12
     assert "going on from step 6" in capsys.readouterr().err
-    assert losses(output_dir, 12) == pytest.approx(losses(golden.MADE / "resumed", 12), rel=1e-4)
+    check_losses(output_dir, golden.MADE / "resumed", 12, losses(golden.MADE / "resumed", 12))
 
 
 def test_its_figures_and_outputs_are_the_same(output_dir):
     names = ["my_classes", "my_speech", "my_trees"]
     score_run(output_dir, DATA, names, "dev")
-    found, wanted = (losses(folder, 6) for folder in (output_dir, golden.MADE / "scored"))
+    check_losses(output_dir, golden.MADE / "scored", 6, names)
     for name in names:
-        assert found[name] == pytest.approx(wanted[name], rel=1e-5)
         assert rows(output_dir / f"decoded-{name}-dev.jsonl") == rows(golden.MADE / "scored" / f"decoded-{name}-dev.jsonl")
 
 
