@@ -12,16 +12,17 @@ from t2t_multimodel.utils.constants import LOWEST
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class AlignedReading(keras.layers.Layer):
-    """Stands in the place of an AttentionBlock, so that a decoder without attention still reads its source.
+    """Reads source state t at target position t: the layer in place of an AttentionBlock in a decoder without attention.
 
-    Target position t gets a pointwise ConvStep of source state t, and zeros beyond the source's end. The target itself is not
-    read: the causal ConvBlocks around this layer do that.
+    Target position t gets a pointwise ConvStep of source state t, or zeros beyond the source's end. The layer does not read the
+    target: the causal ConvBlocks around it do.
 
     Call: target [B, T, D], source [B, S, D], source_mask [B, S]; returns [B, T, D], without a residual.
     """
 
-    steps: tuple[ConvStep, ...] = ()  # causal convolutions, as an AttentionBlock has
-    generators: tuple[()] = ()  # nothing is drawn
+    # Callers ask an AttentionBlock for both; this layer has no causal convolution and draws no random number.
+    steps: tuple[ConvStep, ...] = ()
+    generators: tuple[()] = ()
 
     def build(self, target_shape, source_shape=None):
         self.read = ConvStep(target_shape[-1], (1,), name="read", dtype=self.dtype_policy)
@@ -33,11 +34,11 @@ class AlignedReading(keras.layers.Layer):
         return ops.pad(values, [[0, 0], [0, length], [0, 0]])[:, :length]
 
     def precompute(self, source):
-        """Returns the states [B, S, D] that steps read, for source [B, S, D]."""
+        """Returns the states [B, S, D] that every step reads, for source [B, S, D]."""
         return self.read(source)
 
     def init_cache(self, rows, length, width=1):
-        """Returns an empty cache: a step depends on no earlier one."""
+        """Returns an empty cache: a step does not depend on earlier steps."""
         return ()
 
     def step(self, x, cache, step, values, bias):

@@ -1,6 +1,7 @@
 """Multi-head dot-product attention and the attention block (arXiv 1706.05137, section 2.2).
 
-Letters in shapes: B batch, T target length, S source length, D depth, N heads, P depth of a head.
+Letters in shapes: B batch, T target length, S source length, D depth, N heads, P depth per head, W rows per sentence in beam
+search, R = B * W rows.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from t2t_multimodel.utils.constants import LOWEST
 
 
 def causal_mask(length):
-    """float32 [1, length, length]: 1 where position t (row) may look at position s (column), s <= t."""
+    """Returns float32 [1, T, T] for T = `length`: 1 where position t (second axis) may read position s (third axis), s <= t."""
     t = ops.arange(length, dtype="int32")
     return ops.cast(t[None, :, None] >= t[None, None, :], "float32")
 
@@ -24,8 +25,8 @@ def causal_mask(length):
 class KVCache(NamedTuple):
     """Keys and values that an attention reads.
 
-    Of a source: keys [B, N, P, S], as the product with queries takes them, and values [B, N, S, P]. Of the earlier positions of
-    self-attention: both [B * N, T * W, P], as `init_cache` makes them.
+    For a source: keys [B, N, P, S], laid out for the product with queries, and values [B, N, S, P], from `project`. For earlier
+    positions in self-attention: keys and values [B * N, T * W, P], from `init_cache`.
     """
 
     keys: Any
@@ -33,10 +34,10 @@ class KVCache(NamedTuple):
 
 
 class AttentionConstants(NamedTuple):
-    """What every step of an AttentionBlock reads.
+    """Tensors that every decoding step of an AttentionBlock reads; they are computed once per input.
 
     Attributes:
-        steps: the pointwise kernels of its convolutions, each [D, D].
+        steps: the pointwise kernels of the block's convolutions, each [D, D].
         kernel: [D, 3 D], the query, key and value kernels of self-attention.
         source: keys and values of the source.
     """
@@ -47,7 +48,7 @@ class AttentionConstants(NamedTuple):
 
 
 def attention_bias(attention_mask):
-    """Returns float32 [B or 1, 1, T or 1, S], to add to logits: 0 where attention_mask [B or 1, T or 1, S] is 1, else LOWEST."""
+    """Returns the bias of logits, float32 [B or 1, 1, T or 1, S]: 0 where attention_mask [B or 1, T or 1, S] is 1, or LOWEST."""
     return LOWEST * (1.0 - ops.cast(attention_mask, "float32"))[:, None]
 
 
@@ -59,8 +60,12 @@ class MultiHeadAttention(keras.layers.Layer):
         num_heads: must divide the depth.
         dropout: rate on the attention weights.
 
-    Call: target [B, T, D], source [B, S, D], attention_mask [B or 1, T or 1, S] (1 may be read, 0 may not); returns
-    [B, T, D]. A target position that may read nothing gets the mean of all values; its own output is padding.
+    Call: target [B, T, D], source [B, S, D], attention_mask [B or 1, T or 1, S] (1 where a target position may read a source
+    position, else 0); returns [B, T, D]. A target position that may read nothing gets the mean of all values; only padding is
+    such a position.
+
+    Raises:
+        ValueError: `num_heads` does not divide the depth (when the layer is built).
     """
 
     def __init__(self, num_heads=8, dropout=0.0, **kwargs):
@@ -82,12 +87,17 @@ class MultiHeadAttention(keras.layers.Layer):
         return self.attend(target, self.project(source), attention_bias(attention_mask), training=training)
 
     def project(self, source) -> KVCache:
-        """Keys and values of source [B, S, D]."""
+        """Returns the keys and values of source [B, S, D]."""
         keys = self._split(dense(source, self.key_kernel))
         return KVCache(ops.transpose(keys, (0, 2, 3, 1)), self._heads(dense(source, self.value_kernel)))
 
     def attend(self, target, read: KVCache, bias, training=None):
-        """target [B, T, D] reads keys and values made by `project`; bias as `attention_bias` makes it. Returns [B, T, D]."""
+        """Returns the attention of target [B, T, D] over the keys and values `read`, [B, T, D].
+
+        Args:
+            read: from `project`.
+            bias: from `attention_bias`.
+        """
         depth = target.shape[-1]
         q = self._heads(dense(target, self.query_kernel) * (depth // self.num_heads) ** -0.5)
         weights = softmax(at_least_float32(ops.matmul(q, read.keys)) + bias)
@@ -98,19 +108,19 @@ class MultiHeadAttention(keras.layers.Layer):
         return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
 
     def init_cache(self, rows, length, width=1) -> KVCache:
-        """Returns zeros for T = `length` positions of B = rows / width sentences: keys and values [B * N, T * W, P]."""
+        """Returns keys and values of zeros, [B * N, T * W, P], for T = `length`, W = `width` and R = `rows`."""
         shape = (rows // width * self.num_heads, length * width, self.key_kernel.shape[0] // self.num_heads)
         return KVCache(*(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2)))
 
     def precompute(self):
-        """Returns the kernels of query (scaled), key and value side by side, [D, 3 D], as every step reads them."""
+        """Returns the kernels of query (scaled), key and value side by side, [D, 3 D]; every step reads them."""
         query = ops.convert_to_tensor(self.query_kernel) * (self.query_kernel.shape[0] // self.num_heads) ** -0.5
         return ops.cast(ops.concatenate([query, self.key_kernel, self.value_kernel], axis=1), self.compute_dtype)
 
     def step(self, x, cache: KVCache, step, kernel):
         """Computes causal self-attention at one position: x [R, D] -> ([R, D], cache).
 
-        The W rows of a sentence share their keys. The mask lets each row read those of the rows that it continues.
+        The W rows of a sentence share one cache. The mask lets each row read only the keys of the rows that it continues.
 
         Args:
             step: a DecodeStep.
@@ -120,7 +130,7 @@ class MultiHeadAttention(keras.layers.Layer):
         size = depth // self.num_heads
         projected = ops.matmul(x, kernel)
         query, key, value = (self._rows(projected[:, i * depth : (i + 1) * depth], width) for i in range(3))
-        # a slice_update is slower: without XLA it starts XLA, and under XLA it copies
+        # ops.slice_update is slower: without XLA it starts XLA, and under XLA it copies the whole cache
         indices = step.scatter_indices(ops.shape(key)[0])
         keys = ops.scatter_update(cache.keys, indices, ops.reshape(key, (-1, size)))
         values = ops.scatter_update(cache.values, indices, ops.reshape(value, (-1, size)))
@@ -132,27 +142,27 @@ class MultiHeadAttention(keras.layers.Layer):
         return dense(ops.reshape(context, (-1, depth)), self.output_kernel), KVCache(keys, values)
 
     def _rows(self, x, width):
-        """[R, D] -> [B * N, W, P]."""
+        """Returns x [R, D] split into heads, [B * N, W, P]."""
         size = x.shape[-1] // self.num_heads
         x = ops.reshape(x, (-1, width, self.num_heads, size))
         return ops.reshape(x if width == 1 else ops.transpose(x, (0, 2, 1, 3)), (-1, width, size))
 
     def _bias(self, step):
-        """Returns what is added to the logits [B * N, W, T * W]: 0 where a row reads, else LOWEST."""
+        """Returns a bias that broadcasts to the logits [B * N, W, T * W]: 0 where a row may read, else LOWEST."""
         bias, width = LOWEST * (1.0 - step.mask()), step.width
         if width == 1:
             return bias
-        every = ops.shape(bias)[-1]
-        shape = (ops.shape(bias)[0], self.num_heads, width, every)
-        return ops.reshape(ops.broadcast_to(bias, shape), (-1, width, every))
+        positions = ops.shape(bias)[-1]
+        shape = (ops.shape(bias)[0], self.num_heads, width, positions)
+        return ops.reshape(ops.broadcast_to(bias, shape), (-1, width, positions))
 
     def _split(self, x):
-        """[B, T, D] -> [B, T, N, P]."""
+        """Returns x [B, T, D] as [B, T, N, P]."""
         return ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, x.shape[-1] // self.num_heads))
 
     def _heads(self, x):
-        """[B, T, D] -> [B, N, T, P]."""
-        if x.shape[1] == 1:  # nothing to move
+        """Returns x [B, T, D] as [B, N, T, P]."""
+        if x.shape[1] == 1:  # a reshape alone is cheaper than a transposition
             return ops.reshape(x, (-1, self.num_heads, 1, x.shape[-1] // self.num_heads))
         return ops.transpose(self._split(x), (0, 2, 1, 3))
 
@@ -162,13 +172,14 @@ class MultiHeadAttention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class AttentionBlock(keras.layers.Layer):
-    """Attention(source, target) of section 2.2.
+    """The attention block Attention(source, target) of section 2.2.
 
-    target + timing, two causal convolution steps (kernel 5, dilations 1 and 4), causal self-attention, then attention of the
-    result over the source, whose keys and values come from two different pointwise convolutions.
+    The timing signal is added to the target. Two causal convolution steps (kernel 5, dilations 1 and 4) and causal
+    self-attention follow. The result attends to the source, whose keys and values come from two different pointwise convolutions.
 
     Args:
-        num_heads, dropout: of both attentions.
+        num_heads: heads of the self-attention and of the source attention.
+        dropout: rate on the attention weights of both.
 
     Call: target [B, T, D], source [B, S, D], source_mask [B, S]; returns [B, T, D], without a residual.
     """
@@ -200,11 +211,11 @@ class AttentionBlock(keras.layers.Layer):
 
     @property
     def generators(self):
-        """What `call` draws from in training."""
+        """Returns the random generators from which `call` draws in training."""
         return [self.self_attention.drop.noise, self.source_attention.drop.noise]
 
     def precompute(self, source) -> AttentionConstants:
-        """Returns what every step reads, for source [B, S, D]."""
+        """Returns the tensors that every step reads, for source [B, S, D]."""
         steps = tuple(step.precompute() for step in self.steps)
         return AttentionConstants(steps, self.self_attention.precompute(), self.source_attention.project(source))
 
@@ -213,12 +224,12 @@ class AttentionBlock(keras.layers.Layer):
         return self.self_attention.init_cache(rows, length, width)
 
     def step(self, x, cache: KVCache, step, constants: AttentionConstants, bias):
-        """Computes one position: x [R, D] -> ([R, D], cache). R is a multiple of the source's B; neighbouring rows share one.
+        """Computes one position: x [R, D] -> ([R, D], cache). The W = R / B neighbouring rows of a sentence share its source.
 
         Args:
             step: a DecodeStep.
             constants: from `precompute`.
-            bias: as `attention_bias` makes it.
+            bias: from `attention_bias`.
         """
         depth = x.shape[-1]
         y = x + ops.cast(step.timing(depth), x.dtype)

@@ -2,8 +2,8 @@
 
 Letters in shapes: B batch, L length, H height, W width, C input channels, F output channels.
 
-One-dimensional inputs are [B, L, C] and two-dimensional ones [B, H, W, C]. Padding is written out, always on both sides alike (or
-all on the left), so that an output position reads the same inputs whatever stands behind the end.
+One-dimensional inputs are [B, L, C] and two-dimensional inputs [B, H, W, C]. Zeros are padded explicitly: as many on both sides,
+or all on the left. An output position then reads the same inputs, however long the input is.
 """
 
 import keras
@@ -13,22 +13,22 @@ from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, centred_kernel, dense
 from t2t_multimodel.utils.constants import LOWEST, LOWEST_HALF
 
-# The mean of the largest of nine standard normal values. A normalised step in front of a 3x3 max-pooling starts shifted down by
-# it: otherwise the same large constant enters every later step, and pictures differ by a few percent of it.
+# The mean of the largest of nine standard normal values. A normalised step before a 3x3 max-pooling starts shifted down by it.
+# Otherwise every later step receives the same large constant, and two pictures differ by only a few percent of it.
 POOLED_MEAN = 1.485
 
 
 def depthwise_conv_1d(x, kernel, dilation: int = 1, causal: bool = False):
-    """Depthwise convolution over time.
+    """Returns the depthwise convolution of x over time.
 
-    A dilated convolution is an undilated one over the rows of [L / dilation, dilation]: no copy of the input into batches, as
-    the usual space-to-batch makes; forward and backward together were 2.5 to 6 times faster on a CPU.
+    A dilated convolution is an undilated one over the rows of [L / dilation, dilation]. This avoids the copy of the input into
+    batches that the usual space-to-batch makes: forward and backward together were 2.5 to 6 times faster on a CPU.
 
     Args:
         x: [B, L, C].
         kernel: [size, C].
-        dilation: distance between taps.
-        causal: True pads on the left alone; otherwise as many zeros on both sides.
+        dilation: distance between taps, in positions.
+        causal: True pads zeros on the left alone, False as many on both sides.
 
     Returns:
         [B, L, C].
@@ -49,7 +49,16 @@ def depthwise_conv_1d(x, kernel, dilation: int = 1, causal: bool = False):
 
 
 def depthwise_conv_2d(x, kernel, stride: int = 1):
-    """Depthwise convolution of x [B, H, W, C] by kernel [h, w, C] of odd sizes; axes become ceil(size / stride) long."""
+    """Returns the depthwise convolution of x over height and width.
+
+    Args:
+        x: [B, H, W, C].
+        kernel: [h, w, C] with odd h and w.
+        stride: along both axes, in positions.
+
+    Returns:
+        [B, ceil(H / stride), ceil(W / stride), C].
+    """
     height, width, channels = kernel.shape
     x = ops.pad(x, [[0, 0], [height // 2] * 2, [width // 2] * 2, [0, 0]])
     kernel = ops.reshape(kernel, (height, width, channels, 1))
@@ -57,15 +66,15 @@ def depthwise_conv_2d(x, kernel, stride: int = 1):
 
 
 def max_pool(x, strides: tuple[int, ...], mask=None):
-    """Max-pooling with windows of 3 along every axis.
+    """Returns the maxima of x over windows of 3 positions along every axis.
 
     Args:
         x: [B, L, C] or [B, H, W, C].
         strides: one per axis.
-        mask: [B, L] or [B, H]; positions where it is 0 never win.
+        mask: [B, L] or [B, H]; a position where it is 0 is never the maximum.
 
     Returns:
-        The same rank, each axis ceil(size / stride) long.
+        A tensor of x's rank and type, each axis ceil(size / stride) long.
     """
     lowest = LOWEST_HALF if keras.backend.standardize_dtype(x.dtype) == "float16" else LOWEST
     if mask is not None:
@@ -75,9 +84,9 @@ def max_pool(x, strides: tuple[int, ...], mask=None):
 
 
 def subsample(x, strides: tuple[int, ...]):
-    """Every stride-th position along each axis of x [B, L, C] or [B, H, W, C], from the first.
+    """Returns every stride-th position along each axis of x [B, L, C] or [B, H, W, C], starting with the first.
 
-    Pooling windows of one pick them; the gradient of a strided slice took three times as long on a CPU.
+    Max-pooling with windows of one position does this: the gradient of a strided slice took three times as long on a CPU.
     """
     return (
         x if set(strides) == {1} else ops.max_pool(x, pool_size=1, strides=strides, padding="valid", data_format="channels_last")
@@ -85,7 +94,7 @@ def subsample(x, strides: tuple[int, ...]):
 
 
 def _spread(mask, x):
-    """mask [B, L] as a factor for x [B, L, ...], of its type."""
+    """Returns mask [B, L] as a factor [B, L, 1, ...] for x [B, L, ...], in the type of x."""
     mask = ops.cast(mask, x.dtype)
     for _ in range(len(x.shape) - 2):
         mask = ops.expand_dims(mask, -1)
@@ -94,22 +103,25 @@ def _spread(mask, x):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class ConvStep(keras.layers.Layer):
-    """LN(SepConv(W, ReLU(x))), section 2.1.
+    """The convolution step LN(SepConv(W, ReLU(x))) of section 2.1.
 
-    The depthwise multiplier is 1 and SepConv has no bias (LN has one). A 1x1 kernel has no depthwise part: it would be a factor
-    per channel that the pointwise part has already. A stride with a 1x1 kernel picks positions before anything is computed.
+    The depthwise multiplier is 1. SepConv has no bias, since LN has one. A 1x1 kernel has no depthwise part: it would be one
+    factor per channel, which the pointwise part contains. A stride with a 1x1 kernel picks positions before it computes anything.
 
     Args:
-        filters: output channels.
-        kernel_size: (k,) for one-dimensional inputs, (h, w) for two-dimensional ones; odd.
-        dilation: of the one-dimensional kernel.
-        strides: one per axis; other than 1 with 1x1 kernels or, equal on both axes, with two-dimensional ones.
-        causal: one-dimensional: padded on the left alone.
+        filters: output channels F.
+        kernel_size: (k,) for one-dimensional inputs, (h, w) for two-dimensional inputs; odd.
+        dilation: distance between the taps of a one-dimensional kernel, in positions.
+        strides: one per axis; None means 1. Other strides need a 1x1 kernel, or two axes with equal strides.
+        causal: whether a one-dimensional input is padded on the left alone.
         relu: False for the step that reads raw pixels or samples.
-        gain, shift: what the normalisation's gain and shift start with.
+        gain, shift: initial gain and shift of the normalisation.
 
     Call: x [B, L, C] or [B, H, W, C] and, optionally, padding_mask [B, L] or [B, H] (1 real, 0 padding): padded positions are
-    read as 0. Returns [B, L', F] or [B, H', W', F].
+    read as 0. Returns [B, L', F] or [B, H', W', F], each axis ceil(size / stride) long.
+
+    Raises:
+        ValueError: `strides` do not fit the kernel.
     """
 
     def __init__(self, filters, kernel_size, dilation=1, strides=None, causal=False, relu=True, gain=1.0, shift=0.0, **kwargs):
@@ -151,7 +163,7 @@ class ConvStep(keras.layers.Layer):
         return self.norm(dense(x, centred_kernel(ops.convert_to_tensor(self.pointwise))))
 
     def precompute(self):
-        """Returns the centred pointwise kernel [C, F], which every step reads."""
+        """Returns the centred pointwise kernel [C, F]; every step reads it."""
         return ops.cast(centred_kernel(ops.convert_to_tensor(self.pointwise)), self.compute_dtype)
 
     def step(self, x, step, kernel):
@@ -176,14 +188,16 @@ class ConvStep(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class ConvBlock(keras.layers.Layer):
-    """hidden1 to hidden4 of section 2.1: kernels 3, 3, 15, 15 (dilated by 8), two skips from the block's own input.
+    """The convolution block of section 2.1: four steps with kernels 3, 3, 15 and 15 (the last dilated by 8) and two skips.
+
+    Both skips start at the block's own input.
 
     Args:
-        causal: padded on the left alone.
+        causal: whether the steps pad on the left alone.
         dropout: rate at the end of the block.
-        dropout_on: "stream" (the paper) or "branch": only what the last step adds to x.
-        gain: what the gain of the last step's normalisation starts with. Small, a block starts as little more than its input
-            (as in arXiv 1706.02677, section 5.1).
+        dropout_on: "stream" drops values of the block's whole output (as the paper), "branch" of the last step's alone.
+        gain: initial gain of the last step's normalisation. With a small gain a block starts close to the identity (as in
+            arXiv 1706.02677, section 5.1).
 
     Call: x [B, L, D], padding_mask [B, L] or None; returns [B, L, D].
     """
@@ -217,11 +231,11 @@ class ConvBlock(keras.layers.Layer):
 
     @property
     def generators(self):
-        """What `call` draws from in training."""
+        """Returns the random generators from which `call` draws in training."""
         return [self.drop.noise]
 
     def precompute(self):
-        """Returns the kernels of its steps, which every decoding step reads."""
+        """Returns the pointwise kernels of the four steps, each [D, D]; every decoding step reads them."""
         return tuple(step.precompute() for step in self.steps)
 
     def step(self, x, step, kernels):
@@ -240,15 +254,15 @@ class ConvBlock(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class ConvRes(keras.layers.Layer):
-    """MaxPool(ConvStep(ConvStep(x))) + ConvStep_strided_1x1(x), section 2.5.2.
+    """The residual block MaxPool(ConvStep(ConvStep(x))) + ConvStep_strided_1x1(x) of section 2.5.2.
 
     Args:
-        filters: output channels.
-        strides: of pooling and shortcut, one per axis.
-        relu: False where x is raw pixels or samples: the first step and the shortcut then leave the ReLU out.
+        filters: output channels F.
+        strides: strides of the pooling and of the shortcut, one per axis.
+        relu: False where x is raw pixels or samples: the first step and the shortcut then have no ReLU.
 
-    Call: x [B, L, C] or [B, H, W, C], padding_mask [B, L] or [B, H] or None; returns each axis ceil(size / stride) long and F
-    channels.
+    Call: x [B, L, C] or [B, H, W, C], padding_mask [B, L] or [B, H] or None; returns [B, L', F] or [B, H', W', F], each axis
+    ceil(size / stride) long.
     """
 
     def __init__(self, filters, strides, relu=True, **kwargs):

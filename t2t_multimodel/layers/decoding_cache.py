@@ -1,10 +1,10 @@
-"""The decoding cache: what the steps of causal layers keep of earlier positions, and how beam search moves through it.
+"""The decoding cache: the values of earlier positions that causal layers keep, and how beam search reorders them.
 
 Cached values never move between rows. The row that computed a key, a value or a convolution's input keeps it. Beam search instead
 rewrites a small table, `beam_indices`, which says which row of the sentence holds each earlier position of each row.
 
-Without XLA every operation costs microseconds, however small. A step therefore reads the caches of all convolutions of a kind
-(kernel size and dilation) together, before it computes the first of them.
+Without XLA every operation costs microseconds, however small it is. A step therefore reads the caches of all convolutions of a
+kind (kernel size and dilation) together, before it computes the first of them.
 
 Letters in shapes: B sentences, W rows per sentence, R = B * W rows, T positions, n convolutions of a kind, K taps, d dilation,
 C channels, D depth.
@@ -19,15 +19,17 @@ from t2t_multimodel.layers.position import timing_signal
 
 
 def initial_beam_indices(sentences, width: int, length):
-    """Returns int32 [T, B, W]: every row reads itself."""
+    """Returns the beam indices int32 [T, B, W] with which every row reads its own values; T = `length`, B = `sentences`."""
     return ops.broadcast_to(ops.arange(width, dtype="int32"), (length, sentences, width))
 
 
 def reorder_beams(beam_indices, parents, position):
-    """Returns the table [T, B, W] after `position`, when row w of a sentence continues its row `parents[:, w]`.
+    """Returns the beam indices int32 [T, B, W] after row w of each sentence has become a continuation of row `parents[:, w]`.
+
+    Up to `position` row w takes over the indices of its parent. At later positions every row reads its own values.
 
     Args:
-        beam_indices: int32 [T, B, W].
+        beam_indices: int32 [T, B, W], before the reordering.
         parents: int32 [B, W].
         position: int32 scalar.
     """
@@ -38,11 +40,11 @@ def reorder_beams(beam_indices, parents, position):
 
 
 def gather_beams(values, beam_indices):
-    """Returns [K, n, R, C]: for each row the cached values of the rows that it continues.
+    """Returns, for each row, the values [K, n, R, C] that the rows it continues have cached.
 
     Args:
-        values: [K, n, R, C], as each row cached them.
-        beam_indices: int32 [K, B, W], the row of the sentence that wrote each position.
+        values: [K, n, R, C], in the rows that cached them.
+        beam_indices: int32 [K, B, W], the row of the sentence that cached each value.
     """
     taps, count, _, channels = values.shape
     width = beam_indices.shape[2]
@@ -54,12 +56,12 @@ def gather_beams(values, beam_indices):
 
 
 class DecodeStep:
-    """One position of the decoding loop, and what many layers derive from it, each computed once.
+    """One position of the decoding loop, with the tensors that many layers derive from it; each is computed once.
 
     Args:
         position: int32 scalar.
         beam_indices: int32 [T, B, W].
-        convolutions: a ConvStepReader, as ConvCaches.at returns it.
+        convolutions: a ConvStepReader from `ConvCaches.at`.
     """
 
     def __init__(self, position, beam_indices, convolutions):
@@ -70,10 +72,10 @@ class DecodeStep:
         self._mask = self._timing = self._scatter_indices = None
 
     def scatter_indices(self, batch_heads):
-        """Returns int32 [batch_heads * W, 2]: where self-attention writes this position's keys and values.
+        """Returns the indices at which self-attention writes this position's keys and values, int32 [batch_heads * W, 2].
 
         Args:
-            batch_heads: int, B * N for N heads; each holds the positions of W rows.
+            batch_heads: int, B * N for N heads. The cache has one row [T * W, P] per sentence and head.
         """
         if self._scatter_indices is None:
             row = ops.arange(batch_heads * self.width, dtype="int32")
@@ -82,15 +84,16 @@ class DecodeStep:
         return self._scatter_indices
 
     def timing(self, depth: int):
-        """Returns the timing signal of the position, float32 [1, D]; all layers have one depth."""
+        """Returns the timing signal of the position, float32 [1, D]. All layers must have the same depth D."""
         if self._timing is None:
             self._timing = timing_signal(1, depth, self.position)
         return self._timing
 
     def mask(self):
-        """Returns float32: 1 where a row may read, else 0.
+        """Returns the float32 mask of self-attention: 1 where a row may read, else 0.
 
-        Of shape [T], or with several rows per sentence [B, 1, W, T * W] over the positions of all of a sentence's rows.
+        Its shape is [T] with one row per sentence. With W rows it is [B, 1, W, T * W]: the last axis holds the positions of all
+        rows of the sentence.
         """
         if self._mask is None:
             length = ops.shape(self.beam_indices)[0]
@@ -108,10 +111,10 @@ class ConvCache(NamedTuple):
     """The last inputs of the n convolutions of a kind, as in arXiv 1611.09482.
 
     Attributes:
-        past: [d * (K - 1), n, R, C], a ring buffer of K - 1 inputs per phase (position modulo d). All that a position reads lies
-            in one phase.
-        last: [n, R, C], the inputs of the position before, not yet in the ring buffer. The next step writes them before it reads
-            anything, so that XLA need not copy the buffer.
+        past: [d * (K - 1), n, R, C], a ring buffer of K - 1 inputs per phase (position modulo d). A position reads inputs of one
+            phase only.
+        last: [n, R, C], the inputs of the previous position, not yet in the ring buffer. The next step writes them before it
+            reads anything, so that XLA need not copy the buffer.
     """
 
     past: Any
@@ -132,7 +135,7 @@ class ConvKernels(NamedTuple):
 
 
 class ConvCaches:
-    """The caches of causal one-dimensional ConvSteps, all of C channels.
+    """Makes and reads the caches of causal one-dimensional ConvSteps, all with C channels.
 
     Args:
         layers: built ConvSteps.
@@ -144,7 +147,7 @@ class ConvCaches:
             self._kinds.setdefault((layer.kernel_size[0], layer.dilation), []).append(layer)
 
     def init_cache(self, rows) -> tuple[ConvCache, ...]:
-        """Returns a cache of zeros per kind, for R = `rows` rows."""
+        """Returns one cache of zeros per kind, for R = `rows`."""
         caches = []
         for (size, dilation), layers in self._kinds.items():
             shape, dtype = (len(layers), rows, layers[0].depthwise.shape[1]), layers[0].compute_dtype
@@ -152,7 +155,7 @@ class ConvCaches:
         return tuple(caches)
 
     def precompute(self) -> tuple[ConvKernels, ...]:
-        """Returns the kernels per kind, in the form that every step reads."""
+        """Returns the depthwise kernels of each kind; every step reads them."""
         found = []
         for layers in self._kinds.values():
             kernels = [ops.cast(layer.depthwise, layer.compute_dtype) for layer in layers]
@@ -161,12 +164,12 @@ class ConvCaches:
         return tuple(found)
 
     def at(self, position, beam_indices, caches: tuple[ConvCache, ...], kernels: tuple[ConvKernels, ...]) -> "ConvStepReader":
-        """Returns what the step at `position` reads.
+        """Returns the reader with which the step at `position` computes its convolutions.
 
         Args:
             position: int32 scalar.
             beam_indices: int32 [T, B, W].
-            caches: from `init_cache` or the step before.
+            caches: from `init_cache`, or from `next_cache` of the previous step.
             kernels: from `precompute`.
         """
         buffers: list[Any] = []
@@ -180,26 +183,26 @@ class ConvCaches:
 
 
 class ConvStepReader:
-    """What every convolution reads at one position, and the inputs that it gets there."""
+    """Computes the convolutions at one position and collects their inputs for the next cache."""
 
     def __init__(self, kinds, buffers, contributions) -> None:
         self._kinds, self._buffers, self._contributions = kinds, buffers, contributions
         self._inputs: dict[int, Any] = {}
 
     def convolve(self, layer, x):
-        """Returns the depthwise convolution [R, C] of `layer` at this position, where its input is x [R, C]."""
+        """Returns the depthwise convolution [R, C] of `layer` at this position, for its input x [R, C] there."""
         earlier, present = self._contributions[id(layer)]
         self._inputs[id(layer)] = x
         return earlier + x * present
 
     def next_cache(self) -> tuple[ConvCache, ...]:
-        """Returns the caches for the next position; every convolution has been computed."""
+        """Returns the caches for the next position. Call it after `convolve` for every layer."""
         last = [ops.stack([self._inputs[id(layer)] for layer in layers]) for layers in self._kinds.values()]
         return tuple(ConvCache(*each) for each in zip(self._buffers, last, strict=True))
 
 
 def _convolve_past(size, dilation, cache: ConvCache, kernel, position, beam_indices):
-    """Returns the ring buffer with its last inputs written, and what earlier inputs contribute at `position`, [n, R, C]."""
+    """Returns the ring buffer with the last inputs written, and the sums [n, R, C] over earlier inputs at `position`."""
     taps = size - 1
     shape = (taps, *ops.shape(cache.past)[1:])
     before = position - 1
@@ -208,7 +211,8 @@ def _convolve_past(size, dilation, cache: ConvCache, kernel, position, beam_indi
     start, rotation = position % dilation * taps, position // dilation % taps
     values = ops.slice(buffer, (start, 0, 0, 0), shape)
     if beam_indices.shape[2] > 1:
-        ages = 1 + (rotation - ops.arange(taps, dtype="int32") - 1) % taps  # before the start all rows have zeros
+        # Inputs before position 0 are zero in every row: there any index will do.
+        ages = 1 + (rotation - ops.arange(taps, dtype="int32") - 1) % taps
         indices = ops.take(beam_indices, ops.maximum(position - dilation * ages, 0), axis=0)
         values = gather_beams(values, indices)
     rotated = ops.slice(kernel, (taps - rotation, 0, 0), (taps, *kernel.shape[1:]))

@@ -1,4 +1,4 @@
-"""Dropout whose random state has a name of its own, so that a checkpoint finds it again."""
+"""Dropout whose random state has its own name, so that a checkpoint can restore it."""
 
 import keras
 from keras import ops
@@ -11,11 +11,17 @@ from t2t_multimodel.layers.replicas import draw_for_replica
 class Dropout(keras.layers.Layer):
     """Zeroes a fraction `rate` of the input in training and scales the rest by 1 / (1 - rate).
 
-    Keras's own layer names its state by counting the layers made in this process; here it lies under the layer's path.
+    Keras's own layer names its random state by a count of the layers made in this process. Here the state lies under the layer's
+    path.
 
     Args:
-        rate: from 0 up to, not including, 1.
-        seed: of the state; None takes Keras's global seed.
+        rate: fraction of values to drop, 0 <= rate < 1.
+        seed: initial value of the random state; None takes it from Keras's global seed.
+
+    Call: x of any shape; returns the same shape and type.
+
+    Raises:
+        ValueError: `rate` is outside [0, 1).
     """
 
     def __init__(self, rate, seed=None, **kwargs):

@@ -1,9 +1,10 @@
 """The sparsely-gated mixture of experts (Shazeer et al. 2017, arXiv 1701.06538; arXiv 1706.05137, section 2.3).
 
-A router chooses, a dispatch brings tokens to experts and back, the experts compute: three things, each to be tested alone.
+A router chooses the experts, a dispatch brings tokens to them and back, and the experts compute. The three are separate, so that
+each can be tested alone.
 
-Letters in shapes: N tokens, D depth, E experts, K experts per token, Q capacity of each expert's queue, F hidden width of each
-expert.
+Letters in shapes: N tokens, D depth, E experts, K experts per token, Q capacity per expert (slots of its queue), F hidden width
+per expert.
 """
 
 import contextlib
@@ -19,17 +20,17 @@ from t2t_multimodel.layers.normalization import softmax
 from t2t_multimodel.layers.recompute import recomputed
 from t2t_multimodel.layers.replicas import draw_for_replica
 
-SMALL_CAPACITY = 8  # tokens; 32 rows with 4 of 60 experts each give a queue 2 on average
+SMALL_CAPACITY = 8  # slots per expert; 32 rows that choose 4 of 60 experts fill 2 on average
 
 
 class Routing(NamedTuple):
-    """What the router decided.
+    """The router's decision for each token.
 
     Attributes:
-        experts: int32 [N, K], E where a token is padding.
-        gates: float32 [N, K], summing to 1 over K.
-        importance: float32 [E], sum of gates an expert got (equation 6).
-        load: float32 [E], the smooth estimate of how many tokens it got (equation 10), in training; else their number.
+        experts: int32 [N, K], the chosen experts; E where a token is padding.
+        gates: float32 [N, K], their weights, which sum to 1 over K; 0 where a token is padding.
+        importance: float32 [E], the sum of each expert's gates (equation 6).
+        load: float32 [E], the number of tokens per expert; in training a smooth estimate of it (equation 10).
     """
 
     experts: Any
@@ -39,24 +40,33 @@ class Routing(NamedTuple):
 
 
 def cv_squared(x):
-    """Squared coefficient of variation of x [E], a scalar; 0 where all are 0."""
+    """Returns the squared coefficient of variation of x [E], a scalar; it is 0 if x is 0 everywhere."""
     mean = ops.mean(x)
     return ops.mean(ops.square(x - mean)) / (ops.square(mean) + 1e-10)
 
 
 def balance_loss(routing: Routing, weight: float):
-    """weight * (CV(importance)^2 + CV(load)^2), equations 7 and 11."""
+    """Returns weight * (CV(importance)^2 + CV(load)^2), a float32 scalar (equations 7 and 11)."""
     return weight * (cv_squared(routing.importance) + cv_squared(routing.load))
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class NoisyTopKGate(keras.layers.Layer):
-    """H(x) = x Wg + N(0, 1) (softplus(x Wnoise) + floor), softmax over the K largest; noise in training alone.
+    """The gate softmax(top K of H(x)) with H(x) = x Wg + N(0, 1) (softplus(x Wnoise) + floor); noise in training alone.
 
-    Both matrices start at zero, so that all experts are equally likely at first. All in float32.
+    Both matrices start at zero, so that all experts are equally likely at first. Everything is computed in float32.
 
-    Call: x [N, D], padding_mask [N] (1 real, 0 padding), or both of B sequences, [B, L, D] and [B, L], with N = B * L; returns a
+    Args:
+        num_experts: experts E.
+        k: experts K per token.
+        noise_floor: smallest standard deviation of the noise.
+        seed: initial value of the noise's random state; None takes it from Keras's global seed.
+
+    Call: x [N, D] and padding_mask [N] (1 real, 0 padding), or x [B, L, D] and padding_mask [B, L] with N = B * L; returns a
     Routing.
+
+    Raises:
+        ValueError: `k` is not between 1 and `num_experts`.
     """
 
     def __init__(self, num_experts, k=4, noise_floor=1e-2, seed=None, **kwargs):
@@ -100,14 +110,14 @@ class NoisyTopKGate(keras.layers.Layer):
 
 
 def load_probability(clean, noisy, deviation, top, k: int):
-    """P(x, i) of appendix A: the chance that expert i stays among the top k when its own noise is drawn again.
+    """Returns P(x, i) of appendix A: the probability that expert i stays among the top k when its own noise is drawn again.
 
     Args:
         clean, noisy, deviation: [N, E]: x Wg, H(x), and the noise's standard deviation.
-        top: [N, k + 1], the largest values of H(x), sorted.
+        top: [N, k + 1], the largest values of H(x), in descending order.
 
     Returns:
-        [N, E]: Phi((x Wg)_i - kth_excluding(H(x), k, i)) / deviation_i).
+        [N, E]: Phi(((x Wg)_i - kth_excluding(H(x), k, i)) / deviation_i).
     """
     selected = noisy > top[:, k : k + 1]
     threshold = ops.where(selected, top[:, k : k + 1], top[:, k - 1 : k])
@@ -116,13 +126,13 @@ def load_probability(clean, noisy, deviation, top, k: int):
 
 
 class Dispatch(NamedTuple):
-    """Where each chosen (token, expert) pair stands in the experts' queues.
+    """The slot of each chosen (token, expert) pair in the experts' queues, which are laid end to end.
 
     Attributes:
-        slots: int32 [N, K], slot in the E queues laid end to end; E * Q for padding.
-        tokens: int32 [E * Q], the token in each slot; N where it is empty.
-        pairs: int32 [E * Q, 1], the pair n * K + k in each slot; N * K where it is empty.
-        capacity: Q, the slots of each queue.
+        slots: int32 [N, K], the slot of each pair, from 0 to E * Q - 1; E * Q for padding.
+        tokens: int32 [E * Q], the token in each slot; N in an empty slot.
+        pairs: int32 [E * Q, 1], the pair n * K + k in each slot; N * K in an empty slot.
+        capacity: Q, the slots per expert.
     """
 
     slots: Any
@@ -136,9 +146,9 @@ _capacity: contextvars.ContextVar[Callable[[Any, int, int], Any] | None] = conte
 
 @contextlib.contextmanager
 def static_capacity(capacity: Callable[[Any, int, int], Any]) -> Iterator[None]:
-    """Gives what is traced within queues of capacity(tokens, K, E), whatever the router decides.
+    """Fixes the capacity Q = capacity(N, K, E) in all that is traced within, whatever the router decides.
 
-    Pairs beyond the capacity are computed wrong. Only the number of tokens is always enough.
+    Pairs beyond the capacity give wrong outputs. Only Q = N is always enough.
     """
     token = _capacity.set(capacity)
     try:
@@ -148,11 +158,11 @@ def static_capacity(capacity: Callable[[Any, int, int], Any]) -> Iterator[None]:
 
 
 def dispatch(experts, num_experts: int, capacity=None) -> Dispatch:
-    """Queues the pairs of `experts` [N, K] (E = padding) in order of tokens. Nothing is dropped.
+    """Returns the slots of the pairs of `experts`, int32 [N, K] (E = padding), in the order of tokens. No pair is dropped.
 
     Args:
-        capacity: Q, at least the length of the longest queue; None measures it. Where shapes must be known beforehand (JAX under
-            jit), None is the number of tokens; see `static_capacity` as well.
+        capacity: the capacity Q, at least the length of the longest queue; None measures it. Where shapes must be known
+            beforehand (JAX under jit), None means Q = N. See also `static_capacity`.
     """
     tokens, k = ops.shape(experts)[0], experts.shape[1]
     ids = ops.reshape(experts, (-1,))
@@ -175,10 +185,12 @@ def dispatch(experts, num_experts: int, capacity=None) -> Dispatch:
 
 
 def gather_rows(x, index, inverse):
-    """Rows of x [R, D] at index [M] (R: a row of zeros), with a gradient that gathers too instead of scattering.
+    """Returns the rows of x [R, D] at index [M], where index R gives a row of zeros.
+
+    The gradient is a gather as well; the gradient of ops.take would be a scatter.
 
     Args:
-        inverse: int32 [R, J], the rows of the output that are copies of each row (M: none).
+        inverse: int32 [R, J], for each row of x the rows of the output that are its copies; M means none.
 
     Returns:
         [M, D].
@@ -201,13 +213,13 @@ def _with_zero_row(x):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class MixtureOfExperts(keras.layers.Layer):
-    """y(x) = sum over the K chosen experts of gate * W2 relu(W1 x), section 2.3.
+    """The mixture of experts y(x) = sum over the K chosen experts of gate * W2 relu(W1 x), section 2.3.
 
     Args:
-        num_experts, k, noise_floor: of the gate.
+        num_experts, k, noise_floor, seed: as in NoisyTopKGate.
         hidden_size: width F of an expert's hidden layer.
-        seed: of the gate's noise.
-        recompute: in training, queues and hidden values are computed again for the gradient, the routing is not.
+        recompute: True computes the experts' inputs and hidden values again for the gradient instead of keeping them. The
+            routing is kept.
 
     Call: x [B, L, D], padding_mask [B, L]; returns (y [B, L, D], Routing). Padded positions get zeros.
     """
@@ -237,53 +249,55 @@ class MixtureOfExperts(keras.layers.Layer):
         routing = self.gate(ops.cast(x, "float32"), padding_mask, training=training)
 
         def mix(rows, gates):
-            return self._in_queues(rows, routing._replace(gates=gates))
+            return self._dispatched(rows, routing._replace(gates=gates))
 
-        again = self.recompute and training
-        y = recomputed(mix, (), rows, routing.gates) if again else mix(rows, routing.gates)
+        recompute = self.recompute and training
+        y = recomputed(mix, (), rows, routing.gates) if recompute else mix(rows, routing.gates)
         return ops.reshape(y, (-1, length, depth)), routing
 
-    def _in_queues(self, rows, routing, capacity=None):
-        """Returns the outputs [N, D] for rows [N, D]; `capacity` as in `dispatch`."""
+    def _dispatched(self, rows, routing, capacity=None):
+        """Returns the outputs [N, D] for rows [N, D], one product over all experts' slots; `capacity` as in `dispatch`."""
         depth = rows.shape[-1]
         plan = dispatch(routing.experts, self.num_experts, capacity)
-        queues = ops.reshape(gather_rows(rows, plan.tokens, plan.slots), (self.num_experts, -1, depth))
-        w1, w2 = (ops.cast(weights, queues.dtype) for weights in (self.w1, self.w2))
-        outputs = ops.matmul(ops.relu(ops.matmul(queues, w1)), w2)
+        inputs = ops.reshape(gather_rows(rows, plan.tokens, plan.slots), (self.num_experts, -1, depth))
+        w1, w2 = (ops.cast(weights, inputs.dtype) for weights in (self.w1, self.w2))
+        outputs = ops.matmul(ops.relu(ops.matmul(inputs, w1)), w2)
         chosen = gather_rows(ops.reshape(outputs, (-1, depth)), ops.reshape(plan.slots, (-1,)), plan.pairs)
         return self._weighted(chosen, routing)
 
     def _weighted(self, outputs, routing):
-        """The sums [N, D] of the experts' outputs [N * K, D] by their gates."""
+        """Returns the sums [N, D] of the experts' outputs [N * K, D], weighted by the gates."""
         gates = ops.cast(routing.gates, outputs.dtype)[:, :, None]
         return ops.sum(ops.reshape(outputs, (-1, self.k, outputs.shape[-1])) * gates, axis=1)
 
     def step(self, x, padding_mask):
-        """Returns the outputs [N, D] for a handful of tokens x [N, D], padding_mask [N].
+        """Returns the outputs [N, D] for the few tokens x [N, D] of a decoding step, padding_mask [N].
 
-        A few tokens fetch the weights of their own experts; where that would move more than all experts' weights, they queue.
-        XLA has to know the capacity beforehand: it is SMALL_CAPACITY unless a queue is longer, and then N.
+        The weights of each token's own experts are fetched where N * K <= E. Above that, fetching would move more than the
+        weights of all experts, and the tokens are dispatched. XLA has to know the capacity beforehand: it is SMALL_CAPACITY
+        unless a queue is longer, and N then.
         """
         routing = self.gate(ops.cast(x, "float32"), padding_mask, training=False)
         tokens = ops.shape(x)[0]
         longest = ops.max(routing.load)
 
-        def own():
-            return self._own_experts(x, routing)
+        def fetched():
+            return self._fetched(x, routing)
 
-        def queued():
-            short, whole = (lambda: self._in_queues(x, routing, SMALL_CAPACITY)), (lambda: self._in_queues(x, routing, tokens))
-            return ops.cond(longest <= SMALL_CAPACITY, short, whole)
+        def dispatched():
+            small, full = (lambda: self._dispatched(x, routing, SMALL_CAPACITY)), (lambda: self._dispatched(x, routing, tokens))
+            return ops.cond(longest <= SMALL_CAPACITY, small, full)
 
         few = tokens * self.k <= self.num_experts
         if isinstance(few, bool):
-            return own() if few else queued()
-        return ops.cond(few, own, queued)
+            return fetched() if few else dispatched()
+        return ops.cond(few, fetched, dispatched)
 
-    def _own_experts(self, x, routing):
-        each = ops.reshape(ops.minimum(routing.experts, self.num_experts - 1), (-1,))  # padding has gates of 0
-        hidden = ops.relu(ops.matmul(ops.repeat(x, self.k, axis=0)[:, None], _fetch(self.w1, each, x.dtype)))
-        return self._weighted(ops.matmul(hidden, _fetch(self.w2, each, x.dtype))[:, 0], routing)
+    def _fetched(self, x, routing):
+        """Returns the outputs [N, D] for x [N, D], one product per chosen (token, expert) pair."""
+        experts = ops.reshape(ops.minimum(routing.experts, self.num_experts - 1), (-1,))  # padding has gates of 0
+        hidden = ops.relu(ops.matmul(ops.repeat(x, self.k, axis=0)[:, None], _fetch(self.w1, experts, x.dtype)))
+        return self._weighted(ops.matmul(hidden, _fetch(self.w2, experts, x.dtype))[:, 0], routing)
 
     def get_config(self):
         names = ("num_experts", "hidden_size", "k", "noise_floor", "seed", "recompute")
@@ -291,6 +305,9 @@ class MixtureOfExperts(keras.layers.Layer):
 
 
 def _fetch(weights, experts, dtype):
-    """weights [E, D, F] of experts [N], cast: [N, D, F]. Fetched as long rows, which XLA copies whole, not number by number."""
+    """Returns the weights [N, D, F] of experts [N], taken from weights [E, D, F] and cast to `dtype`.
+
+    They are fetched as long rows, since XLA copies a row at once and smaller slices number by number.
+    """
     rows = ops.take(ops.reshape(weights, (weights.shape[0], -1)), experts, axis=0)
     return ops.cast(ops.reshape(rows, (-1, *weights.shape[1:])), dtype)

@@ -6,12 +6,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class LayerNorm(keras.layers.Layer):
-    """Normalises the last axis, then scales by `gamma` and shifts by `beta` (both of the axis's size).
+    """Normalises x [..., D] over the last axis, then scales it by `gamma` [D] and shifts it by `beta` [D].
 
     Args:
         epsilon: added to the variance.
-        gain, shift: what `gamma` and `beta` start with.
-        centred: promises that the input's mean over the last axis is 0 (see `centred_kernel`), so that none is taken away.
+        gain, shift: initial values of `gamma` and `beta`.
+        centred: True promises that the input's mean over the last axis is 0 (see `centred_kernel`); no mean is subtracted then.
+
+    Call: x [..., D]; returns the same shape and type.
     """
 
     def __init__(self, epsilon: float = 1e-6, gain: float = 1.0, shift: float = 0.0, centred: bool = False, **kwargs):
@@ -36,9 +38,9 @@ class LayerNorm(keras.layers.Layer):
 
 
 def dense(x, kernel):
-    """x [..., C] times kernel [C, F], as one product of matrices: a general contraction would transpose and count dimensions.
+    """Returns x [..., C] times kernel [C, F]: [..., F], in the type of x.
 
-    The kernel is cast to the type of x.
+    It is one product of matrices, since a general contraction would transpose and count dimensions.
     """
     kernel = ops.cast(kernel, x.dtype)
     if len(x.shape) == 2:
@@ -48,27 +50,33 @@ def dense(x, kernel):
 
 
 def at_least_float32(x):
-    """x, in float32 if its type has fewer bits: for sums and exponentials that half precision would spoil."""
+    """Returns x in float32 if its type has fewer bits, else x: half precision is too coarse for sums and exponentials."""
     return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
 
 def softmax(x):
-    """Softmax over the last axis; Keras's warns of an axis of one, whose softmax is 1."""
+    """Returns the softmax of x over the last axis; for an axis of length 1 it is 1, without the warning that Keras gives."""
     return ops.ones_like(x) if x.shape[-1] == 1 else ops.softmax(x)
 
 
 def centred_kernel(kernel):
-    """kernel [C, F] less the mean of each row: x times it is x times `kernel`, centred over F, at no cost per position."""
+    """Returns kernel [C, F] minus the mean of each row.
+
+    x times the result equals x times `kernel` with its mean over F subtracted, at no cost per position.
+    """
     return kernel - ops.mean(kernel, axis=1, keepdims=True)
 
 
 def layer_norm(x, gamma, beta, epsilon: float, centred: bool = False):
-    """LN over the last axis of x [..., D], with gamma and beta [D]; `centred`: its mean is 0 already.
+    """Returns the layer normalisation of x [..., D] over the last axis, in the type of x.
 
-    Of x in half precision it is computed in float32; the result has the type of x.
+    Half precision is computed in float32. The gradient is written out, so that it passes over x fewer times. Means and sums are
+    products with a vector, which is their fastest form on a CPU.
 
-    The gradient is written out, to pass over x fewer times; means and sums are products with a vector, the fastest way to take
-    them on a CPU.
+    Args:
+        gamma, beta: gain and shift, [D].
+        epsilon: added to the variance.
+        centred: whether the mean of x over the last axis is 0 already.
     """
     depth = x.shape[-1]
 

@@ -6,7 +6,7 @@ MAX_TIMESCALE = 1e4
 
 
 def timing_signal(length, depth: int, start=0):
-    """Sine and cosine curves of position, interleaved (arXiv 1706.05137, section 2.2).
+    """Returns the timing signal: interleaved sine and cosine curves of the position (arXiv 1706.05137, section 2.2).
 
     Args:
         length: number of positions, an int or a scalar tensor.
@@ -14,7 +14,10 @@ def timing_signal(length, depth: int, start=0):
         start: the first position, an int or a scalar tensor.
 
     Returns:
-        float32 [length, depth]: channel 2d is sin(t * 1e4^(-2d/depth)), channel 2d+1 the cosine of the same, t from `start`.
+        float32 [length, depth]: channel 2d is sin(t * 1e4^(-2d/depth)), channel 2d+1 the cosine of the same, t from `start` on.
+
+    Raises:
+        ValueError: `depth` is odd.
     """
     if depth % 2:
         raise ValueError(f"the timing signal needs an even depth, got {depth}")

@@ -1,6 +1,7 @@
 """Activation recomputation (Chen et al. 2016, arXiv 1604.06174): inner values are computed again for the gradient, not kept.
 
-What is random must be the same both times. So the seeds are drawn once, in front, and the random states move on once.
+Random values must be the same both times. So every seed is drawn once, before the first computation, and every random state moves
+on once.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ _drawn: contextvars.ContextVar[dict[int, Any]] = contextvars.ContextVar("drawn",
 
 
 class _DrawnSeed(keras.random.SeedGenerator):
-    """A seed in the place of a generator: each use draws the same."""
+    """A SeedGenerator that gives the same seed at every use."""
 
     def __init__(self, seed: Any) -> None:
         self._seed = seed
@@ -24,31 +25,31 @@ class _DrawnSeed(keras.random.SeedGenerator):
 
 
 def seed_of(generator: Any) -> Any:
-    """What random operations take as their seed: `generator`, or within `recomputed` the seed that it drew in front."""
+    """Returns the seed argument of random operations: `generator`, or within `recomputed` the seed drawn from it beforehand."""
     seeds = _drawn.get()
     return _DrawnSeed(seeds[id(generator)]) if id(generator) in seeds else generator
 
 
 def recomputed(function: Callable[..., Any], generators: Sequence[Any], *tensors: Any) -> Any:
-    """function(*tensors), of whose inner values none is kept for the gradient.
+    """Returns function(*tensors) and keeps none of its inner values for the gradient.
 
     Args:
-        function: of tensors to a tensor; gradients flow to `tensors` and to variables, not to what else it captures.
-        generators: the SeedGenerators it draws from, once each, by way of `seed_of`; a None is passed over.
-        tensors: of floating type.
+        function: maps tensors to a tensor. Gradients flow to `tensors` and to variables, not to other captured tensors.
+        generators: the SeedGenerators from which it draws, once each, through `seed_of`; None is skipped.
+        tensors: arguments of floating type.
     """
     seeds = {id(generator): generator.next() for generator in generators if generator is not None}
-    with _these(seeds):
-        around = contextvars.copy_context()  # The second time comes when what surrounds the first has been left.
+    with _drawn_seeds(seeds):
+        context = contextvars.copy_context()  # The gradient computes the function again when the callers' contexts have ended.
 
     def run(*values: Any) -> Any:
-        return around.copy().run(function, *values)
+        return context.copy().run(function, *values)
 
     return keras.remat(run)(*tensors)
 
 
 @contextlib.contextmanager
-def _these(seeds: dict[int, Any]) -> Iterator[None]:
+def _drawn_seeds(seeds: dict[int, Any]) -> Iterator[None]:
     token = _drawn.set(seeds)
     try:
         yield

@@ -1,7 +1,7 @@
-"""Noise of a replica's rows that equals the noise the whole batch would get.
+"""Random numbers for a replica's rows of a batch, independent of the number of replicas.
 
-Where replicas divide a batch, each draws the noise of all rows and takes its own. The noise of an example then does not depend on
-the number of replicas.
+Where replicas divide a batch, each draws the numbers of all rows and keeps its own rows. An example then gets the same noise and
+dropout however many replicas there are.
 """
 
 import contextlib
@@ -16,10 +16,10 @@ _rows: contextvars.ContextVar[tuple[Any, Any, Any] | None] = contextvars.Context
 
 @contextlib.contextmanager
 def replica_rows(rows: tuple[Any, Any, Any] | None) -> Iterator[None]:
-    """Declares what is traced within to be a replica's part of a batch.
+    """Makes `draw_for_replica` draw for one replica's rows of a batch, in all that is traced within.
 
     Args:
-        rows: (first, count, total), int32 scalars; None is the whole batch.
+        rows: (first row, number of rows, rows of the whole batch), int32 scalars; None is the whole batch.
     """
     token = _rows.set(rows)
     try:
@@ -29,11 +29,11 @@ def replica_rows(rows: tuple[Any, Any, Any] | None) -> Iterator[None]:
 
 
 def draw_for_replica(draw: Callable[[tuple[Any, ...]], Any], shape: tuple[Any, ...]) -> Any:
-    """Returns draw(shape). Within `replica_rows` it draws for the whole batch and returns the replica's rows.
+    """Returns draw(shape); within `replica_rows` it draws for the whole batch and returns the replica's rows.
 
     Args:
-        draw: from a shape to a tensor.
-        shape: of the replica's part; the first axis counts rows.
+        draw: makes a random tensor of a shape.
+        shape: shape of the replica's part; the first axis counts rows.
     """
     rows = _rows.get()
     if rows is None:
