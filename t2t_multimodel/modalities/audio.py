@@ -14,13 +14,14 @@ class AudioModality(keras.layers.Layer):
 
     Args:
         hidden_size: depth D of the body.
-        num_blocks: ConvRes blocks (8 in the paper); time is divided by 2^num_blocks.
-        min_channels: least depth of a block (2 in the paper); none exceeds D.
+        num_blocks: ConvRes blocks (8 in the paper); the time axis becomes shorter by a factor of 2^num_blocks.
+        min_channels: smallest depth of a block (2 in the paper); the largest is D.
         bins: frequency bins of a spectrogram; 0 reads a waveform.
-        fold: spectrogram: True projects all bins of a frame together to one position, False keeps a position per frame and bin,
-            rows laid end to end ("preserving full resolution in the spectral domain").
+        fold: for spectrograms. True projects all bins of a frame to one position. False keeps one position per frame and bin,
+            with the rows laid end to end ("preserving full resolution in the spectral domain").
 
-    `bottom(sound, length [B])` with sound float32 [B, samples] or [B, frames, bins] -> Embedded.
+    `bottom(sound, length)` returns an Embedded: sound float32 [B, samples] or [B, frames, bins], length int32 [B] in samples or
+    frames.
     """
 
     def __init__(self, hidden_size, num_blocks=8, min_channels=2, bins=0, fold=False, **kwargs):

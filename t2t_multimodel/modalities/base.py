@@ -1,4 +1,8 @@
-"""What a modality net is: a bottom that reads a feature into the body's depth, or a top that reads the body's output, or both."""
+"""The registry of modality nets and the input representation that they share.
+
+A modality net has a `bottom`, which maps a feature to states of the body's depth, or a `top`, which maps the body's states to
+logits, or both.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +18,7 @@ class Embedded(NamedTuple):
     Attributes:
         states: [B, L, D], zero at padding.
         mask: float32 [B, L], 1 real, 0 padding.
-        shape: (height, width) of a two-dimensional input whose rows were laid end to end, L = height * width; else None.
+        shape: (height, width) of a two-dimensional input whose rows are laid end to end, L = height * width; otherwise None.
     """
 
     states: Any
@@ -22,12 +26,18 @@ class Embedded(NamedTuple):
     shape: tuple[Any, Any] | None = None
 
 
-# name -> make(config, size), size being the vocabulary's or the class set's or the number of mel bins.
+# Values are functions make(config, size), where size is the number of pieces, classes, image channels or mel bins.
 modalities: Registry[Callable[[ModelConfig, int], Any]] = Registry("modality")
 
 
 def modality_key(feature: Feature, config: ModelConfig) -> tuple[str, str]:
-    """(registered modality, name of the net): problems of one domain share a net, keyed by what it is (section 1)."""
+    """Returns the registered modality that reads or writes `feature`, and the name of its net.
+
+    Features with the same name share a net, as problems of one domain do (section 1).
+
+    Raises:
+        TypeError: `feature` is of no known kind.
+    """
     if isinstance(feature, Text):
         return "language", "language"
     if isinstance(feature, Image):

@@ -10,17 +10,18 @@ from t2t_multimodel.modalities.base import modalities
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class CategoricalModality(keras.layers.Layer):
-    """Skip and max-pool, two widening steps, a mean over real positions, a pointwise map to the classes.
+    """Two steps with max-pooling and a skip, two widening steps, a mean over real positions, and a map to the classes.
 
-    A two-dimensional input's sequence is folded back to that input's own height and width; any other is a picture one position
-    high. The down-sampling skip is a strided ConvStep.
+    The states of a two-dimensional input are folded back to its height and width; a sequence becomes a picture one position wide.
+    The down-sampling skip is a strided ConvStep.
 
     Args:
         hidden_size: depth D of the body.
-        num_classes: classes.
+        num_classes: number of classes.
         sizes: widths of the last two steps (1536 and 2048 in the paper).
 
-    `top(states [B, L, D], embedded)`, embedded being the input's Embedded (its mask and shape) -> logits float32 [B, classes].
+    `top(states, embedded)` returns logits float32 [B, num_classes]: states [B, L, D], embedded the input's Embedded, of which the
+    mask and the shape are read.
     """
 
     def __init__(self, hidden_size, num_classes, sizes=(1536, 2048), **kwargs):
@@ -59,7 +60,10 @@ class CategoricalModality(keras.layers.Layer):
         return ops.cast(ops.matmul(pooled, self.output_kernel), "float32")
 
     def _fold(self, states, embedded):
-        """x [B, H, W, D] and the mask of its rows [B, H]. A sequence runs along H, where padding is whole rows."""
+        """Returns the states as [B, H, W, D] and the mask of their rows, [B, H].
+
+        A sequence runs along H. Padding then fills whole rows.
+        """
         if embedded.shape is None:
             return states[:, :, None, :], embedded.mask
         height, width = embedded.shape

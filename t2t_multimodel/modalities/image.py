@@ -9,14 +9,15 @@ from t2t_multimodel.modalities.base import Embedded, modalities
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class ImageModality(keras.layers.Layer):
-    """ConvStep (strided), ConvStep, then one ConvRes for each further depth and a last one to the body's.
+    """Two ConvSteps, the first with a stride, then one ConvRes per further depth and a last ConvRes to the body's depth.
 
     Args:
         hidden_size: depth D of the body.
-        channels: depths of the two steps and of the ConvRes before the last; none exceeds D.
-        stem_stride: stride of the first step, which reads raw pixels and so has no ReLU.
+        channels: depths of the two steps and of every ConvRes but the last; each is limited to D.
+        stem_stride: stride of the first step in pixels. This step reads raw pixels and therefore has no ReLU.
 
-    `bottom(pixels float32 [B, H, W, C])`, standardised -> Embedded with shape (H', W'), the rows laid end to end.
+    `bottom(pixels)` returns an Embedded with shape (H', W') and its rows laid end to end: pixels float32 [B, H, W, C],
+    standardised.
     """
 
     def __init__(self, hidden_size, channels=(32, 64, 128, 256), stem_stride=2, **kwargs):

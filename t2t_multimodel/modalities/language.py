@@ -13,12 +13,12 @@ class LanguageModality(keras.layers.Layer):
 
     Args:
         hidden_size: depth D of the body.
-        vocab_size: pieces V.
-        scale: multiplies embeddings by sqrt(D).
-        tied: the output map is the embedding table.
+        vocab_size: pieces V of the vocabulary.
+        scale: whether embeddings are multiplied by sqrt(D).
+        tied: whether the embedding table is the output map as well.
 
-    `bottom(ids [B, L])` -> Embedded (id 0 is padding and embeds to zero); `top(states [B, T, D] or [R, D])` -> logits
-    float32 [B, T, V] or [R, V].
+    `bottom(ids)` returns an Embedded: ids int32 [B, L], where id 0 is padding and embeds to zero. `top(states)` returns logits
+    float32 [B, T, V] for states [B, T, D], or [R, V] for states [R, D].
     """
 
     def __init__(self, hidden_size, vocab_size, scale=True, tied=False, **kwargs):
@@ -44,7 +44,7 @@ class LanguageModality(keras.layers.Layer):
         return Embedded(ops.cast(states, self.compute_dtype), mask)
 
     def top(self, states, embedded=None, training=None):
-        if self.tied and len(states.shape) == 2:  # a few rows: cheaper to transpose than the table is
+        if self.tied and len(states.shape) == 2:  # a few rows are cheaper to transpose than the table
             return ops.cast(ops.transpose(ops.matmul(ops.cast(self.table, states.dtype), ops.transpose(states))), "float32")
         kernel = ops.transpose(self.table) if self.tied else self.output_kernel
         return ops.cast(dense(states, kernel), "float32")

@@ -1,4 +1,4 @@
-"""The MultiModel, and a Transformer to compare it with; `models` has them by the values of the hyperparameter architecture."""
+"""The MultiModel, and a Transformer to compare it with; `models` maps values of the hyperparameter `architecture` to them."""
 
 from t2t_multimodel.models.multimodel import MultiModel
 from t2t_multimodel.models.transformer import Transformer

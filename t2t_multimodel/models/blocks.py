@@ -1,6 +1,6 @@
 """The body: encoder, mixer and decoder (arXiv 1706.05137, section 2.4 and figure 3).
 
-Letters in shapes: B batch, S source length, T target length, D depth.
+Letters in shapes: B batch, S source length, T target length, D depth, W rows per sentence in beam search, R = B * W rows.
 """
 
 from typing import Any, NamedTuple
@@ -19,21 +19,25 @@ from t2t_multimodel.layers.recompute import recomputed
 
 
 class MixerConstants(NamedTuple):
-    """What every step of the mixer reads."""
+    """Tensors that every decoding step of the mixer reads: its attention's and the kernels of its ConvBlocks."""
 
     attention: AttentionConstants
     blocks: tuple[Any, ...]
 
 
 class DecoderConstants(NamedTuple):
-    """What every step of the decoder reads."""
+    """Tensors that every decoding step of the decoder reads: the kernels of its ConvBlocks and its attentions' tensors."""
 
     blocks: tuple[Any, ...]
     attentions: tuple[AttentionConstants, ...]
 
 
 class BodyPart(keras.layers.Layer):
-    """A part of the body: made from a ModelConfig, kept in the layer's own configuration as plain values."""
+    """A part of the body, made from a ModelConfig.
+
+    Args:
+        config: a ModelConfig, or its fields as a dict, which is the form in which `get_config` saves it.
+    """
 
     def __init__(self, config: ModelConfig | dict, **kwargs):
         config = config if isinstance(config, ModelConfig) else ModelConfig(**_tuples(config))
@@ -51,21 +55,21 @@ class BodyPart(keras.layers.Layer):
         return AttentionBlock(self.config.num_heads, self.config.attention_dropout, name=name, dtype=self.dtype_policy)
 
     def run_block(self, block, *tensors, training=None, **options):
-        """block(*tensors), in training with its inner values computed again for the gradient where the config says so."""
+        """Returns block(*tensors). In training with `config.recompute` the gradient computes the block's inner values again."""
         if not (self.config.recompute and training):
             return block(*tensors, training=training, **options)
         return recomputed(lambda *values: block(*values, training=True, **options), block.generators, *tensors)
 
-    def _experts(self, blocks):
-        """The experts in the middle of so many blocks, or None."""
-        return ExpertsBlock(self.config, name="experts") if self.config.num_experts and blocks else None
+    def _experts(self, count):
+        """Returns the ExpertsBlock for a stack of `count` blocks, or None without experts or blocks."""
+        return ExpertsBlock(self.config, name="experts") if self.config.num_experts and count else None
 
     def get_config(self):
         return {**super().get_config(), "config": dict(vars(self.config))}
 
 
 def _middle(blocks):
-    """Behind which of `blocks`, counted from 1, the experts stand; the only one, where there is one."""
+    """Returns the number, counted from 1, of the block after which the experts come: the middle one, or the only one."""
     return max(1, len(blocks) // 2)
 
 
@@ -75,7 +79,10 @@ def _tuples(config):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class ExpertsBlock(BodyPart):
-    """LN(x + MoE(x)). Call: x [B, L, D], padding_mask [B, L]; returns (y [B, L, D], Routing)."""
+    """A residual mixture of experts, LN(x + MoE(x)).
+
+    Call: x [B, L, D], padding_mask [B, L]; returns (y [B, L, D], Routing).
+    """
 
     def build(self, input_shape):
         c = self.config
@@ -96,7 +103,7 @@ class ExpertsBlock(BodyPart):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class Encoder(BodyPart):
-    """Input + timing, ConvBlocks, a mixture of experts in the middle.
+    """Encodes an input: the timing signal is added, ConvBlocks follow, with a mixture of experts in the middle.
 
     Call: x [B, S, D], padding_mask [B, S]; returns (states [B, S, D], zero at padding; Routing or None).
     """
@@ -121,7 +128,7 @@ class Encoder(BodyPart):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class Mixer(BodyPart):
-    """Mixes shifted outputs with the encoded input: a residual attention block, then causal ConvBlocks.
+    """Mixes the shifted outputs with the encoded input: a residual attention block, then causal ConvBlocks.
 
     Call: x [B, T, D], source [B, S, D], source_mask [B, S]; returns [B, T, D].
     """
@@ -139,12 +146,12 @@ class Mixer(BodyPart):
         return x
 
     def precompute(self, source) -> MixerConstants:
-        """Returns what every step reads, for source [B, S, D]."""
+        """Returns the tensors that every step reads, for source [B, S, D]."""
         return MixerConstants(self.attention.precompute(source), tuple(block.precompute() for block in self.blocks))
 
     @property
     def conv_steps(self) -> list[ConvStep]:
-        """Returns its causal convolutions."""
+        """Returns the mixer's causal convolutions."""
         return [step for layer in (self.attention, *self.blocks) for step in layer.steps]
 
     def init_cache(self, rows, length, width) -> KVCache:
@@ -162,7 +169,7 @@ class Mixer(BodyPart):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class Decoder(BodyPart):
-    """[Causal ConvBlock, residual attention over the encoded input] repeated, a mixture of experts in the middle.
+    """Repeats a causal ConvBlock and a residual attention over the encoded input, with a mixture of experts in the middle.
 
     Call: x [B, T, D], padding_mask [B, T], source [B, S, D], source_mask [B, S]; returns (states [B, T, D], Routing or None).
     """
@@ -185,13 +192,13 @@ class Decoder(BodyPart):
         return self.norm(x) if self.norm else x, routing
 
     def precompute(self, source) -> DecoderConstants:
-        """Returns what every step reads, for source [B, S, D]."""
+        """Returns the tensors that every step reads, for source [B, S, D]."""
         attentions = tuple(attention.precompute(source) for attention in self.attentions)
         return DecoderConstants(tuple(block.precompute() for block in self.blocks), attentions)
 
     @property
     def conv_steps(self) -> list[ConvStep]:
-        """Returns its causal convolutions."""
+        """Returns the decoder's causal convolutions."""
         return [step for layer in (*self.blocks, *self.attentions) for step in layer.steps]
 
     def init_cache(self, rows, length, width) -> tuple[KVCache, ...]:

@@ -1,4 +1,8 @@
-"""The MultiModel: modality nets around one body (arXiv 1706.05137, section 2 and figure 2)."""
+"""The MultiModel: modality nets around one body (arXiv 1706.05137, section 2 and figure 2).
+
+Letters in shapes: B batch (sentences in decoding), S source length, T target length, D depth, V vocabulary size, H height, C
+channels, W width of an image or rows per sentence in beam search, R = B * W rows.
+"""
 
 import contextlib
 import dataclasses
@@ -29,7 +33,14 @@ from t2t_multimodel.utils.constants import EOS_ID
 
 
 class Encoded(NamedTuple):
-    """What the encoder made of an input: states [B, S, D], mask [B, S], the (height, width) of an image or None, its Routing."""
+    """An input as the encoder returns it.
+
+    Attributes:
+        states: [B, S, D], zero at padding.
+        mask: float32 [B, S], 1 real, 0 padding.
+        shape: (height, width) of an image's states, otherwise None.
+        routing: the routing of the encoder's experts, or None.
+    """
 
     states: Any
     mask: Any
@@ -38,7 +49,13 @@ class Encoded(NamedTuple):
 
 
 class DecodeConstants(NamedTuple):
-    """What every decoding step reads: of the weights, of the encoded input, and the bias that hides its padding."""
+    """Tensors that every decoding step reads, made from the weights and the encoded inputs.
+
+    Attributes:
+        mixer, decoder: the tensors of these two parts.
+        kernels: the depthwise kernels of all causal convolutions, by kind (see layers.decoding_cache).
+        bias: float32 [B, 1, 1, S], 0 where the source may be read, LOWEST at its padding.
+    """
 
     mixer: MixerConstants
     decoder: DecoderConstants
@@ -47,10 +64,13 @@ class DecodeConstants(NamedTuple):
 
 
 class DecodingState(NamedTuple):
-    """What the next decoding step needs of R rows, W for each of B sentences.
+    """The cache of R rows, W per sentence, that one decoding step hands to the next.
 
-    The attentions' keys and values and the convolutions' inputs stay in the row that computed them; beam_indices int32 [T, B, W]
-    says which row holds each position of each row's past (see layers.decoding_cache).
+    Attributes:
+        mixer, decoder: keys and values of their self-attentions.
+        convolutions: inputs of all causal convolutions, by kind.
+        beam_indices: int32 [T, B, W], the row of the sentence that holds each earlier position of each row. Keys, values and
+            inputs stay in the row that computed them (see layers.decoding_cache).
     """
 
     mixer: KVCache
@@ -60,12 +80,12 @@ class DecodingState(NamedTuple):
 
 
 class LossTerms(NamedTuple):
-    """Parts of a batch's loss, so that whoever trains can divide by the weight of all replicas.
+    """The parts of a batch's loss. The training step divides the total by the weight of all replicas.
 
     Attributes:
-        total: float32 scalar, label-smoothed cross-entropy summed over target tokens (or examples), in nats.
-        weight: float32 scalar, the number of those tokens.
-        routings: those of the encoder and the decoder.
+        total: float32 scalar, the label-smoothed cross-entropy in nats, summed over target tokens (or examples with a label).
+        weight: float32 scalar, the number of tokens or examples in the sum.
+        routings: the routings of the encoder's and the decoder's experts, where there are any.
     """
 
     total: Any
@@ -75,7 +95,7 @@ class LossTerms(NamedTuple):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class CommandToken(keras.layers.Layer):
-    """The learned first input of the decoder for one target space, as "to_english" (section 2.4): `embedding` [D]."""
+    """The learned first input of the decoder for one target space, such as "to_english" (section 2.4): `embedding` [D]."""
 
     def __init__(self, hidden_size, **kwargs):
         super().__init__(**kwargs)
@@ -96,13 +116,18 @@ class MultiModel(keras.Model):
 
     Args:
         config: the network's hyperparameters.
-        vocab_size: pieces of the shared vocabulary.
-        problems: what it is to learn; problems of one domain share a modality net.
-        mel_bins: of log-mel spectrograms.
+        vocab_size: pieces V of the shared vocabulary.
+        problems: the problems that the model can learn; problems of one domain share a modality net.
+        mel_bins: frequency bins of log-mel spectrograms.
 
-    A batch is a dict: "inputs" int32 [B, S] ids, float32 [B, H, W, C] pixels, or float32 [B, samples] or [B, frames, bins] sound
-    with "inputs_length" int32 [B]; "targets" int32 [B, T] ids or [B] classes. `model(batch, problem=name)` returns logits
-    float32 [B, T, V], where position t reads the targets before t, or [B, classes].
+    A batch is a dict. "inputs" are int32 ids [B, S], float32 pixels [B, H, W, C], or float32 sound [B, samples] or
+    [B, frames, bins] with "inputs_length" int32 [B]. "targets" are int32 ids [B, T] or int32 classes [B].
+
+    `model(batch, problem=name)` returns logits float32 [B, T, V], where position t reads the targets before t, or
+    [B, classes].
+
+    Raises:
+        ValueError: a method is called with the name of a problem that the model does not have.
     """
 
     def __init__(self, config: ModelConfig, vocab_size: int, problems: Sequence[ProblemSpec], mel_bins: int = 80, **kwargs):
@@ -120,7 +145,7 @@ class MultiModel(keras.Model):
         self.embedding_drop = Dropout(config.embedding_dropout, name="embedding_dropout", dtype=self.dtype_policy)
 
     def make_body(self, decodes: bool) -> tuple[Any, Any, Any]:
-        """Returns the encoder, the mixer and the decoder; the last two are None unless some problem `decodes` a text."""
+        """Returns the encoder, the mixer and the decoder; the last two are None unless a problem `decodes` text."""
         parts = (Mixer(self.config, name="mixer"), Decoder(self.config, name="decoder"))
         return Encoder(self.config, name="encoder"), *(parts if decodes else (None, None))
 
@@ -163,7 +188,7 @@ class MultiModel(keras.Model):
         return self._logits(batch, problem, training, None)[0]
 
     def encode(self, inputs, inputs_length=None, problem=None, training=False) -> Encoded:
-        """Reads `inputs` (as in a batch) by the problem's input modality and the encoder."""
+        """Returns `inputs`, which are as in a batch, encoded by the problem's input modality net and the encoder."""
         return self._encode({"inputs": inputs, "inputs_length": inputs_length}, problem, training)
 
     def _encode(self, batch, problem, training):
@@ -184,9 +209,10 @@ class MultiModel(keras.Model):
         return Embedded(*ops.switch(problem.chosen, branches))
 
     def decode(self, encoded: Encoded, targets, problem=None, training=False, space=None):
-        """Logits float32 [B, T, V]; those at position t read targets [B, T] before t, behind the command token.
+        """Returns logits float32 [B, T, V]; the logits at position t read the command token and targets [B, T] before t.
 
-        `space`, an int32 scalar tensor from `space_index`, overrides the problem's target space.
+        Args:
+            space: index of another target space, an int32 scalar tensor (see `space_index`); None takes the problem's.
         """
         return self._decode(encoded, targets, problem, training, space)[0]
 
@@ -202,29 +228,30 @@ class MultiModel(keras.Model):
         return net.top(states, training=training), routing
 
     def precompute(self, encoded: Encoded) -> DecodeConstants:
-        """Returns what every `step` reads of the weights and of B encoded inputs."""
+        """Returns the tensors that every `step` reads, for B encoded inputs."""
         bias = attention_bias(encoded.mask[:, None, :])
         parts = self.mixer.precompute(encoded.states), self.decoder.precompute(encoded.states)
         return DecodeConstants(*parts, self._conv_caches.precompute(), bias)
 
     def init_cache(self, sentences, length, width=1) -> DecodingState:
-        """Returns the state of `width` outputs per input, before the first of at most `length` tokens of `sentences` inputs."""
+        """Returns the state before the first step, for B = `sentences`, W = `width` and T = `length`, the most tokens per row."""
         rows = sentences * width
         mixer, decoder = (part.init_cache(rows, length, width) for part in (self.mixer, self.decoder))
         return DecodingState(mixer, decoder, self._conv_caches.init_cache(rows), initial_beam_indices(sentences, width, length))
 
     def reorder_beams(self, state: DecodingState, parents, position) -> DecodingState:
-        """Returns the state after `position`, when row w of a sentence continues its row `parents[:, w]`, int32 [B, W]."""
+        """Returns the state in which row w of each sentence continues row `parents[:, w]`, int32 [B, W], after `position`."""
         return state._replace(beam_indices=reorder_beams(state.beam_indices, parents, position))
 
     def step(self, tokens, position, state: DecodingState, constants: DecodeConstants, problem=None, space=None):
-        """One position of `decode`.
+        """Computes one position of `decode`.
 
         Args:
-            tokens: int32 [R], the ids before this position; at position 0 they are not read. R is a multiple of the sources' B:
-                R / B neighbouring rows share an input.
+            tokens: int32 [R], the ids at the previous position; at position 0 they are not read. The W = R / B neighbouring rows
+                of a sentence share its input.
             position: int32 scalar.
-            state, constants: from `init_cache` or the step before; from `precompute`.
+            state: from `init_cache` or the previous step.
+            constants: from `precompute`.
             problem, space: as in `decode`.
 
         Returns:
@@ -251,11 +278,11 @@ class MultiModel(keras.Model):
         return ops.cast(ops.take(ops.concatenate(rows), space, axis=0), self.compute_dtype)
 
     def space_index(self, problem) -> int:
-        """Place of the problem's target space among the command tokens; 0 where it has none."""
+        """Returns the index of the problem's target space among the command tokens, or 0 if the problem decodes no text."""
         return list(self.commands).index(self._spec(problem).target_space) if self._decodes(problem) else 0
 
     def trace_key(self, problem) -> tuple[str, ...]:
-        """Problems with equal keys differ in their command token alone: one traced function serves them all."""
+        """Returns a key that is equal for problems that differ in their command token alone; they can share a traced function."""
         spec = self._spec(problem)
         size = f"{spec.inputs.height}x{spec.inputs.width}" if isinstance(spec.inputs, Image) else ""
         return (*(modality_key(feature, self.config)[1] for feature in (spec.inputs, spec.targets)), size)
@@ -263,8 +290,8 @@ class MultiModel(keras.Model):
     def trace_group(self, problem) -> tuple[str, ...]:
         """Returns the problems that one traced function can serve with `problem`, one per trace key, for a ProblemSwitch.
 
-        They share the net of their targets. A problem whose targets are labels is alone, since their net may read the shape of
-        the image.
+        These problems share the net of their targets. A problem with labels as targets is the only one of its group, since the
+        labels' net may read the shape of the image.
         """
         if not self._decodes(problem):
             return (problem,)
@@ -273,7 +300,7 @@ class MultiModel(keras.Model):
         return tuple(sorted(name for key, name in keys.items() if key[1] == net))
 
     def input_variables(self, problem):
-        """Returns the trainable variables that serve to read the problem's input and nothing else."""
+        """Returns the trainable variables of the problem's input net; [] if the net reads the targets as well."""
         net, top = (self._net(feature) for feature in (self._spec(problem).inputs, self._spec(problem).targets))
         return [] if net is top else net.trainable_variables
 
@@ -281,18 +308,19 @@ class MultiModel(keras.Model):
         return not isinstance(self._spec(problem).targets, Label)
 
     def classify(self, encoded: Encoded, problem=None, training=False):
-        """Logits float32 [B, classes] from the encoder's output alone."""
+        """Returns logits float32 [B, classes] for an encoded input; the problem's targets must be labels."""
         embedded = Embedded(encoded.states, encoded.mask, encoded.shape)
         return self._net(self._spec(problem).targets).top(encoded.states, embedded, training=training)
 
     def loss_terms(self, batch, problem, training=True, label_smoothing=0.0, space=None, rows=None, static=False) -> LossTerms:
-        """Returns the loss of a batch of one problem, or of the chosen one of a ProblemSwitch, in parts.
+        """Returns the parts of the loss of a batch of one problem, or of the problem that a ProblemSwitch has chosen.
 
         Args:
-            space: the index of another target space, a tensor (see `space_index`).
-            rows: (first, count, total) of a batch that is a replica's part of a larger one; noise and dropout then equal those of
-                the larger batch.
-            static: no shape depends on what is computed, as XLA wants it; the experts' capacity is the number of tokens.
+            label_smoothing: probability that is taken from the target and spread over all classes or pieces.
+            space: as in `decode`.
+            rows: (first row, number of rows, rows of the whole batch) if `batch` is a replica's part of a larger batch. Its noise
+                and dropout are then the same as in the larger batch.
+            static: True for XLA, which needs shapes that do not depend on values: the experts' capacity is the number of tokens.
         """
         capacity = static_capacity(lambda tokens, k, experts: tokens) if static else contextlib.nullcontext()
         with replica_rows(rows), capacity:
@@ -304,11 +332,15 @@ class MultiModel(keras.Model):
         return LossTerms(ops.sum(losses * weights), ops.sum(weights), routings)
 
     def balance_loss(self, routings):
-        """The importance and load losses of the mixtures of experts, a float32 scalar; of a whole batch, whose sums they have."""
+        """Returns the sum of the experts' importance and load losses, a float32 scalar.
+
+        Args:
+            routings: Routings whose importance and load are sums over the whole batch, not over a replica's part.
+        """
         return sum((balance_loss(r, self.config.moe_loss_weight) for r in routings), start=ops.zeros((), dtype="float32"))
 
     def logits(self, batch, problem, space=None):
-        """Logits outside training; `space` as in `loss_terms`."""
+        """Returns the logits of `batch` without dropout and noise; `space` as in `decode`."""
         return self._logits(batch, problem, False, space)[0]
 
     def _logits(self, batch, problem, training, space):
@@ -320,7 +352,7 @@ class MultiModel(keras.Model):
 
     def _spec(self, problem):
         if isinstance(problem, ProblemSwitch):
-            problem = problem.problems[0]  # for what they have in common
+            problem = problem.problems[0]  # callers ask for what the problems of a switch have in common
         if problem not in self.specs:
             raise ValueError(f"this model knows the problems {', '.join(self.specs)}; got {problem!r}")
         return self.specs[problem]
@@ -345,7 +377,10 @@ class MultiModel(keras.Model):
 
 
 def smoothed_cross_entropy(logits, targets, label_smoothing: float):
-    """Cross-entropy in nats, float32 [...], of logits [..., V] against ids [...], `label_smoothing` spread over all V."""
+    """Returns the cross-entropy in nats, float32 [...], of logits [..., V] against int32 ids [...].
+
+    The ids' probability is 1 - label_smoothing; `label_smoothing` is spread evenly over all V ids.
+    """
     labels = ops.one_hot(targets, logits.shape[-1], dtype=logits.dtype)
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.shape[-1]

@@ -1,9 +1,10 @@
 """A plain Transformer (Vaswani et al. 2017, arXiv 1706.03762) to compare the MultiModel with.
 
-It has the MultiModel's modality nets, command tokens and loss, and another body: an encoder and a decoder of attention and
+The modality nets, command tokens and loss are the MultiModel's. The body is an encoder and a decoder of attention and
 feed-forward layers, each normalised at its input (pre-norm, arXiv 2002.04745).
 
-Letters in shapes: B batch, S source length, T target length, D depth, R rows.
+Letters in shapes: B batch, S source length, T target length, L either of the two, D depth, W rows per sentence in beam search,
+R = B * W rows.
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +21,12 @@ from t2t_multimodel.models.multimodel import MultiModel
 
 
 class BlockConstants(NamedTuple):
-    """What every step of a decoder block reads: the kernel of its self-attention [D, 3 D], keys and values of the source."""
+    """Tensors that every decoding step of a decoder block reads.
+
+    Attributes:
+        kernel: [D, 3 D], the query, key and value kernels of self-attention.
+        source: keys and values of the source.
+    """
 
     kernel: Any
     source: KVCache
@@ -31,11 +37,11 @@ class TransformerBlock(BodyPart):
     """Self-attention, attention over a source where there is one, and a feed-forward layer, each with a residual.
 
     Args:
-        config: the model's.
+        config: the model's hyperparameters.
         decodes: whether the block has attention over a source.
 
-    Call: x [B, L, D], source [B, S, D] with `decodes`, readable [B or 1, L or 1, L] (1 where a position may read another, else
-    0) and source_mask [B, S]; returns [B, L, D].
+    Call: x [B, L, D], readable [B or 1, L or 1, L] (1 where a position may read another, else 0) and, with `decodes`, source
+    [B, S, D] and source_mask [B, S]; returns [B, L, D].
     """
 
     def __init__(self, config, decodes=False, **kwargs):
@@ -69,11 +75,11 @@ class TransformerBlock(BodyPart):
 
     @property
     def generators(self):
-        """What `call` draws from in training."""
+        """Returns the random generators from which `call` draws in training."""
         return [*(attention.drop.noise for attention in self.attentions), *(drop.noise for drop in self.drops)]
 
     def precompute(self, source) -> BlockConstants:
-        """Returns what every step reads, for source [B, S, D]."""
+        """Returns the tensors that every step reads, for source [B, S, D]."""
         return BlockConstants(self.attentions[0].precompute(), self.attentions[1].project(source))
 
     def step(self, x, cache: KVCache, step, constants: BlockConstants, bias):
@@ -90,7 +96,7 @@ class TransformerBlock(BodyPart):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class TransformerEncoder(BodyPart):
-    """Input + timing, blocks, a last normalisation.
+    """Encodes an input: the timing signal is added, blocks and a last normalisation follow.
 
     Call: x [B, S, D], padding_mask [B, S]; returns (states [B, S, D], zero at padding; None in place of a Routing).
     """
@@ -113,7 +119,7 @@ class TransformerEncoder(BodyPart):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class TimingMixer(BodyPart):
-    """Stands in the place of the MultiModel's mixer: shifted outputs + timing. The source is not read.
+    """Adds the timing signal to the shifted outputs, in place of the MultiModel's mixer. It does not read the source.
 
     Call: x [B, T, D], source, source_mask; returns [B, T, D].
     """
@@ -124,11 +130,11 @@ class TimingMixer(BodyPart):
         return x + ops.cast(timing_signal(ops.shape(x)[1], x.shape[-1]), x.dtype)
 
     def precompute(self, source):
-        """Returns an empty tuple: steps read nothing of the source."""
+        """Returns an empty tuple: a step does not read the source."""
         return ()
 
     def init_cache(self, rows, length, width):
-        """Returns an empty cache."""
+        """Returns an empty cache: a step does not depend on earlier steps."""
         return ()
 
     def step(self, x, cache, step, constants, bias):
@@ -138,7 +144,7 @@ class TimingMixer(BodyPart):
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
 class TransformerDecoder(BodyPart):
-    """Blocks with causal self-attention and attention over the source, a last normalisation.
+    """Decodes with blocks of causal self-attention and attention over the source, and a last normalisation.
 
     Call: x [B, T, D], padding_mask [B, T], source [B, S, D], source_mask [B, S]; returns (states [B, T, D], None).
     """
@@ -160,7 +166,7 @@ class TransformerDecoder(BodyPart):
         return self.norm(x), None
 
     def precompute(self, source) -> tuple[BlockConstants, ...]:
-        """Returns what every step reads, for source [B, S, D]."""
+        """Returns the tensors that every step reads, for source [B, S, D]."""
         return tuple(block.precompute(source) for block in self.blocks)
 
     def init_cache(self, rows, length, width) -> tuple[KVCache, ...]:
@@ -181,7 +187,7 @@ class Transformer(MultiModel):
     """The MultiModel's modality nets around the Transformer's encoder and decoder; arguments and calls are the MultiModel's.
 
     Of `config` it reads hidden_size, num_heads, encoder_blocks, decoder_blocks, feed_forward_size, dropout, attention_dropout and
-    what concerns embeddings and modality nets.
+    the fields of embeddings and modality nets.
     """
 
     def make_body(self, decodes):
