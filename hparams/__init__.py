@@ -1,6 +1,6 @@
-"""Sets of hyperparameters, a file for each family; importing this package registers them.
+"""Sets of hyperparameters, one file per family; importing this package registers them.
 
-It is imported as `t2t_multimodel.hparams`. Under its bare name a second copy would register every set twice.
+Import it as `t2t_multimodel.hparams`. Under its bare name it would be a second copy that registers every set again.
 """
 
 if __name__ != "t2t_multimodel.hparams":

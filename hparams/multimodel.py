@@ -5,9 +5,10 @@ from t2t_multimodel.config import HParams, hparams_sets
 
 @hparams_sets.registered("multimodel_paper_joint")
 def paper_joint() -> HParams:
-    """The paper's joint model: D 1024, 240 experts, K 4, dropout 0.4 (arXiv 1706.05137, section 2).
+    """The paper's joint model: hidden_size 1024, 240 experts, 4 per token, dropout 0.4 (arXiv 1706.05137, section 2).
 
-    Source: the paper where it speaks; learning rate, schedule and batch are ours. Expected: Tables 1 and 2. Not trained by us.
+    Source: the paper. It states no learning rate, schedule and batch; those here are this project's. Expected results: the
+    paper's Tables 1 and 2. This project has not trained the set.
     """
     return HParams()
 
@@ -20,10 +21,10 @@ def paper_single() -> HParams:
 
 @hparams_sets.registered("multimodel1p8")
 def multimodel1p8() -> HParams:
-    """The set of that name in the authors' first released code (tensor2tensor, June 2017): D 1536, 120 experts, K 2.
+    """The set of this name in the authors' first released code (tensor2tensor, June 2017): hidden_size 1536, 120 experts.
 
-    Departure: the rate, 0.05 there, is divided by sqrt(D) for plain Adam. train_steps is what tensor2tensor's command has by
-    default; the decay depends on it. Not trained by us.
+    Departure: the learning rate, 0.05 in tensor2tensor, is divided by sqrt(hidden_size) for plain Adam. train_steps is the
+    default of tensor2tensor's command, since the decay depends on it. This project has not trained the set.
     """
     return paper_joint().override(
         "hidden_size=1536,num_experts=120,moe_k=2,moe_hidden_size=2048,dropout=0.1,attention_dropout=0.1,"
@@ -34,19 +35,22 @@ def multimodel1p8() -> HParams:
 
 @hparams_sets.registered("multimodel_base")
 def base() -> HParams:
-    """D 512, 60 experts, dropout 0.2: for one accelerator."""
+    """A model for one accelerator: hidden_size 512, 60 experts, dropout 0.2."""
     return paper_joint().override("hidden_size=512,moe_hidden_size=512,num_experts=60,dropout=0.2,attention_dropout=0.1")
 
 
 @hparams_sets.registered("multimodel_small")
 def small() -> HParams:
-    """D 256, 16 experts: for one accelerator or a night on a CPU."""
+    """A model for one accelerator or a night on a CPU: hidden_size 256, 16 experts."""
     return tiny().override("hidden_size=256,moe_hidden_size=256,num_experts=16,categorical_sizes=384:512,learning_rate=0.001")
 
 
 @hparams_sets.registered("multimodel_tiny")
 def tiny() -> HParams:
-    """D 128, 8 experts: the real, small data of examples/open_small on two CPU cores (docs/results.md has figures and time)."""
+    """A model for the small, real data of examples/open_small on two CPU cores: hidden_size 128, 8 experts.
+
+    docs/results.md has its results and training time.
+    """
     return paper_joint().override(
         "hidden_size=128,moe_hidden_size=128,num_experts=8,dropout=0.1,dropout_on=branch,attention_dropout=0.1,"
         "output_norm=true,tie_embeddings=true,categorical_sizes=192:256,"
@@ -58,7 +62,7 @@ def tiny() -> HParams:
 
 @hparams_sets.registered("multimodel_mini")
 def mini() -> HParams:
-    """D 64, 4 experts, half the blocks: mini8 in minutes on two CPU cores, as `make demo` does."""
+    """A model that learns mini8 in minutes on two CPU cores, as in `make demo`: hidden_size 64, 4 experts."""
     return tiny().override(
         "hidden_size=64,encoder_blocks=2,mixer_blocks=1,decoder_blocks=2,moe_hidden_size=64,num_experts=4,moe_k=2,"
         "dropout=0.0,attention_dropout=0.0,label_smoothing=0.0,image_channels=32:64:64,categorical_sizes=96:128,"

@@ -1,7 +1,7 @@
 """Families of problems; importing this package registers all of them.
 
-It is imported as `t2t_multimodel.problems`. Under its bare name a second copy would register everything twice. The package has
-the methods of the registry too: `t2t_multimodel.problems.register("my_problem", Problem(...))`.
+Import it as `t2t_multimodel.problems`. Under its bare name it would be a second copy that registers everything again. The package
+has the registry's methods: `t2t_multimodel.problems.register("my_problem", Problem(...))`.
 """
 
 if __name__ != "t2t_multimodel.problems":
@@ -21,9 +21,9 @@ from .wmt import WMT
 from .wsj_parsing import WSJ_PARSING
 from .wsj_speech import AUDIO_WSJ
 
-# The eight of the paper, in its order (section 1), under the names that tensor2tensor gave them.
+# The paper's eight problems in its order (section 1), under their names in tensor2tensor.
 _PAPER = (AUDIO_WSJ, IMAGE_IMAGENET, IMAGE_MSCOCO, WSJ_PARSING, *WMT)
-# Data that is free to get, for each of them.
+# The same eight tasks on data that anyone may download.
 _OPEN = (LIBRISPEECH, EUROSAT, COCO_64, CRAFT_PARSING, *M30K)
 
 groups.register("multimodel8", tuple(problem.name for problem in _PAPER))

@@ -1,7 +1,7 @@
 """The CRAFT treebank (biomedical articles), English sentence to parse tree.
 
-In `--tmp_dir`, or its folder craft_treebank/: a checkout of the set, CRAFT/, or train.mrg.gz and dev.mrg.gz, which have its
-trees one a line.
+The folder `--tmp_dir`, or craft_treebank/ in it, holds a checkout of the set, CRAFT/, or train.mrg.gz and dev.mrg.gz, which have
+the set's trees, one per line.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ _SPLITS = ("train", "dev")
 
 
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Sentences and their linearised trees: of two words or more, and in training of at most `MAX_TRAIN_WORDS`.
+    """Yields sentences of at least two words, in training of at most `MAX_TRAIN_WORDS`, with their linearised trees.
 
-    A damaged tree is an error example; raises DataError where a file is missing or damaged.
+    Other sentences give a "left_out" example, damaged trees an "error" example.
+
+    Raises:
+        DataError: a file is missing or damaged.
     """
     check(tmp_dir)
     for path in _files(split, corpora.folder_of("craft_treebank", tmp_dir)):
@@ -35,14 +38,14 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 
 def check(tmp_dir: Path) -> None:
-    """Raises a DataError that lists what is missing."""
+    """Raises a DataError that lists the missing files."""
     folder = corpora.folder_of("craft_treebank", tmp_dir)
-    absent = [f"CRAFT/ or {split}.mrg.gz" for split in _SPLITS if not _files(split, folder)]
-    corpora.require("the CRAFT treebank", folder, [corpora.Missing(name, _ORIGIN) for name in absent])
+    missing = [f"CRAFT/ or {split}.mrg.gz" for split in _SPLITS if not _files(split, folder)]
+    corpora.require("the CRAFT treebank", folder, [corpora.Missing(name, _ORIGIN) for name in missing])
 
 
 def _files(split: str, folder: Path) -> list[Path]:
-    """The files of a split: one, or those of the articles that the set lists for it; none if they are missing."""
+    """Returns the files of a split: one packed file, or one per article that the set lists; [] if they are missing."""
     packed, listed = folder / f"{split}.mrg.gz", folder / f"CRAFT/articles/ids/craft-ids-{split}.txt"
     if packed.is_file() or not listed.is_file():
         return [packed] if packed.is_file() else []

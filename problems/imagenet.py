@@ -1,15 +1,15 @@
 """ImageNet (ILSVRC2012), image to one of 1,000 classes.
 
-In `--tmp_dir`, or its folder imagenet/:
+The folder `--tmp_dir`, or imagenet/ in it, holds
 
-* `ILSVRC2012_img_train.tar`, or a folder ILSVRC2012_img_train/ or train/ with a folder for each class;
-* `ILSVRC2012_img_val.tar`, or a folder ILSVRC2012_img_val/ or val/, flat or with a folder for each class;
-* `ilsvrc2012_val_synsets.txt`: the synset of ILSVRC2012_val_%08d.JPEG on line %d, unless val/ has a folder for each class.
-  The devkit's list is of no use here: its numbers are in an order of their own;
+* `ILSVRC2012_img_train.tar`, or a folder ILSVRC2012_img_train/ or train/ with one folder per class;
+* `ILSVRC2012_img_val.tar`, or a folder ILSVRC2012_img_val/ or val/, flat or with one folder per class;
+* `ilsvrc2012_val_synsets.txt`, with the synset of ILSVRC2012_val_%08d.JPEG on line %d, unless val/ has one folder per class.
+  The devkit's list cannot replace it, since it numbers the classes in another order.
 
-or, in `--tmp_dir`, tensorflow_datasets/imagenet2012/ as tensorflow-datasets prepares it, which comes first.
+If `--tmp_dir` has tensorflow_datasets/imagenet2012/ as tensorflow-datasets prepares it, that is read instead.
 
-CMYK and grey JPEG files, and the PNG that is called .JPEG, become RGB when they are decoded.
+CMYK and grey JPEG files, and the PNG file that is named .JPEG, become RGB when they are decoded.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from t2t_multimodel.features import Image, Label
 from t2t_multimodel.problem import Example, Problem, problems
 from t2t_multimodel.utils.errors import DataError
 
-# The side that Xception's entry flow reads (the paper's image net is analogous to it), and tensor2tensor's images have.
+# The side of the images that Xception's entry flow reads; tensor2tensor uses the same.
 PIXELS = 299
 SYNSETS = tuple(Path(__file__).with_name("imagenet_synsets.txt").read_text(encoding="ascii").split())
 VAL_SYNSETS = "ilsvrc2012_val_synsets.txt"
 
 _KNOWN = frozenset(SYNSETS)
-_PLACES = {
+_SOURCES = {
     "train": ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_train", "train"),
     "dev": ("ILSVRC2012_img_val.tar", "ILSVRC2012_img_val", "val"),
 }
@@ -44,32 +44,36 @@ _SYNSETS_ORIGIN = (
 
 
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Images and their synset ids; "dev" is the official validation set. Raises DataError where an archive is damaged."""
+    """Yields images and their synset ids; "dev" is the official validation set. A damaged image gives an "error" example.
+
+    Raises:
+        DataError: a file is missing, or an archive is damaged.
+    """
     check(tmp_dir)
     ready = tfds.find(_PREPARED, tmp_dir)
     if ready:
         return _prepared(ready, split)
     folder = corpora.folder_of("imagenet", tmp_dir)
-    place = _place(folder, split)
-    assert place is not None  # `check` has found it
-    return _train(place) if split == "train" else _validation(place, folder / VAL_SYNSETS)
+    source = _source(folder, split)
+    assert source is not None  # `check` has found it
+    return _train(source) if split == "train" else _validation(source, folder / VAL_SYNSETS)
 
 
 def check(tmp_dir: Path) -> None:
-    """Raises a DataError that lists what is missing."""
+    """Raises a DataError that lists the missing files."""
     if tfds.find(_PREPARED, tmp_dir):
         return
     folder = corpora.folder_of("imagenet", tmp_dir)
-    missing = [corpora.Missing(_PLACES[split][0], _ORIGIN) for split in _PLACES if _place(folder, split) is None]
-    val = _place(folder, "dev")
+    missing = [corpora.Missing(_SOURCES[split][0], _ORIGIN) for split in _SOURCES if _source(folder, split) is None]
+    val = _source(folder, "dev")
     sorted_by_class = val is not None and any(path.name in _KNOWN for path in val.glob("n*"))
     if not sorted_by_class and not (folder / VAL_SYNSETS).is_file():
         missing.append(corpora.Missing(VAL_SYNSETS, _SYNSETS_ORIGIN))
     corpora.require("ImageNet (ILSVRC2012)", folder, missing)
 
 
-def _place(folder: Path, split: str) -> Path | None:
-    return next((folder / name for name in _PLACES[split] if (folder / name).exists()), None)
+def _source(folder: Path, split: str) -> Path | None:
+    return next((folder / name for name in _SOURCES[split] if (folder / name).exists()), None)
 
 
 def _prepared(folder: Path, split: str) -> Iterator[Example]:
@@ -77,25 +81,28 @@ def _prepared(folder: Path, split: str) -> Iterator[Example]:
         yield {"inputs": row["image"], "targets": row["label"], "origin": f"{row['file_name']} in {folder}"}
 
 
-def _train(place: Path) -> Iterator[Example]:
-    """One image of each class in turn: the archive holds a class behind the other, and no shuffling would mix them again."""
+def _train(source: Path) -> Iterator[Example]:
+    """Yields one image of each class in turn, since the archive has the classes one after another.
+
+    Classes that are a thousand images long are too long for a shuffle buffer to mix them.
+    """
     with ExitStack() as stack:
-        if place.is_dir():
-            folders = [place / synset for synset in SYNSETS if (place / synset).is_dir()]
+        if source.is_dir():
+            folders = [source / synset for synset in SYNSETS if (source / synset).is_dir()]
             classes = [_class_images(stack.enter_context(archives.opened(path)), path.name) for path in folders]
         else:
-            outer = stack.enter_context(archives.opened(place))
+            outer = stack.enter_context(archives.opened(source))
             tars = [member for member in outer.members() if member.name.endswith(".tar")]
             classes = [_packed_class(member) for member in tars]
         if not classes:
             raise DataError(
-                f"{place} has no classes: n01440764.tar and 999 others in the archive, n01440764/ and others in a folder"
+                f"{source} has no classes: n01440764.tar and 999 others in the archive, n01440764/ and others in a folder"
             )
         yield from corpora.round_robin(classes)
 
 
 def _packed_class(member: archives.Member) -> Iterator[Example]:
-    """The images of a class; where its archive is damaged or no class's, an error example behind those that were read."""
+    """Yields the images of a class. If its archive is damaged or belongs to no class, an "error" example follows them."""
     synset = PurePosixPath(member.name).stem
     try:
         if synset not in _KNOWN:
@@ -115,9 +122,9 @@ def _class_images(archive: archives.Archive, synset: str) -> Iterator[Example]:
             yield {"left_out": class_folders.other_kind(member.name)}
 
 
-def _validation(place: Path, labels: Path) -> Iterator[Example]:
+def _validation(source: Path, labels: Path) -> Iterator[Example]:
     synsets = _val_synsets(labels) if labels.is_file() else []
-    with archives.opened(place) as archive:
+    with archives.opened(source) as archive:
         for member in archive.members():
             parent = PurePosixPath(member.name).parent.name
             number = re.search(r"(?:^|/)ILSVRC2012_val_(\d{8})\.\w+$", member.name)

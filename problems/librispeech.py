@@ -1,7 +1,7 @@
 """LibriSpeech, sound to English sentence: train-clean-100, dev-clean, test-clean.
 
-In `--tmp_dir`, or its folder librispeech/: `train-clean-100.tar.gz`, `dev-clean.tar.gz` and `test-clean.tar.gz`, or the folder
-LibriSpeech/ that they hold.
+The folder `--tmp_dir`, or librispeech/ in it, holds `train-clean-100.tar.gz`, `dev-clean.tar.gz` and `test-clean.tar.gz`, or the
+folder LibriSpeech/ that these archives contain.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ _SETS = {"train": "train-clean-100", "dev": "dev-clean", "test": "test-clean"}
 
 
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Recordings (FLAC) and their transcripts, a chapter behind the other.
+    """Yields recordings (FLAC) and their transcripts, chapter by chapter.
 
-    A recording or a list of transcripts that is damaged, or one of the two without the other, is an error example; raises
-    DataError where an archive is missing or damaged.
+    A damaged recording or list of transcripts gives an "error" example. So does a recording without a transcript, or a transcript
+    without a recording.
+
+    Raises:
+        DataError: an archive is missing or damaged.
     """
     check(tmp_dir)
-    place = _place(corpora.folder_of("librispeech", tmp_dir), _SETS[split])
-    assert place is not None  # `check` has found it
-    # A chapter's recordings wait for its transcripts, or these for them: an archive has them in either order.
+    source = _source(corpora.folder_of("librispeech", tmp_dir), _SETS[split])
+    assert source is not None  # `check` has found it
+    # An archive has a chapter's transcripts before or after its recordings: whichever comes first waits here for the other.
     waiting: dict[str, dict[str, Example]] = defaultdict(dict)
     transcripts: dict[str, str] = {}
-    with archives.opened(place) as archive:
+    with archives.opened(source) as archive:
         for member in archive.members():
             path = PurePosixPath(member.name)
             chapter, name = str(path.parent), path.stem
@@ -47,19 +50,19 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
         origin = example.get("origin", f"{name}.flac")
         yield {"error": example.get("error") or DataError(f"{origin} has no transcript in the .trans.txt of its folder")}
     for name in transcripts:
-        yield {"error": DataError(f"{place} has no {name}.flac, of which there is a transcript")}
+        yield {"error": DataError(f"{source} has no {name}.flac, of which there is a transcript")}
 
 
 def check(tmp_dir: Path) -> None:
-    """Raises a DataError that lists what is missing."""
+    """Raises a DataError that lists the missing archives."""
     folder = corpora.folder_of("librispeech", tmp_dir)
-    absent = [f"{name}.tar.gz" for name in _SETS.values() if _place(folder, name) is None]
-    corpora.require("LibriSpeech", folder, [corpora.Missing(name, "https://www.openslr.org/12/") for name in absent])
+    missing = [f"{name}.tar.gz" for name in _SETS.values() if _source(folder, name) is None]
+    corpora.require("LibriSpeech", folder, [corpora.Missing(name, "https://www.openslr.org/12/") for name in missing])
 
 
-def _place(folder: Path, name: str) -> Path | None:
-    places = (folder / "LibriSpeech" / name, folder / f"{name}.tar.gz")
-    return next((place for place in places if place.exists()), None)
+def _source(folder: Path, name: str) -> Path | None:
+    sources = (folder / "LibriSpeech" / name, folder / f"{name}.tar.gz")
+    return next((source for source in sources if source.exists()), None)
 
 
 def _transcripts(member: archives.Member) -> dict[str, str]:

@@ -1,9 +1,10 @@
-"""The built-in problems, "mini8": a small world of coloured shapes seen from eight sides. Two more are there to be added to a
-model that has learned them (`mm-trainer --warm_start`): "mini_defr", between two languages that it knows, and "mini_enes", into
-one that it does not. Nothing is downloaded.
+"""The built-in problems, "mini8": eight problems about a small world of coloured shapes. Nothing is downloaded.
 
-All examples come from a fixed seed. Each input has one right answer, and dev asks for things that training never shows
-(see `mini_world`).
+Two more problems can be added to a model that has learned mini8 (`mm-trainer --warm_start`): "mini_defr" translates between two
+languages that the model knows, "mini_enes" into one that it does not.
+
+All examples come from a fixed seed. Each input has one right answer. The dev splits ask for things that training never shows (see
+`mini_world`).
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ _SOURCE = "made by this project's own generator from a fixed seed; no licence ne
 
 
 def _classes(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Pictures and the shape of the one big thing in them."""
+    """Yields pictures and the shape of the one big thing in each."""
     rng = generator("mini_class", split)
     for _, shape in zip(range(_size("mini_class", split)), itertools.cycle(SHAPES), strict=False):
         yield {"inputs": render(draw_scattered(rng, split, shape), rng), "targets": shape}
 
 
 def _captions(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Pictures and what they show, in English."""
+    """Yields pictures and their English captions."""
     rng = generator("mini_caption", split)
     for _ in range(_size("mini_caption", split)):
         scene = draw_lined_up(rng, split)
@@ -53,7 +54,7 @@ def _captions(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 
 def _speech(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Spoken English phrases and their words."""
+    """Yields spoken English phrases and their texts."""
     rng = generator("mini_speech", split)
     for _ in range(_size("mini_speech", split)):
         text = draw_spoken(rng, split)
@@ -61,7 +62,7 @@ def _speech(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 
 def _trees(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """English sentences and their parse trees."""
+    """Yields English sentences and their parse trees."""
     for sentence in _sentences("mini_parse", split):
         tree = mini_english.tree(sentence)
         yield {"inputs": " ".join(mini_english.words(tree)), "targets": mini_english.linearise(tree)}
@@ -71,7 +72,7 @@ def _translations(
     name: str, say: Callable[[Sentence], str], read: Callable[[Sentence], str] = mini_english.english
 ) -> Callable[[str, Path], Iterable[Example]]:
     def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-        """Sentences and their translations."""
+        """Yields sentences and their translations."""
         for sentence in _sentences(name, split):
             yield {"inputs": read(sentence), "targets": say(sentence)}
 
@@ -79,7 +80,7 @@ def _translations(
 
 
 def _sentences(problem: str, split: str) -> Iterator[Sentence]:
-    """As many different sentences as the split has."""
+    """Yields different sentences, as many as the split has examples."""
     rng = generator(problem, split)
     seen: set[str] = set()
     while len(seen) < _size(problem, split):

@@ -10,7 +10,7 @@ _VERBS = {"is": ("is", "are"), "lies": ("lies", "lie"), "touches": ("touches", "
 
 
 def tree(sentence: Sentence) -> Tree:
-    """The parse tree. Where something lies belongs to the thing after "there is" and to the verb elsewhere."""
+    """Returns the sentence's parse tree. The phrase of place attaches to the noun after "there is" and to the verb elsewhere."""
     frame, relation, phrases = sentence
     subject = phrases[0]
     if frame == "relative":
@@ -32,21 +32,21 @@ def tree(sentence: Sentence) -> Tree:
 
 
 def words(node: Tree) -> list[str]:
-    """The words of a tree, in order."""
+    """Returns the words of a tree, in order."""
     if isinstance(node[1], str):
         return [node[1]]
     return [word for child in node[1:] for word in words(child)]
 
 
 def linearise(node: Tree) -> str:
-    """The tree without its words: "(S (NP DT NN )NP (VP VBZ )VP )S"."""
+    """Returns the tree without its words, like "(S (NP DT NN )NP (VP VBZ )VP )S"."""
     if isinstance(node[1], str):
         return node[0]
     return " ".join([f"({node[0]}", *map(linearise, node[1:]), f"){node[0]}"])
 
 
 def english(sentence: Sentence) -> str:
-    """The sentence as it is written."""
+    """Returns the sentence in English."""
     return punctuate(" ".join(words(tree(sentence))), sentence)
 
 

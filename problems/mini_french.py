@@ -1,4 +1,4 @@
-"""French sentences of the mini world: agreement, sizes before and colours behind the noun, elision, contraction."""
+"""French sentences of the mini world: agreement, sizes before and colours after the noun, elision, contraction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _VERBS = {"is": ("est", "sont"), "lies": ("se trouve", "se trouvent"), "touches"
 
 
 def french(sentence: Sentence) -> str:
-    """The sentence in French."""
+    """Returns the sentence in French."""
     return punctuate(_clause(sentence), sentence, question_mark=" ?")
 
 

@@ -23,7 +23,7 @@ _ADJECTIVES = {
     "white": "weiß",
     "purple": "violett",
 }
-# By case, then gender: the article and the ending of the adjectives behind it.
+# By case, then gender: the article and the ending of the adjectives after it.
 _ARTICLES: dict[str, dict[str, dict[str, tuple[str, str]]]] = {
     "the": {
         "nominative": {"m": ("der", "e"), "n": ("das", "e"), "f": ("die", "e")},
@@ -42,7 +42,7 @@ _RELATIVE_PRONOUNS = {"m": "der", "n": "das", "f": "die"}
 
 
 def german(sentence: Sentence) -> str:
-    """The sentence in German: the place comes first after "there is", the verb last in subordinate clauses."""
+    """Returns the sentence in German. "There is" begins with the phrase of place; a subordinate clause ends with its verb."""
     return punctuate(_clause(sentence), sentence)
 
 

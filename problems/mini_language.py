@@ -1,7 +1,7 @@
 """Sentences of the mini world: their meaning, drawn at random, and the English texts of captions and speech.
 
-`mini_english`, `mini_german` and `mini_french` say a `Sentence` in their language. Within each language different meanings give
-different sentences, so every translation has one right answer in either direction.
+`mini_english`, `mini_german`, `mini_french` and `mini_spanish` write a `Sentence` in their language. Within each language
+different meanings give different sentences, so that every translation has one right answer in either direction.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SPOKEN = (
 
 
 class Phrase(NamedTuple):
-    """How a thing is mentioned. `determiner`: "the", "a" or "two"; `sized`: whether its size is said."""
+    """The mention of a thing. `determiner` is "the", "a" or "two"; `sized` says whether its size is mentioned."""
 
     thing: Thing
     determiner: str
@@ -38,12 +38,12 @@ class Phrase(NamedTuple):
 
     @property
     def plural(self) -> bool:
-        """Whether there are several of it."""
+        """Returns whether the phrase is plural."""
         return self.determiner == "two"
 
 
 class Sentence(NamedTuple):
-    """A meaning: what kind of sentence, which relation ("" for "relative"), and the two or three things it speaks of."""
+    """The meaning of a sentence: its frame, its relation ("" for the frame "relative"), and its two or three things."""
 
     frame: str
     relation: str
@@ -51,7 +51,7 @@ class Sentence(NamedTuple):
 
 
 def draw_sentence(rng: np.random.Generator, split: str) -> Sentence:
-    """A random sentence; in "dev" it names a held-out thing in full."""
+    """Returns a random sentence; in "dev" it mentions a held-out thing with its size and colour."""
     frame = pick(rng, FRAMES, _FRAME_WEIGHTS)
     things = draw_things(rng, split, 3 if frame == "lies" else 2)
     sized = 0.3 if frame == "lies" else 0.7
@@ -65,12 +65,12 @@ def draw_sentence(rng: np.random.Generator, split: str) -> Sentence:
 
 
 def punctuate(text: str, sentence: Sentence, question_mark: str = "?") -> str:
-    """The text as it is written: a capital letter, and the sign at the end."""
+    """Returns the text with a capital letter at its start and a full stop or `question_mark` at its end."""
     return text[0].upper() + text[1:] + (question_mark if sentence.frame == "question" else ".")
 
 
 def caption(scene: Scene) -> str:
-    """The one right caption of a lined-up scene: its things left to right, or top to bottom."""
+    """Returns the one right caption of a lined-up scene: its things from left to right, or from top to bottom."""
     names = [f"a {' '.join(placed.thing)}" for placed in scene.placed]
     if len(names) == 3:
         return f"from left to right {' then '.join(names)}"
@@ -78,7 +78,7 @@ def caption(scene: Scene) -> str:
 
 
 def draw_spoken(rng: np.random.Generator, split: str) -> str:
-    """A short English phrase of four to six words."""
+    """Returns a random English phrase of four to six words."""
     thing = draw_things(rng, split, 1)[0]
     other = draw_things(rng, "train", 1)[0]
     return pick(rng, _SPOKEN).format(

@@ -24,7 +24,7 @@ _RGB = {
 _SLOPE = np.linspace(-1, 1, PIXELS, dtype=np.float32)[:, None, None]
 _STAR_ANGLES = np.pi * (0.5 + 2 * np.arange(5) / 5)
 _TRIANGLE_ANGLES = np.pi * (0.5 + 2 * np.arange(3) / 3)
-# A letter's two resonances in Hz and how much of it is voice; the rest is noise around the second one.
+# Per letter: two resonances in Hz and the voiced share; the rest is noise around the second resonance.
 _LETTERS = {
     "a": (750, 1250, 1.0), "e": (500, 1850, 1.0), "i": (300, 2300, 1.0), "o": (480, 850, 1.0), "u": (330, 1050, 1.0),
     "y": (280, 2600, 1.0), "w": (300, 700, 0.8), "l": (360, 1400, 0.7), "r": (430, 1150, 0.7), "m": (250, 950, 0.6),
@@ -36,7 +36,7 @@ _SILENCE = (400, 1400, 0.0)
 
 
 def render(scene: Scene, rng: np.random.Generator) -> bytes:
-    """The scene as a PNG of 48 x 48 pixels, on a dark, tinted, noisy ground."""
+    """Returns the scene as a PNG file of 48 x 48 pixels, on a dark, tinted, noisy ground."""
     picture = 5 * rng.standard_normal((PIXELS, PIXELS, 1), dtype=np.float32) * np.ones(3, np.float32)
     picture += (rng.uniform(35, 75) + rng.uniform(-12, 12, size=3)).astype(np.float32)
     picture += _SLOPE * rng.uniform(-12, 12) + np.swapaxes(_SLOPE, 0, 1) * rng.uniform(-12, 12)
@@ -51,7 +51,7 @@ def render(scene: Scene, rng: np.random.Generator) -> bytes:
 
 
 def _distance(placed: Placed) -> tuple[tuple[slice, slice], np.ndarray]:
-    """The part of the picture around a thing, [rows, columns], and how far outside of its shape each pixel there lies."""
+    """Returns the (rows, columns) around a thing in the picture, and the distance of each pixel there to the thing's shape."""
     reach = 1.3 * placed.radius + 1
     rows, columns = (slice(max(0, int(at - reach)), int(at + reach) + 1) for at in (placed.y, placed.x))
     x = np.arange(PIXELS)[None, columns] + 0.5 - placed.x
@@ -60,7 +60,7 @@ def _distance(placed: Placed) -> tuple[tuple[slice, slice], np.ndarray]:
 
 
 def _outside(shape: str, x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
-    """The distance of the points (x, y), y upwards, to a shape around the origin; negative inside."""
+    """Returns the distances in pixels of the points (x, y), y upwards, to a shape around the origin; they are negative inside."""
     across, up = np.abs(x), np.abs(y)
     match shape:
         case "circle":
@@ -80,9 +80,9 @@ def _outside(shape: str, x: np.ndarray, y: np.ndarray, radius: float) -> np.ndar
 
 
 def speak(text: str, rng: np.random.Generator) -> bytes:
-    """The text spoken by a random voice: a WAV file, 16 bits, 8 kHz, at most 1.3 s for six short words.
+    """Returns the text spoken by a random voice, as a WAV file: 16 bits, 8 kHz, at most 1.3 s for six short words.
 
-    A word sounds as its letters do, one after the other, gliding. The voice varies in pitch, length of the vocal tract, tempo
+    Each letter has a sound, and a word glides from one to the next. The voice varies in pitch, length of the vocal tract, tempo
     and noise.
     """
     pitch, tract, tempo = rng.uniform(95, 220), rng.uniform(0.9, 1.12), rng.uniform(0.9, 1.15)
@@ -102,7 +102,7 @@ def speak(text: str, rng: np.random.Generator) -> bytes:
 
 
 def _sounds(text: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Each sound's (low, high, voiced, loud), [sounds, 4], and its length in seconds, [sounds]."""
+    """Returns (low, high, voiced, loud) per sound, float64 [sounds, 4], and the sounds' lengths in seconds, float64 [sounds]."""
     sounds, seconds = [(*_SILENCE, 0.0)], [rng.uniform(0.02, 0.06)]
     for word in text.split():
         weights = np.array([1.6 if letter in "aeiouy" else 1.0 for letter in word])
@@ -112,12 +112,12 @@ def _sounds(text: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
 
 
 def _radians(hertz: np.ndarray) -> np.ndarray:
-    """The phase of an oscillator of varying frequency, [samples], in float32, whose sine is quick."""
+    """Returns the phase [samples] of an oscillator of frequency `hertz` [samples], in float32 since its sine is faster."""
     return (2 * np.pi / SAMPLE_RATE * np.cumsum(hertz)).astype(np.float32)
 
 
 def _smooth(values: np.ndarray, width: int) -> np.ndarray:
-    """The running mean over `width` values along the last axis, of the same shape."""
+    """Returns the running means over `width` values along the last axis, in the shape of `values`."""
     edges = [(0, 0)] * (values.ndim - 1) + [(width // 2, width - width // 2)]
     total = np.cumsum(np.pad(values, edges, mode="edge"), axis=-1)
     return (total[..., width:] - total[..., :-width]) / width

@@ -1,4 +1,4 @@
-"""Spanish sentences of the mini world: agreement, colours and sizes behind the noun, contraction, ser and estar."""
+"""Spanish sentences of the mini world: agreement, colours and sizes after the noun, contraction, ser and estar."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOUNS = {
     "star": (1, "estrella", "estrellas"),
     "line": (1, "línea", "líneas"),
 }
-# Masculine, feminine; the plural adds an s, or es behind a consonant.
+# Masculine, feminine; the plural adds an s, or es after a consonant.
 _ADJECTIVES = {
     "big": ("grande", "grande"),
     "small": ("pequeño", "pequeña"),
@@ -35,7 +35,7 @@ _VERBS = {
 
 
 def spanish(sentence: Sentence) -> str:
-    """The sentence in Spanish."""
+    """Returns the sentence in Spanish."""
     return ("¿" if sentence.frame == "question" else "") + punctuate(_clause(sentence), sentence)
 
 

@@ -1,7 +1,8 @@
 """The small world of the mini8 problems: coloured shapes of two sizes, how they are placed, and which are kept for dev.
 
-A thing is a (size, colour, shape) triple. The triples of `HELD_OUT` never occur in training, and every dev example holds at least
-one, so dev asks for new combinations of known attributes: each size, colour and shape, and each pair of them, is in training.
+A thing is a (size, colour, shape) triple. The triples of `HELD_OUT` never occur in training, and every dev example has at least
+one of them. So dev asks for new combinations of known attributes: training has every size, colour and shape, and every pair of
+them.
 """
 
 from __future__ import annotations
@@ -53,33 +54,37 @@ class Placed:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """What a picture shows. `arrangement`: "row" (named left to right), "column" (top to bottom) or "scattered"."""
+    """The things in a picture. `arrangement` is "row" (named left to right), "column" (top to bottom) or "scattered"."""
 
     placed: tuple[Placed, ...]
     arrangement: str
 
 
 def generator(problem: str, split: str) -> np.random.Generator:
-    """The random numbers of one split of one problem, the same each time. Raises ValueError for an unknown split."""
+    """Returns the random generator of a problem's split, which starts with the same seed each time.
+
+    Raises:
+        ValueError: the problem has no such split.
+    """
     if split not in SPLITS:
         raise ValueError(f"{problem} has no split {split!r}; there are: {', '.join(SPLITS)}")
     return np.random.default_rng([_SEED, zlib.crc32(problem.encode()), SPLITS.index(split)])
 
 
 def pick(rng: np.random.Generator, options: tuple[str, ...], weights: tuple[float, ...] | None = None) -> str:
-    """One of `options`, with probabilities `weights` (all the same if None)."""
+    """Returns one of `options`, drawn with probabilities `weights`; None means equal probabilities."""
     return options[int(rng.choice(len(options), p=weights))]
 
 
 def draw_things(
     rng: np.random.Generator, split: str, count: int, sizes: tuple[str, ...] = (), shape: str = "", most_big: int = 3
 ) -> tuple[Thing, ...]:
-    """`count` different things: none held out in "train", at least one in "dev".
+    """Returns `count` different random things: none is held out in "train", at least one in "dev".
 
     Args:
-        sizes: the size of each; () leaves them to chance.
-        shape: the shape of the first; "" leaves it to chance.
-        most_big: how many may be big.
+        sizes: the size of each thing; () draws them.
+        shape: the shape of the first thing; "" draws it.
+        most_big: largest number of big things.
     """
     while True:
         things = tuple(
@@ -93,7 +98,7 @@ def draw_things(
 
 
 def draw_lined_up(rng: np.random.Generator, split: str) -> Scene:
-    """One to three things in a row, or two in a column."""
+    """Returns a scene of one to three things in a row, or of two in a column."""
     count = int(rng.choice([1, 2, 3], p=[0.35, 0.5, 0.15]))
     things = draw_things(rng, split, count, most_big=1 if count == 3 else 2)
     radii = np.array([rng.uniform(8.0, 9.2) if thing.size == "big" else rng.uniform(4.4, 5.2) for thing in things])
@@ -109,7 +114,7 @@ def draw_lined_up(rng: np.random.Generator, split: str) -> Scene:
 
 
 def draw_scattered(rng: np.random.Generator, split: str, shape: str) -> Scene:
-    """One big thing of the given shape and one or two small ones, anywhere, none touching another."""
+    """Returns a scene of one big thing of the given shape and one or two small things, at random places where none touch."""
     count = 1 + int(rng.integers(1, 3))
     things = draw_things(rng, split, count, sizes=("big", "small", "small")[:count], shape=shape)
     radii = [rng.uniform(9.0, 11.5)] + [rng.uniform(3.5, 4.5) for _ in things[1:]]

@@ -1,12 +1,12 @@
 """COCO captions, image to English sentence.
 
-In `--tmp_dir`, or its folder mscoco/, of one year, 2014 or 2017 (2014 is taken where both lie): `train2014.zip`, `val2014.zip`
-and `annotations_trainval2014.zip`, or the folders train2014/, val2014/ and annotations/ that they hold.
+The folder `--tmp_dir`, or mscoco/ in it, holds `train2014.zip`, `val2014.zip` and `annotations_trainval2014.zip`, or the folders
+train2014/, val2014/ and annotations/ that these archives contain; or the same of 2017. If it has both years, 2014 is read.
 
-With Karpathy's `dataset_coco.json` beside them, "train" is its train and restval, "dev" its val, "test" its test; without it
-"dev" is the official validation set, and there is no "test": captions of COCO's test images are not published.
+With Karpathy's `dataset_coco.json` beside them, "train" is its train and restval, "dev" its val, "test" its test. Without it
+"dev" is the official validation set and there is no "test", since the captions of COCO's test images are not published.
 
-Or, in `--tmp_dir`, tensorflow_datasets/coco_captions/2014/ as tensorflow-datasets prepares it, which comes first and has
+If `--tmp_dir` has tensorflow_datasets/coco_captions/2014/ as tensorflow-datasets prepares it, that is read instead, with
 Karpathy's splits.
 """
 
@@ -38,7 +38,13 @@ T = TypeVar("T")
 
 
 class Captioned(NamedTuple):
-    """An image, as "train2014/COCO_train2014_000000057870.jpg", and its captions; or what is wrong with an entry of the list."""
+    """An image and its captions, or the error of a damaged entry of the list.
+
+    Attributes:
+        name: the image's file, like "train2014/COCO_train2014_000000057870.jpg".
+        captions: its captions.
+        error: why the entry cannot be read; None if it can.
+    """
 
     name: str
     captions: list[str]
@@ -46,9 +52,12 @@ class Captioned(NamedTuple):
 
 
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Images and captions: an example for each caption in training, one for each image elsewhere, with all as references.
+    """Yields images and captions: one example per caption in "train", elsewhere one per image with all captions as references.
 
-    Raises DataError where an archive or a list of captions is missing or damaged; a single image or entry is an error example.
+    A damaged image or entry of the list gives an "error" example.
+
+    Raises:
+        DataError: an archive or a list of captions is missing or damaged.
     """
     check(tmp_dir)
     ready = tfds.find(_PREPARED, tmp_dir)
@@ -65,12 +74,12 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
                 continue
             part = image.name.partition("/")[0]
             if part not in opened:
-                opened[part] = stack.enter_context(archives.opened(_place(folder, part, part) or folder))
+                opened[part] = stack.enter_context(archives.opened(_source(folder, part, part) or folder))
             yield from captions.examples(functools.partial(opened[part].open, image.name), image.captions, split)
 
 
 def check(tmp_dir: Path) -> None:
-    """Raises a DataError that lists what is missing."""
+    """Raises a DataError that lists the missing files."""
     if tfds.find(_PREPARED, tmp_dir):
         return
     folder = corpora.folder_of("mscoco", tmp_dir)
@@ -78,7 +87,7 @@ def check(tmp_dir: Path) -> None:
     parts = {f"train{year}": f"train{year}", f"val{year}": f"val{year}"}
     if not (folder / KARPATHY).is_file():
         parts[f"annotations_trainval{year}"] = f"annotations/captions_val{year}.json"
-    missing = [f"{part}.zip" for part, unpacked in parts.items() if _place(folder, part, unpacked) is None]
+    missing = [f"{part}.zip" for part, unpacked in parts.items() if _source(folder, part, unpacked) is None]
     corpora.require(f"COCO {year}", folder, [corpora.Missing(name, "https://cocodataset.org/#download") for name in missing])
 
 
@@ -89,15 +98,18 @@ def _prepared(folder: Path, split: str) -> Iterator[Example]:
 
 
 def _year(folder: Path) -> str:
-    """Karpathy's splits are of 2014."""
-    there = (
-        year for year in _YEARS if _place(folder, f"train{year}", f"train{year}") or _place(folder, f"val{year}", f"val{year}")
+    """Returns the year to read: 2014 with Karpathy's splits, which are of that year, else the first year with images."""
+    found = (
+        year for year in _YEARS if _source(folder, f"train{year}", f"train{year}") or _source(folder, f"val{year}", f"val{year}")
     )
-    return _YEARS[0] if (folder / KARPATHY).is_file() else next(there, _YEARS[0])
+    return _YEARS[0] if (folder / KARPATHY).is_file() else next(found, _YEARS[0])
 
 
-def _place(folder: Path, part: str, unpacked: str) -> Path | None:
-    """The zip file of a part of the corpus, or `folder` itself if `unpacked` is there; the names of members are the same."""
+def _source(folder: Path, part: str, unpacked: str) -> Path | None:
+    """Returns the zip file of a part of the corpus, or `folder` if `unpacked` is in it, or None.
+
+    The names of members are the same in both.
+    """
     packed = folder / f"{part}.zip"
     if packed.is_file():
         return packed
@@ -110,7 +122,7 @@ def _official(split: str, folder: Path) -> list[Captioned]:
     year = _year(folder)
     part = {"train": f"train{year}", "dev": f"val{year}"}[split]
     name = f"annotations/captions_{part}.json"
-    with archives.opened(_place(folder, f"annotations_trainval{year}", name) or folder) as archive:
+    with archives.opened(_source(folder, f"annotations_trainval{year}", name) or folder) as archive:
         member = archive.open(name)
         content = _json(member)
     origin = member.origin
@@ -145,7 +157,7 @@ def _json(member: archives.Member) -> Any:
 
 
 def _entries(content: Any, key: str, origin: str, read: Callable[[Any], T]) -> tuple[list[T], list[Captioned]]:
-    """What `read` makes of each entry of a list, and the errors of those that are not as they should be."""
+    """Returns read(entry) for each entry of the list content[key], and the errors of the entries that cannot be read."""
     with archives.error_context(origin):
         entries = enumerate(list(content[key]))
     found, errors = [], []

@@ -1,7 +1,7 @@
 """Multi30k, English-German and English-French in both directions.
 
-In `--tmp_dir`, or its folder multi30k/: `{train,val,test_2016_flickr}.{en,de,fr}.gz`, or unzipped, as in the set's
-data/task1/raw.
+The folder `--tmp_dir`, or multi30k/ in it, holds `{train,val,test_2016_flickr}.{en,de,fr}.gz`, or these files unzipped, as in the
+set's data/task1/raw.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ _ORIGIN = "https://github.com/multi30k/dataset, data/task1/raw"
 
 
 def generate(language: str, split: str, tmp_dir: Path) -> Iterator[Example]:
-    """English sentences and their translations into `language`, "de" or "fr"; raises what `bitext.pairs` does."""
+    """Yields English sentences and their translations into `language`, "de" or "fr".
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
     check(language, tmp_dir)
     yield from pairs(corpora.folder_of("multi30k", tmp_dir), _bitext(language, split))
 
 
 def check(language: str, tmp_dir: Path) -> None:
-    """Raises a DataError that lists what is missing."""
+    """Raises a DataError that lists the missing files."""
     folder = corpora.folder_of("multi30k", tmp_dir)
     corpora.require("Multi30k", folder, missing(folder, (_bitext(language, split) for split in _STEMS)))
 

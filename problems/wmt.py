@@ -1,9 +1,9 @@
 """WMT 2014, English-German and English-French in both directions; dev is newstest2013, test newstest2014.
 
-In `--tmp_dir`, or its folder wmt14/, the archives that are named here, or what they hold, in the folders they make. They are read
-where they are, line by line. Pairs with an empty side, which the official files have thousands of, are left out.
+The folder `--tmp_dir`, or wmt14/ in it, holds the archives that are named in this module, or the folders that unpacking them
+makes. Archives are read in place, line by line. Pairs with an empty side are left out; the official files have thousands of them.
 
-Or, in `--tmp_dir`, tensorflow_datasets/wmt14_translate/de-en/ (fr-en/) as tensorflow-datasets prepares it, which comes first.
+If `--tmp_dir` has tensorflow_datasets/wmt14_translate/de-en/ (fr-en/) as tensorflow-datasets prepares it, that is read instead.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ _PREPARED = "wmt14_translate/{}-en"
 
 
 def generate(language: str, split: str, tmp_dir: Path) -> Iterator[Example]:
-    """English sentences and their translations into `language`, "de" or "fr"; raises what `bitext.pairs` does.
+    """Yields English sentences and their translations into `language`, "de" or "fr".
 
-    In training a line of each corpus in turn, so that a vocabulary's sample, and each part of the records, has all of them.
+    The corpora of "train" take turns, line by line, so that a vocabulary's sample and each part of the records have all of them.
+
+    Raises:
+        DataError: a file is missing or damaged.
     """
     check(language, tmp_dir)
     ready = tfds.find(_PREPARED.format(language), tmp_dir)
@@ -40,7 +43,7 @@ def generate(language: str, split: str, tmp_dir: Path) -> Iterator[Example]:
 
 
 def check(language: str, tmp_dir: Path) -> None:
-    """Raises a DataError that lists what is missing."""
+    """Raises a DataError that lists the missing files."""
     if tfds.find(_PREPARED.format(language), tmp_dir):
         return
     folder = corpora.folder_of("wmt14", tmp_dir)
@@ -51,7 +54,7 @@ def check(language: str, tmp_dir: Path) -> None:
 def _prepared(folder: Path, language: str, split: str) -> Iterator[Example]:
     name = {"dev": "validation"}.get(split, split)
     for number, row in enumerate(tfds.read(folder, [name])):
-        # The test set was SGML, whose entities tensorflow-datasets leaves as they are.
+        # The test set's source is SGML, and tensorflow-datasets leaves its entities unresolved.
         sides = (html.unescape(row[side]) if split == "test" else row[side] for side in ("en", language))
         english, foreign = map(normalize_spaces, sides)
         if english and foreign:

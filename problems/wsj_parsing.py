@@ -1,7 +1,7 @@
 """Penn Treebank 3 (LDC99T42), Wall Street Journal: English sentence to parse tree; sections 02-21 train, 22 dev, 23 test.
 
-In `--tmp_dir`, or its folder treebank_3/: an archive whose name has LDC99T42 in it (.tgz, .tar, .zip), or its content, down to
-parsed/mrg/wsj/00/wsj_0001.mrg; with or without treebank_3/ in front of it, names upper or lower case.
+The folder `--tmp_dir`, or treebank_3/ in it, holds an archive with LDC99T42 in its name (.tgz, .tar, .zip), or the archive's
+content, down to parsed/mrg/wsj/00/wsj_0001.mrg. The path may begin with treebank_3/. Names may be upper or lower case.
 """
 
 from __future__ import annotations
@@ -24,25 +24,28 @@ _ARCHIVES = (".tgz", ".gz", ".tar", ".zip")
 
 
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Sentences and their linearised trees, without function tags and traces, in the corpus's order.
+    """Yields sentences and their linearised trees without function tags and traces, in the corpus's order.
 
-    A damaged tree is an error example; raises DataError where the corpus, or a section of it, is missing.
+    A damaged tree gives an "error" example.
+
+    Raises:
+        DataError: the corpus or one of its sections is missing.
     """
     check(tmp_dir)
-    place = _place(corpora.folder_of("treebank_3", tmp_dir))
-    assert place is not None  # `check` has found it
+    source = _source(corpora.folder_of("treebank_3", tmp_dir))
+    assert source is not None  # `check` has found it
     files = {}
-    with archives.opened(place) as archive:
+    with archives.opened(source) as archive:
         for member in archive.members():
             found = _FILE.search(member.name.lower())
-            # An archive has the sections of other corpora too, as parsed/mrg/brown.
-            if found and int(found.group(1)) in _SECTIONS[split] and (place.is_dir() or _MERGED in member.name.lower()):
-                # A member of a compressed archive has to be read before the next is asked for.
+            # An archive has the sections of other corpora too, such as parsed/mrg/brown.
+            if found and int(found.group(1)) in _SECTIONS[split] and (source.is_dir() or _MERGED in member.name.lower()):
+                # A member of a compressed archive can be read only until the next one is opened.
                 files[found.groups()] = member._replace(open=functools.partial(io.BytesIO, archives.read(member)))
-    absent = sorted({f"{section:02}" for section in _SECTIONS[split]} - {section for section, _ in files})
-    if absent:
+    missing = sorted({f"{section:02}" for section in _SECTIONS[split]} - {section for section, _ in files})
+    if missing:
         raise DataError(
-            f"{place} has no trees of section {', '.join(absent)}: {_MERGED}/{absent[0]}/wsj_{absent[0]}00.mrg and others"
+            f"{source} has no trees of section {', '.join(missing)}: {_MERGED}/{missing[0]}/wsj_{missing[0]}00.mrg and others"
         )
     for key in sorted(files):
         yield from treebank.examples(files[key])
@@ -51,13 +54,13 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
 def check(tmp_dir: Path) -> None:
     """Raises a DataError if the treebank is missing."""
     folder = corpora.folder_of("treebank_3", tmp_dir)
-    if _place(folder) is None:
+    if _source(folder) is None:
         wanted = corpora.Missing(f"{_MERGED}/02/wsj_0200.mrg and the others", "https://catalog.ldc.upenn.edu/LDC99T42")
         corpora.require("the Penn Treebank 3", folder, [wanted])
 
 
-def _place(folder: Path) -> Path | None:
-    """The folder parsed/mrg/wsj, or the archive that has it."""
+def _source(folder: Path) -> Path | None:
+    """Returns the folder parsed/mrg/wsj, or the archive that contains it, or None."""
     for prefix in ("", "treebank_3/"):
         unpacked = corpora.find(folder, prefix + _MERGED)
         if unpacked is not None:

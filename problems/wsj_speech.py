@@ -1,8 +1,8 @@
-"""Wall Street Journal speech (LDC93S6A, LDC94S13A), sound to English sentence: si284 for training, dev93, eval92 as test.
+"""Wall Street Journal speech (LDC93S6A, LDC94S13A), sound to English sentence: si284 is train, dev93 dev, eval92 test.
 
-In `--tmp_dir`, or its folder wsj/, either the folders wsj0/ and wsj1/, or the discs (11-1.1, ..., 11-13.1, 13-1.1, ..., 13-34.1),
-which may lie in folders of their own, as LDC93S6A/11-13.1. Names may be upper or lower case. Recordings that are compressed with
-shorten, as on the discs, need the extra `sphere`, or the program sph2pipe on the PATH.
+The folder `--tmp_dir`, or wsj/ in it, holds either the folders wsj0/ and wsj1/, or the discs (11-1.1, ..., 11-13.1, 13-1.1, ...,
+13-34.1). The discs may lie one folder deeper, like LDC93S6A/11-13.1. Names may be upper or lower case. The discs' recordings are
+compressed with shorten: they need the extra `sphere`, or the program sph2pipe on the PATH.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ from t2t_multimodel.utils.errors import DataError
 
 
 class Index(NamedTuple):
-    """A list of recordings: its disc, its path there, and what none of its recordings may begin with."""
+    """A list of recordings.
+
+    Attributes:
+        disc: the disc that has the list.
+        path: the list's path on the disc.
+        without: a disc and the beginning of a path; recordings there are left out.
+    """
 
     disc: str
     path: str
     without: tuple[str, str] = ("", "")
 
 
-# si284 is si84 and the second corpus's si_tr_s; the recordings of speaker 401 on disc 11-2.1 are not part of it.
+# si284 is si84 and the second corpus's si_tr_s. The recordings of speaker 401 on disc 11-2.1 are not part of it.
 _INDICES = {
     "train": (
         Index("11-13.1", "wsj0/doc/indices/train/tr_s_wv1.ndx", without=("11-2.1", "wsj0/si_tr_s/401/")),
@@ -46,10 +52,10 @@ _SPOKEN_PUNCTUATION = {"%PERCENT": "PERCENT", ".POINT": "POINT", "--DASH": "-DAS
 
 
 class Corpus:
-    """Where the discs, or the folders wsj0/ and wsj1/, lie.
+    """Finds the files of both corpora, on discs or in the folders wsj0/ and wsj1/.
 
     Args:
-        folder: that holds them.
+        folder: the folder that holds the discs or wsj0/ and wsj1/.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,11 +66,11 @@ class Corpus:
         self._discs = {path.name: path for path in discs}
 
     def find(self, disc: str, path: str) -> Path | None:
-        """A file by its disc and its path on it; None if it is not there."""
+        """Returns the file at `path` on `disc`, or None if there is none."""
         return corpora.find(self._discs.get(disc, self._folder), path)
 
     def transcript_files(self) -> Iterator[Path]:
-        """All files of transcripts."""
+        """Yields all files of transcripts."""
         for root in (self._folder, *self._discs.values()):
             for part in _TRANSCRIPTS:
                 folder = corpora.find(root, part)
@@ -73,13 +79,13 @@ class Corpus:
 
 
 def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Recordings (SPHERE) and their normalised transcripts.
+    """Yields recordings (SPHERE) and their normalised transcripts.
 
-    Training utterances are in a random order, the same each time: the discs have them by speaker, and no shuffling of records
-    would mix the speakers again. A recording that is missing or damaged, or has no transcript, is an error example.
+    Training utterances come in a random order, which is the same each time. The discs have them by speaker, in runs too long for
+    a shuffle buffer. A recording that is missing or damaged, or has no transcript, gives an "error" example.
 
     Raises:
-        DataError: a list is missing or damaged, or a reader of shorten is needed and missing.
+        DataError: a list is missing or damaged, or recordings are compressed with shorten and no reader of it is installed.
     """
     check(tmp_dir)
     corpus = Corpus(corpora.folder_of("wsj", tmp_dir))
@@ -92,7 +98,7 @@ def generate(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 
 def check(tmp_dir: Path) -> None:
-    """Raises a DataError that lists what is missing."""
+    """Raises a DataError that lists the missing files."""
     folder = corpora.folder_of("wsj", tmp_dir)
     corpus = Corpus(folder)
     indices = {(index.disc, index.path) for indices in _INDICES.values() for index in indices}
@@ -105,7 +111,10 @@ def check(tmp_dir: Path) -> None:
 
 
 def normalised(transcript: str) -> str:
-    """A transcript as it is spoken: upper case, punctuation marks only where they were read out, noises <NOISE> or left out."""
+    """Returns the words of a transcript as they were spoken.
+
+    Words are in upper case. Punctuation stays where it was read out. Noises become <NOISE> or are left out.
+    """
     words = []
     for word in transcript.upper().replace("\\", "").split():
         if _NOISES_TO_DROP.fullmatch(word):
@@ -120,7 +129,7 @@ def normalised(transcript: str) -> str:
 
 
 def _recordings(corpus: Corpus, index: Index) -> Iterator[tuple[str, str]]:
-    """Disc and path of each recording that an index lists."""
+    """Yields the disc and the path of each recording that an index lists."""
     path = corpus.find(index.disc, index.path)
     if path is None:
         raise DataError(f"{index.path} is missing")
@@ -139,7 +148,7 @@ def _recordings(corpus: Corpus, index: Index) -> Iterator[tuple[str, str]]:
 
 
 def _transcripts(corpus: Corpus, sessions: Iterable[str]) -> dict[str, str | DataError]:
-    """The transcripts of these sessions, not yet normalised, by utterance id; for a damaged file its error, by session."""
+    """Returns the sessions' transcripts as they stand, by utterance id, and the errors of damaged files, by session."""
     wanted = set(sessions)
     found: dict[str, str | DataError] = {}
     for path in corpus.transcript_files():
@@ -159,7 +168,7 @@ def _transcripts(corpus: Corpus, sessions: Iterable[str]) -> dict[str, str | Dat
 
 
 def _session(utterance: str) -> str:
-    """Speaker, type and session of an utterance id; the file of its transcript is called so."""
+    """Returns the speaker, type and session of an utterance id, with which the name of its transcript file begins."""
     return utterance[:6].lower()
 
 
