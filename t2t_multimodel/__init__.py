@@ -1,6 +1,6 @@
 """One Keras model for speech, images, captions, parsing and translation (Kaiser et al. 2017, arXiv 1706.05137).
 
-The public names below are imported when they are first used: `import t2t_multimodel` alone takes milliseconds.
+Each public name is imported at its first use, so that `import t2t_multimodel` alone takes milliseconds.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from t2t_multimodel.utils.errors import DataError as DataError
     from t2t_multimodel.utils.errors import MultiModelError as MultiModelError
 
-# In a checkout, problems/ and hparams/ stand beside this package; an installation has them inside it (see setup.py).
+# A checkout has problems/ and hparams/ beside this package, an installation inside it (see setup.py).
 _CHECKOUT = Path(__file__).resolve().parent.parent
 if (_CHECKOUT / "setup.py").is_file() and str(_CHECKOUT) not in __path__:
     __path__.append(str(_CHECKOUT))
 
-# Where each public name is defined. `problems` is the package of the built-in problems, which has the registry's methods.
+# The module of each public name. `problems` is the package of the built-in problems, which has the registry's methods.
 _DEFINED_IN = {
     "Audio": "features",
     "DataError": "utils.errors",
@@ -53,7 +53,7 @@ _DEFINED_IN = {
     "problems": "problems",
     "train_run": "runs.launch",
 }
-# Registries that are empty until the package that fills them is imported.
+# Names that use a registry, and the package that fills it when imported.
 _FILLED_BY = {"get_hparams": "hparams", "groups": "problems", "hparams_sets": "hparams"}
 
 __all__ = ["__version__", *_DEFINED_IN]  # noqa: PLE0604 (all are strings)

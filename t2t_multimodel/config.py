@@ -1,4 +1,4 @@
-"""Hyperparameters: frozen dataclasses by topic, with strict typed overrides."""
+"""Hyperparameters: one frozen dataclass per topic, with overrides that are checked for names, types and ranges."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from t2t_multimodel.registry import Registry, unknown
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network. Defaults are the paper's (arXiv 1706.05137) or, where it is silent, those of docs/departures.md.
+    """The network's hyperparameters. Defaults are the paper's (arXiv 1706.05137); docs/departures.md lists where it states none.
 
-    `docs/hyperparameters.md` and `mm-trainer --hparams_help` show each field with its range and its sentence.
+    `docs/hyperparameters.md` and `mm-trainer --hparams_help` show each field with its range and its meaning.
 
     Raises:
         ValueError: a value is out of its range, or values do not fit together.
@@ -97,13 +97,13 @@ class ModelConfig:
 
     @property
     def dtype_policy(self) -> str:
-        """The name of Keras's dtype policy for `precision`."""
+        """Returns the name of Keras's dtype policy for `precision`."""
         return self.precision if self.precision == "float32" else f"mixed_{self.precision}"
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Records and batches; see `ModelConfig`."""
+    """The hyperparameters of records and batches; see `ModelConfig`."""
 
     vocab_size: int = setting(8192, "Pieces of the vocabulary that all problems share.", least=1)
     batch_tokens: int = setting(4096, "Most positions of a text batch, inputs and targets with their padding.", least=1)
@@ -126,7 +126,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """Optimisation, the schedule of problems, and what is kept; see `ModelConfig`."""
+    """The hyperparameters of optimisation, of the schedule of problems, and of checkpoints; see `ModelConfig`."""
 
     train_steps: int = setting(100_000, "Steps over all problems together.", least=0)
     learning_rate: float = setting(1e-3, "Peak learning rate, which learning_rate_schedule multiplies.", least=0)
@@ -186,7 +186,7 @@ class TrainingConfig:
     seed: int = setting(1, "Seed of initial weights, order of problems and examples, noise and dropout.", least=0, most=2**32 - 1)
     eval_every: int = setting(2000, "Steps between evaluations.", least=1)
     eval_steps: int = setting(20, "Batches of each problem per evaluation; 0 means the whole split.", least=0)
-    eval_samples: int = setting(3, "Examples of each problem that an evaluation decodes, for people to read.", least=0)
+    eval_samples: int = setting(3, "Examples of each problem that an evaluation decodes and shows.", least=0)
     save_every: int = setting(0, "Steps between checkpoints; 0 saves before each evaluation.", least=0)
     save_minutes: float = setting(10.0, "Minutes without a checkpoint after which one is written as well; 0: never.", least=0)
     keep_checkpoints: int = setting(3, "Newest checkpoints that are kept.", least=1)
@@ -197,12 +197,12 @@ class TrainingConfig:
     )
     keep_best: str = setting(
         "all",
-        "Best checkpoints that are kept besides: of the mean over the problems, of each of the problems, all of these, or none.",
+        "Best checkpoints that are kept as well: for the mean over the problems, for each problem, all of these, or none.",
         choices=("all", "mean", "problems", "none"),
     )
     early_stop_patience: int = setting(
         0,
-        "A problem is trained no more after so many evaluations in a row that did not improve its best; 0 trains all to the end.",
+        "Evaluations in a row without an improvement after which a problem is no longer trained; 0 trains all to the end.",
         least=0,
     )
     early_stop_min_delta: float = setting(
@@ -215,22 +215,22 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class HParams:
-    """A set of hyperparameters. Names are unique over the three parts, so that an override needs no prefix."""
+    """A set of hyperparameters in three parts. A name is in one part only, so that an override needs no prefix."""
 
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
 
     def override(self, text: str = "", **values: Any) -> HParams:
-        """A copy with other values.
+        """Returns a copy with some values changed.
 
         Args:
             text: "name=value,name=value"; a tuple is written "1536:2048".
-            **values: the same, as Python values of the right type.
+            **values: further changes, as Python values of the right type.
 
         Raises:
-            ValueError: an unknown name (the nearest are named), a value of the wrong type or out of its choices or bounds, or
-                values that do not fit together.
+            ValueError: a name is unknown (the message has the nearest), a value has the wrong type or is out of its choices or
+                bounds, or values do not fit together.
         """
         changes: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "training": {}}
         for name, value in [*_pairs(text), *values.items()]:
@@ -240,12 +240,12 @@ class HParams:
         return HParams(**{part: dataclasses.replace(getattr(self, part), **new) for part, new in changes.items()})
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-serialisable form, nested by part."""
+        """Returns the set as a dict of one dict per part, which can be written as JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> HParams:
-        """The inverse of `to_dict`."""
+        """Returns the set that `to_dict` turned into `values`. Values that are missing get their defaults."""
         flat: dict[str, Any] = {name: value for part in values.values() for name, value in part.items()}
         changes: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
         return cls().override("", **changes)
@@ -271,5 +271,10 @@ hparams_sets: Registry[Callable[[], HParams]] = Registry("hparams set")
 
 
 def get_hparams(set_name: str, overrides: str = "") -> HParams:
-    """The registered set `set_name` with `overrides` applied."""
+    """Returns the registered set `set_name` with `overrides` applied.
+
+    Raises:
+        UnknownNameError: there is no such set.
+        ValueError: as in `HParams.override`.
+    """
     return hparams_sets.get(set_name)().override(overrides)

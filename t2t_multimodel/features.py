@@ -1,7 +1,7 @@
-"""What a problem's inputs and targets are: plain, serialisable descriptions.
+"""Descriptions of a problem's inputs and targets, which can be written as JSON.
 
-They say what the data is. How a model reads a feature is the modality's business (`modalities/`), how a record holds it is
-`data/records.py`'s. Everything a decoder needs to know of a problem is in its `ProblemSpec`, which is written to `config.json`.
+They describe the data only. `modalities/` define how a model reads a feature, `data/records.py` how a record holds it. A
+`ProblemSpec` has everything that decoding needs to know about a problem; it is written to `config.json`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import dataclasses
 from typing import Any, ClassVar, NamedTuple, TypedDict
 
 NORMALIZATIONS = ("nfc", "spaces", "none")
-# Of records and runs whose files do not name one.
+# The normalization of records and runs whose files do not name one.
 UNNAMED_NORMALIZATION = "spaces"
-# sacreBLEU's; the ones with mecab and flores in their names need packages or files besides.
+# sacreBLEU's tokenizers. Those with mecab or flores in their names need further packages or files.
 BLEU_TOKENIZERS = ("13a", "intl", "zh", "char", "ja-mecab", "ko-mecab", "spm", "flores101", "flores200", "none")
 WER_IGNORES = ("case", "punctuation", "noises", "wsj")
 
@@ -21,13 +21,16 @@ WER_IGNORES = ("case", "punctuation", "noises", "wsj")
 class Text:
     """A sentence, a caption, a transcript (`format="plain"`) or a linearised parse tree (`format="tree"`).
 
-    Raw: str. In a record: int64 token ids, without the end-of-sequence id. In a batch: int32 [batch, length], each row ended by
-    id 1 and padded with 0.
+    Raw: str. In a record: int64 token ids without the end-of-sequence id. In a batch: int32 [B, L], where each row ends with id 1
+    and is padded with 0.
 
     Attributes:
         format: "plain" or "tree".
-        normalization: what plain text is brought to in records and before it is decoded, "nfc", "spaces" or "none" (see
-            data.normalization). Features that differ in it alone are equal: a run goes on with records that are made again.
+        normalization: the form of plain text in records and before decoding: "nfc", "spaces" or "none" (see
+            data.normalization). Features that differ in it alone are equal, so that a run can go on with records made again.
+
+    Raises:
+        ValueError: there is no such normalization.
     """
 
     kind: ClassVar[str] = "text"
@@ -44,11 +47,12 @@ class Image:
     """An image.
 
     Raw: the bytes of a file (JPEG, PNG and others, see data.readers.pictures). In a record: JPEG or PNG bytes. In a batch:
-    float32 [batch, height, width, channels], standardised.
+    float32 [B, H, W, C], standardised.
 
     Attributes:
-        height, width: pixels every image is brought to (aspect kept, the middle cut out).
-        augment: any of "crop" (random crop) and "flip" (left-right), done in training only.
+        height, width: size in pixels; an image is scaled with its aspect kept, then its middle is cut out.
+        channels: 1 for grey, 3 for RGB.
+        augment: any of "crop" (random crop) and "flip" (left-right); they are done in training only.
     """
 
     kind: ClassVar[str] = "image"
@@ -60,9 +64,14 @@ class Image:
 
 @dataclasses.dataclass(frozen=True)
 class Audio:
-    """Mono sound. Raw: the bytes of a sound file (see data.readers.sound.kinds). In a record: 16-bit little-endian PCM bytes at
-    `sample_rate` Hz. In a batch: float32 [batch, samples] in [-1, 1] (waveform) or [batch, frames, mel bins] (log-mel), with
-    `inputs_length` [batch].
+    """Mono sound.
+
+    Raw: the bytes of a sound file (see data.readers.sound.kinds). In a record: 16-bit little-endian PCM bytes at `sample_rate`.
+    In a batch: float32 [B, samples] from -1 to 1 (waveform) or [B, frames, bins] (log-mel spectrogram), with "inputs_length"
+    int32 [B].
+
+    Attributes:
+        sample_rate: samples per second.
     """
 
     kind: ClassVar[str] = "audio"
@@ -71,7 +80,9 @@ class Audio:
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """One class out of a set. Raw: the class's name (str). In a record and a batch: its int64/int32 index in `classes`.
+    """One class out of a set.
+
+    Raw: the class's name (str). In a record: its index in `classes`, int64. In a batch: the indices, int32 [B].
 
     Attributes:
         classes: the names, in the order of their indices.
@@ -88,23 +99,23 @@ _FEATURES: dict[str, type] = {feature.kind: feature for feature in (Text, Image,
 
 
 def is_tree(feature: Feature) -> bool:
-    """Whether it is a linearised parse tree."""
+    """Returns whether `feature` is a linearised parse tree."""
     return isinstance(feature, Text) and feature.format == "tree"
 
 
 @dataclasses.dataclass(frozen=True)
 class ProblemSpec:
-    """What a model and a decoder must know of a problem.
+    """The part of a Problem that a model, a Predictor and the scoring need.
 
     Attributes:
         name: the problem's registered name.
         inputs, targets: the two features.
-        target_space: which command token starts the decoder, as "to_english"; problems with the same one share it.
-        metrics: names of the metrics that score decoded outputs: "bleu", "chrf", "ter", "wer", "cer", "cider", "parse_f1" (others
-            are always there).
+        target_space: name of the command token that starts the decoder, such as "to_english"; problems may share it.
+        metrics: metrics of decoded outputs: "bleu", "chrf", "ter", "wer", "cer", "cider", "parse_f1". Loss and accuracies are
+            always measured.
         loss_weight: factor on this problem's loss.
-        bleu_tokenizer: sacreBLEU's tokenizer for BLEU, as "zh"; "" chooses by the language.
-        wer_ignores: what word and character error rates leave out: "case", "punctuation", "noises", "wsj".
+        bleu_tokenizer: sacreBLEU's tokenizer for BLEU, such as "zh"; "" chooses by the language.
+        wer_ignores: differences that word and character error rates ignore: "case", "punctuation", "noises", "wsj".
     """
 
     name: str
@@ -117,7 +128,7 @@ class ProblemSpec:
     wer_ignores: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-serialisable form."""
+        """Returns the spec as a dict that can be written as JSON."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         for name in ("inputs", "targets"):
             values[name] = {"kind": values[name].kind, **dataclasses.asdict(values[name])}
@@ -126,7 +137,7 @@ class ProblemSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ProblemSpec:
-        """The inverse of `to_dict`."""
+        """Returns the spec that `to_dict` turned into `values`."""
         values = dict(values)
         for name in ("inputs", "targets"):
             feature = dict(values[name])
@@ -157,10 +168,14 @@ class Batch(TypedDict, total=False):
 
 
 class ProblemSwitch(NamedTuple):
-    """In place of a problem's name: one of several, whose targets have one modality and whose inputs differ.
+    """A choice, made in the graph, between problems with the same target modality and different inputs.
 
-    A batch then has "sources" in place of "inputs" and "inputs_length": for each of `problems` a dict with its own. That at
-    `chosen`, an int32 scalar tensor, is read; the others may be empty (but for JAX, which wants all branches to give one shape).
+    It takes the place of a problem's name. A batch then has "sources" in place of "inputs" and "inputs_length": one dict of
+    inputs per problem. Only the chosen problem's are read; the others may be empty, except under JAX, which needs equal shapes.
+
+    Attributes:
+        problems: the names of the problems.
+        chosen: int32 scalar tensor, an index into `problems`.
     """
 
     problems: tuple[str, ...]

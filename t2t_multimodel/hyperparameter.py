@@ -1,4 +1,4 @@
-"""One hyperparameter: what it means, which values it takes, and the line that says so where a value is wrong."""
+"""Rules of single hyperparameters: meaning, range, parsing, and the one-line message for a wrong value."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LARGEST_FLOAT = 3.4028234e38
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """The meaning and the range of a hyperparameter, stored as the "rule" of its dataclass field's metadata.
+    """The meaning and the range of a hyperparameter, stored under "rule" in the metadata of its dataclass field.
 
     Attributes:
-        about: one sentence.
-        least, most: inclusive bounds of a number, or of each integer of a tuple; None is no bound.
+        about: the meaning in one sentence.
+        least, most: inclusive bounds of a number, or of each integer in a tuple; None means no bound.
         above, below: exclusive bounds.
-        choices: the strings allowed; empty for any string.
-        count: the fewest and the most integers of a tuple.
+        choices: the allowed strings; empty allows any string.
+        count: smallest and largest length of a tuple.
     """
 
     about: str
@@ -32,12 +32,12 @@ class Rule:
     count: tuple[int, float] = (1, math.inf)
 
     def bounds(self) -> str:
-        """The range in words, as "at least 0 and below 1"; "" where there is none."""
+        """Returns the bounds in words, like "at least 0 and below 1", or "" without bounds."""
         named = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
         return " and ".join(f"{words} {bound:,}" for words, bound in named.items() if bound is not None)
 
     def holds(self, number: float) -> bool:
-        """Whether a number is finite, also as float32 or int32, and within the bounds."""
+        """Returns whether a number is within the bounds and within the range of float32 or int32."""
         largest = LARGEST_FLOAT if isinstance(number, float) else max(LARGEST_INTEGER, self.most or 0)
         return (
             abs(number) <= largest
@@ -49,18 +49,18 @@ class Rule:
 
 
 def setting(default: Any, about: str, **limits: Any) -> Any:
-    """A dataclass field with a default and a `Rule` of this sentence and these limits."""
+    """Returns a dataclass field with a default and a `Rule` made of `about` and `limits`."""
     return dataclasses.field(default=default, metadata={"rule": Rule(about, **limits)})
 
 
 def rules(part: type) -> dict[str, tuple[Any, Rule]]:
-    """The type and the rule of each field of a dataclass of hyperparameters, by name."""
+    """Returns the type and the rule of each field of a dataclass of hyperparameters, by name."""
     kinds = get_type_hints(part)
     return {field.name: (kinds[field.name], field.metadata["rule"]) for field in dataclasses.fields(part)}
 
 
 def check(part: Any) -> None:
-    """Raises ValueError, in one line, for the first value of a dataclass of hyperparameters that its rule does not allow."""
+    """Raises a ValueError of one line for the first hyperparameter of a dataclass whose value its rule does not allow."""
     for name, (kind, rule) in rules(type(part)).items():
         value = getattr(part, name)
         if not _is_of(kind, value):
@@ -72,7 +72,7 @@ def check(part: Any) -> None:
 
 
 def allows(kind: Any, rule: Rule, value: Any) -> bool:
-    """Whether a value of the right type is within its rule."""
+    """Returns whether `rule` allows `value`, which is of type `kind`."""
     if kind is str:
         return not rule.choices or value in rule.choices
     if kind == tuple[int, ...]:
@@ -81,7 +81,7 @@ def allows(kind: Any, rule: Rule, value: Any) -> bool:
 
 
 def allowed(kind: Any, rule: Rule) -> str:
-    """The values that a rule allows, in words: "one of adam, adafactor", "a finite number, at least 0"."""
+    """Returns the allowed values in words, like "one of adam, adafactor" or "a finite number, at least 0"."""
     if rule.choices:
         return f"one of {', '.join(rule.choices)}"
     if kind == tuple[int, ...]:
@@ -93,10 +93,12 @@ def allowed(kind: Any, rule: Rule) -> str:
 
 
 def parse(name: str, value: Any, kind: Any) -> Any:
-    """A value of type `kind` from text, as --hparams has it; other values are returned as they are, integers as float if asked.
+    """Returns `value` as a `kind`: parsed if it is text, as in --hparams, converted if it is an integer and `kind` is float.
+
+    Values of other types are returned unchanged; `check` refuses them.
 
     Raises:
-        ValueError: the text is not of that type.
+        ValueError: the text cannot be parsed.
     """
     if kind is str or not isinstance(value, int | str) or isinstance(value, bool):
         return value
@@ -120,7 +122,7 @@ KINDS: dict[Any, str] = {
 
 
 def written(value: Any) -> str:
-    """A value as --hparams takes it: true, 16:32."""
+    """Returns a value as --hparams takes it, like true or 16:32."""
     if isinstance(value, tuple):
         return ":".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,7 +1,7 @@
-"""Makes Keras know this package's classes, so that a `model.keras` can be loaded after `import t2t_multimodel` alone.
+"""Registers this package's classes with Keras, so that `import t2t_multimodel` alone suffices to load a `model.keras`.
 
-Importing Keras takes seconds, which commands that only read flags need not spend: it is not imported here. Where it is imported
-already, or once it is, the model's module is imported too, which registers its classes.
+Importing Keras takes seconds, too long for commands that only read flags. So this module does not import it. The model's module,
+which registers the classes, is imported at once if Keras has been imported, and otherwise right after Keras.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from types import ModuleType
 from typing import Any
 
 MODEL = "t2t_multimodel.models.multimodel"
-# Whoever imports one of these first has it import Keras while it is not complete itself, and may not be imported again within.
+# If one of these is what imports Keras, it is itself half imported then, and the model's module cannot import it yet.
 _PARTS = ("t2t_multimodel.layers", "t2t_multimodel.modalities", "t2t_multimodel.models")
 
 
 def register_with_keras() -> None:
-    """Registers the model's classes with Keras, now or when it is imported."""
+    """Registers the model's classes with Keras, now or when Keras is imported."""
     if "keras" in sys.modules:
         importlib.import_module(MODEL)
     else:
@@ -29,7 +29,7 @@ def register_with_keras() -> None:
 
 
 class _KerasFinder(importlib.abc.MetaPathFinder):
-    """Finds Keras as it would be found without this finder, once, and has the model imported behind it."""
+    """Finds Keras once, as the other finders do, and makes its loader import the model's module afterwards."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != "keras":
@@ -42,7 +42,7 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
 
 
 class _Followed(importlib.abc.Loader):
-    """Loads a module as `loader` does, and then the model."""
+    """Loads a module with `loader`, then imports the model's module."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader

@@ -1,4 +1,4 @@
-"""The contract of a problem: what its data is, where it comes from, and what scores it."""
+"""The definition of a problem: its data, the source of the data, and its metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from t2t_multimodel.features import BLEU_TOKENIZERS, WER_IGNORES, Feature, Label
 from t2t_multimodel.registry import Registry, unknown
 from t2t_multimodel.utils.errors import UnknownNameError
 
-# A name is written behind --problems, where dashes and commas separate names, and is part of the names of files.
+# Names appear in --problems, where dashes and commas separate them, and in the names of files.
 NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 NAME_RULE = "a name is made of letters, digits and _ and begins with a letter, as my_problem"
 T = TypeVar("T")
@@ -43,31 +43,34 @@ FindClasses = Callable[[Path], tuple[str, ...]]
 
 
 def _nothing_to_check(tmp_dir: Path) -> None:
-    """The check of a problem that finds out while it reads."""
+    """Does nothing: the check of a problem that finds missing files only when it reads them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One task. Make variants with `dataclasses.replace`, the other direction of a pair with `reverse`.
+    """One task. `dataclasses.replace` makes variants, `reverse` the other direction of a pair.
 
     Attributes:
-        name: how commands call it.
+        name: the name in commands and files.
         inputs, targets: the features.
-        target_space: the command token: "to_english", "to_german", "to_parse_tree", ...
-        generate: `generate(split, tmp_dir)` yields raw examples of "train", "dev" or "test" from the files under `tmp_dir`;
-            raises DataError where something is missing or damaged.
-        metrics: scores of decoded outputs: "bleu", "chrf", "ter", "wer", "cer", "cider", "parse_f1".
-        splits: the splits that exist; "test" may turn out to have no examples, and is then left out.
-        records: name of the record files it reads; "" means its own name. A reversed problem reads the forward one's.
-        reversed: whether inputs and targets change places when the records are read.
+        target_space: name of the command token: "to_english", "to_german", "to_parse_tree", ...
+        generate: `generate(split, tmp_dir)` yields the raw examples of "train", "dev" or "test" from the files under `tmp_dir`.
+            It raises DataError if a file is missing or damaged.
+        metrics: metrics of decoded outputs: "bleu", "chrf", "ter", "wer", "cer", "cider", "parse_f1".
+        splits: the splits that exist. If "test" turns out to have no examples, it is left out.
+        records: name of the record files; "" means `name`. A reversed problem reads the forward problem's records.
+        reversed: whether inputs and targets are exchanged when the records are read.
         loss_weight: factor on this problem's loss.
-        source: where the data comes from and its licence, in one line.
-        check: `check(tmp_dir)` raises a DataError that names all raw files that are missing; called before anything is written.
-        find_classes: `find_classes(tmp_dir)` finds the classes of targets that say of none, as `Label()`, in the raw data.
-        bleu_tokenizer: sacreBLEU's tokenizer for BLEU, as "zh", "char" or "13a"; "" chooses by the language of the targets.
-        wer_ignores: what word and character error rates leave out of both texts: "case", "punctuation", "noises" (words in <> and
-            []), "wsj" (as Kaldi's filters for WSJ).
-        described: what the records depend on besides the code, if it is not in the code; another text has them made again.
+        source: the source of the data and its licence, in one line.
+        check: `check(tmp_dir)` raises a DataError that names all missing raw files. It is called before anything is written.
+        find_classes: `find_classes(tmp_dir)` returns the classes in the raw data, for targets without classes (`Label()`).
+        bleu_tokenizer: sacreBLEU's tokenizer for BLEU, such as "zh", "char" or "13a"; "" chooses by the targets' language.
+        wer_ignores: differences that word and character error rates ignore: "case", "punctuation", "noises" (words in <> and
+            []), "wsj" (as in Kaldi's filters for WSJ).
+        described: a text about everything outside the code on which the records depend. If it changes, records are made again.
+
+    Raises:
+        ValueError: `bleu_tokenizer` or `wer_ignores` has an unknown name.
     """
 
     name: str
@@ -95,28 +98,34 @@ class Problem:
 
     @property
     def records_name(self) -> str:
-        """The name of the record files this problem reads."""
+        """Returns the name of the record files that this problem reads."""
         return self.records or self.name
 
     def spec(self) -> ProblemSpec:
-        """The part of it that a model and a decoder need."""
+        """Returns the part of the problem that a model and a Predictor need."""
         scoring = (self.metrics, self.loss_weight, self.bleu_tokenizer, self.wer_ignores)
         return ProblemSpec(self.name, self.inputs, self.targets, self.target_space, *scoring)
 
     def forward(self) -> Problem:
-        """The problem whose examples are in the records: itself, or what it is the reverse of."""
+        """Returns the problem whose examples are in the records: itself, or the forward problem if it is reversed."""
         if not self.reversed:
             return self
         return dataclasses.replace(self, name=self.records_name, inputs=self.targets, targets=self.inputs, reversed=False)
 
     def with_classes(self, classes: Iterable[str]) -> Problem:
-        """Itself, or if its classes are to be found in the data, the same with those that were found."""
+        """Returns the problem with `classes` as its targets' classes if `find_classes` is set, else the problem itself."""
         if not self.find_classes or not isinstance(self.targets, Label):
             return self
         return dataclasses.replace(self, targets=dataclasses.replace(self.targets, classes=tuple(classes)))
 
     def reverse(self, target_space: str, name: str = "", bleu_tokenizer: str = "") -> Problem:
-        """The other direction, read from the same records. `target_space` is the new one's command token."""
+        """Returns the other direction, which reads the same records.
+
+        Args:
+            target_space: name of the other direction's command token.
+            name: its name; "" means this problem's name with "_rev".
+            bleu_tokenizer: as in Problem.
+        """
         return dataclasses.replace(
             self,
             name=name or f"{self.name}_rev",
@@ -130,10 +139,14 @@ class Problem:
 
 
 class NamedRegistry(Registry[T]):
-    """A Registry whose names can be written behind --problems; a Problem is registered under its own name."""
+    """A Registry of names that can be written in --problems. A Problem must be registered under its own name."""
 
     def register(self, name: str, value: T) -> T:
-        """Adds `value` under `name` and returns it; raises ValueError for a name that is taken or cannot be written."""
+        """Adds `value` under `name` and returns it.
+
+        Raises:
+            ValueError: the name is taken, or is not made of letters, digits and _, or is not the Problem's own.
+        """
         names = [name, value.name, value.records_name] if isinstance(value, Problem) else [name]
         if wrong := next((each for each in names if not NAME.fullmatch(each)), None):
             raise ValueError(f"{self.kind} {wrong!r}: {NAME_RULE}")
@@ -147,10 +160,13 @@ groups: Registry[tuple[str, ...]] = NamedRegistry("group of problems")
 
 
 def resolve(names: str | Sequence[str]) -> list[Problem]:
-    """The problems that `names` (comma or dash separated, groups allowed) stand for, in order, each once.
+    """Returns the problems of `names`, in order, each once.
+
+    Args:
+        names: names of problems and groups, in a sequence or in a text with commas or dashes between them.
 
     Raises:
-        UnknownNameError: a name that is neither a problem nor a group.
+        UnknownNameError: a name is neither a problem nor a group, or there is no name.
     """
     parts = names.replace("-", ",").split(",") if isinstance(names, str) else names
     found: dict[str, Problem] = {}

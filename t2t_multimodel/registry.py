@@ -1,4 +1,4 @@
-"""Named things: problems, groups of problems, modalities, metrics and hparams sets."""
+"""Registries of named values: problems, groups of problems, modalities, models, metrics and hparams sets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Maps names to values; refuses a second value under one name.
+    """Maps names to values and refuses a second value under the same name.
 
     Args:
-        kind: what the values are, in the singular, for messages: "problem".
+        kind: a noun for a value in messages, such as "problem".
     """
 
     def __init__(self, kind: str) -> None:
@@ -24,24 +24,32 @@ class Registry(Generic[T]):
         self._values: dict[str, T] = {}
 
     def register(self, name: str, value: T) -> T:
-        """Adds `value` under `name` and returns it; raises ValueError if the name is taken."""
+        """Adds `value` under `name` and returns it.
+
+        Raises:
+            ValueError: the name is taken.
+        """
         if name in self._values:
             raise ValueError(f"{self.kind} {name!r} is registered already")
         self._values[name] = value
         return value
 
     def registered(self, name: str) -> Callable[[T], T]:
-        """The decorator form of `register`."""
+        """Returns a decorator that registers what it decorates under `name`."""
         return lambda value: self.register(name, value)
 
     def get(self, name: str) -> T:
-        """The value under `name`; raises UnknownNameError with the nearest names."""
+        """Returns the value under `name`.
+
+        Raises:
+            UnknownNameError: there is none; the message has the nearest names.
+        """
         if name not in self._values:
             raise UnknownNameError(unknown(self.kind, name, self.names()))
         return self._values[name]
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """Returns all names, sorted."""
         return sorted(self._values)
 
     def __contains__(self, name: object) -> bool:
@@ -49,7 +57,7 @@ class Registry(Generic[T]):
 
     @contextlib.contextmanager
     def temporary(self, **values: T) -> Iterator[None]:
-        """Lends entries for the length of a `with` block (tests)."""
+        """Registers `values` until the end of a `with` block, for tests."""
         for name, value in values.items():
             self.register(name, value)
         try:
@@ -60,12 +68,12 @@ class Registry(Generic[T]):
 
 
 def unknown(kind: str, name: str, known: list[str]) -> str:
-    """The message for a name that is not among `known`."""
+    """Returns the message for a name that is not in `known`, with the nearest names or all of them."""
     hint = nearest(name, known) or f"there are: {', '.join(known) or 'none'}"
     return f"unknown {kind} {name!r}; {hint}"
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """ "did you mean a or b?" with the names of `known` that are near, or ""."""
+    """Returns "did you mean a or b?" with the names in `known` that are similar to `name`, or "" without any."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else ""

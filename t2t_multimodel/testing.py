@@ -1,4 +1,4 @@
-"""What tests share: one check for every layer, and made-up problems."""
+"""Helpers for tests: a check for any layer, and problems with made-up examples."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def run_layer_test(
     without_gradient: Sequence[str] = (),
     symbolic: bool = True,
 ) -> Any:
-    """Checks a Keras layer: it builds, is restored from its configuration, is called symbolically, and learns.
+    """Checks that a Keras layer builds, is restored from its configuration, can be called symbolically, and learns.
 
     Args:
-        make_layer: makes a new, unbuilt layer.
-        inputs: an array, or a tuple of arrays given to the call as positional arguments.
+        make_layer: returns a new, unbuilt layer.
+        inputs: an array, or a tuple of arrays that are the call's positional arguments.
         call_args: further arguments of the call, by name.
-        output_shape: the (first) output's shape.
-        weights, trainable_weights: how many variables the layer has.
-        without_gradient: parts of the paths of variables that may be without a gradient.
-        symbolic: False for a layer that Keras cannot call symbolically, as one that returns None in a tuple.
+        output_shape: the shape of the (first) output; None is not checked.
+        weights, trainable_weights: the layer's numbers of variables; None is not checked.
+        without_gradient: parts of variables' paths; these variables may have no gradient.
+        symbolic: False for a layer that Keras cannot call symbolically, such as one that returns None in a tuple.
 
     Returns:
         The outputs of an inference call.
@@ -70,7 +70,7 @@ def _arrays(outputs: Any) -> list[Any]:
 
 
 def _check_configuration(layer: Any, outputs: Any, inputs: tuple, call_args: dict[str, Any] | None) -> None:
-    """A layer made from the JSON form of the configuration, with the same weights, gives the same outputs."""
+    """Checks that a layer made from the configuration's JSON form, with the same weights, returns the same outputs."""
     import numpy as np
     from keras import ops
 
@@ -87,7 +87,7 @@ def _check_configuration(layer: Any, outputs: Any, inputs: tuple, call_args: dic
 
 
 def _check_symbolic(layer: Any, outputs: Any, inputs: tuple, call_args: dict[str, Any] | None) -> None:
-    """A call on symbolic inputs of unknown batch size promises the shapes and types that the eager call has."""
+    """Checks that a call on symbolic inputs of unknown batch size promises the shapes of the eager call."""
     import keras
 
     def symbolic(array: Any) -> Any:
@@ -104,7 +104,10 @@ def _check_symbolic(layer: Any, outputs: Any, inputs: tuple, call_args: dict[str
 
 
 def _check_training(layer: Any, inputs: tuple, call_args: dict[str, Any] | None, without_gradient: Sequence[str]) -> None:
-    """Every trainable variable gets a finite gradient, and a step of SGD changes the variables (TensorFlow backend only)."""
+    """Checks that every trainable variable gets a finite gradient and that a step of SGD changes the variables.
+
+    Only the TensorFlow backend is checked.
+    """
     import keras
     import numpy as np
 
@@ -137,7 +140,14 @@ def fake_problem(
     targets: Feature | None = None,
     **changes: Any,
 ) -> Problem:
-    """A problem that generates `examples` for every split; text to text by default. `changes` are fields of Problem."""
+    """Returns a problem that generates `examples` for every split.
+
+    Args:
+        name: its name.
+        examples: raw examples.
+        inputs, targets: its features; None means plain text.
+        **changes: other fields of Problem.
+    """
     fixed = list(examples)
 
     def generate(split: str, tmp_dir: Path) -> Iterable[Example]:
