@@ -24,7 +24,7 @@ from t2t_multimodel.runs.run_config import open_run
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-    # What `decode` takes for one input: text, a path, a file's bytes, an image of Pillow, or an array (pixels, samples).
+    # One input of `decode`: a text, a path, a file's bytes, a Pillow image, or an array of pixels or samples.
     Input = str | Path | bytes | Picture | np.ndarray
 
 
@@ -39,9 +39,15 @@ TAKEN = {
 def open_predictor(
     output_dir: Path | str, strategy: Strategy | None = None, well_formed_trees: bool = True, xla: bool = False
 ) -> tuple[Predictor, int]:
-    """A Predictor with the newest weights of `output_dir`, and their step. Raises DataError where there are none.
+    """Returns a Predictor with the newest weights of `output_dir`, and their step.
 
-    `xla`: see decoding.search.Search's `compiled`.
+    Args:
+        output_dir: a run's folder.
+        strategy, well_formed_trees: see Predictor.
+        xla: see `compiled` in decoding.search.Search.
+
+    Raises:
+        DataError: no run, no checkpoint, or one that does not fit.
     """
     config, vocabulary, model, step = open_run(output_dir)
     search = Search(model, compiled=xla)
@@ -49,14 +55,14 @@ def open_predictor(
 
 
 class LoadedModel:
-    """A trained model, loaded once and warm.
+    """A trained model, ready to decode; `load` makes it.
 
-    Every method takes one input or a list of them, and gives one output or a list. `problem` may be left out where the model has
-    one problem of the kind alone.
+    Every method takes one input or a list of inputs, and returns one output or a list. `problem` may be omitted if the model has
+    only one problem of the method's kind.
 
     Args:
-        decoder: finds the outputs.
-        step: of the checkpoint.
+        decoder: a Predictor.
+        step: the training step of the weights.
     """
 
     def __init__(self, decoder: Predictor, step: int) -> None:
@@ -65,68 +71,72 @@ class LoadedModel:
         self.problems = decoder.specs
 
     def decode(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32) -> Any:
-        """The best output for each input.
+        """Returns the best output for each input.
 
         Args:
-            problem: its name.
-            inputs: sentences; or images: a path, the bytes of a file, a PIL.Image, uint8 [H, W, C]; or sounds: a path, the bytes
-                of a file, int16 [samples], or floats [samples] between -1 and 1, at the problem's sample rate.
-            batch_size: inputs decoded together.
+            problem: the problem's name.
+            inputs: a sentence; an image: a path, the bytes of a file, a PIL.Image, or uint8 [H, W, C]; a sound: a path, the bytes
+                of a file, or int16 [samples] or floats [samples] from -1 to 1 at the problem's sample rate; or a list of these.
+            batch_size: inputs that are decoded together.
 
         Returns:
-            A str for one input, a list of them for several. The output for a sentence without words is "".
+            A str for one input, a list of str for a list. The output for a sentence without words is "".
 
         Raises:
             UnknownNameError: there is no such problem.
             DataError: a file is missing or damaged.
             ValueError: an input is of a kind that the problem does not take.
         """
-        found = [answer.outputs[0].text if answer.outputs else "" for answer in self._answers(problem, inputs, batch_size)]
+        predictions = self._predict(problem, inputs, batch_size)
+        found = [prediction.outputs[0].text if prediction.outputs else "" for prediction in predictions]
         return found[0] if _is_one(inputs) else found
 
     def n_best(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32, n: int | None = None) -> Any:
-        """As `decode`, with a list of Hypothesis(text, score, well_formed) for each input, the best first.
+        """Returns a list of Hypothesis(text, score, well_formed) for each input, the best first.
 
         Args:
-            n: how many, at most; a narrower beam is widened. None: what `load` was told, or else one for each of its beams.
+            problem, inputs, batch_size: as in `decode`.
+            n: the most outputs per input; a narrower beam is widened. None means the `n_best` given to `load`, or one output per
+                beam if that was 1.
 
         Raises:
-            ValueError: n is below 1; and what `decode` raises.
+            ValueError: n is below 1.
+            UnknownNameError, DataError, ValueError: as in `decode`.
         """
-        found = [answer.outputs for answer in self._answers(problem, inputs, batch_size, self._n_best_strategy(n))]
+        found = [prediction.outputs for prediction in self._predict(problem, inputs, batch_size, self._n_best_strategy(n))]
         return found[0] if _is_one(inputs) else found
 
     def translate(self, inputs: str | Sequence[str], problem: str | None = None) -> Any:
-        """Text to text."""
+        """Returns translations (str) of sentences; see `decode`."""
         return self.decode(problem or self._only("translation", Text, Text), inputs)
 
     def parse(self, inputs: str | Sequence[str], problem: str | None = None) -> Any:
-        """Sentences to bracketed trees."""
+        """Returns bracketed parse trees (str) of sentences; see `decode`."""
         return self.decode(problem or self._only("parsing", Text, Text, tree=True), inputs)
 
     def caption(self, inputs: Input | Sequence[Input], problem: str | None = None) -> Any:
-        """Images to text."""
+        """Returns captions (str) of images; see `decode`."""
         return self.decode(problem or self._only("captioning", Image, Text), inputs)
 
     def transcribe(self, inputs: Input | Sequence[Input], problem: str | None = None) -> Any:
-        """Sounds to text."""
+        """Returns transcripts (str) of sounds; see `decode`."""
         return self.decode(problem or self._only("speech recognition", Audio, Text), inputs)
 
     def classify(self, inputs: Input | Sequence[Input], problem: str | None = None, top: int = 5) -> Any:
-        """Inputs to the `top` likeliest classes, [(name, probability), ...] each."""
+        """Returns the `top` likeliest classes of each input, [(name, probability), ...], the likeliest first; see `decode`."""
         problem = problem or self._only("classification", object, Label)
         nothing: list[tuple[str, float]] = []
-        found = self._of_all(self._raws(problem, inputs), lambda raws: self._decoder.classify(problem, raws, top), nothing)
+        found = self._with_words(self._read(problem, inputs), lambda raw: self._decoder.classify(problem, raw, top), nothing)
         return found[0] if _is_one(inputs) else found
 
     def __repr__(self) -> str:
         return f"<LoadedModel at step {self.step:,}: {'; '.join(map(describe, self.problems.values()))}>"
 
-    def _answers(self, problem: str, inputs: Any, batch_size: int, strategy: Strategy | None = None) -> list[Prediction]:
-        def answer(raws: list[Raw]) -> list[Prediction]:
-            return self._decoder.answers(problem, raws, batch_size, strategy=strategy)
+    def _predict(self, problem: str, inputs: Any, batch_size: int, strategy: Strategy | None = None) -> list[Prediction]:
+        def predict(raw_inputs: list[Raw]) -> list[Prediction]:
+            return self._decoder.predict(problem, raw_inputs, batch_size, strategy=strategy)
 
-        return self._of_all(self._raws(problem, inputs), answer, Prediction([], 0, 0.0))
+        return self._with_words(self._read(problem, inputs), predict, Prediction([], 0, 0.0))
 
     def _n_best_strategy(self, n: int | None) -> Strategy:
         if n is not None and n < 1:
@@ -138,13 +148,13 @@ class LoadedModel:
         return dataclasses.replace(own, size=max(own.size, n), n_best=n)
 
     @staticmethod
-    def _of_all(raws: list[Raw], answer: Callable[[list[Raw]], list[T]], nothing: T) -> list[T]:
-        """What `answer` finds for all `raws` but texts without words, which get `nothing`."""
-        has_words = [raw != "" if isinstance(raw, str) else True for raw in raws]
-        found = iter(answer([raw for raw, there in zip(raws, has_words, strict=True) if there]))
+    def _with_words(raw_inputs: list[Raw], predict: Callable[[list[Raw]], list[T]], nothing: T) -> list[T]:
+        """Returns the results of `predict` in order, with `nothing` for texts without words, which it does not get."""
+        has_words = [raw != "" if isinstance(raw, str) else True for raw in raw_inputs]
+        found = iter(predict([raw for raw, there in zip(raw_inputs, has_words, strict=True) if there]))
         return [next(found) if there else nothing for there in has_words]
 
-    def _raws(self, problem: str, inputs: Any) -> list[Raw]:
+    def _read(self, problem: str, inputs: Any) -> list[Raw]:
         feature = self._decoder.spec(problem).inputs
         if not _is_one(inputs) and not isinstance(inputs, Iterable):
             raise _not_taken(feature, inputs)
@@ -166,14 +176,14 @@ def load(
     well_formed_trees: bool = True,
     xla: bool = False,
 ) -> LoadedModel:
-    """Loads the newest checkpoint of `output_dir` and warms it up for each of its problems.
+    """Loads the newest checkpoint of `output_dir` and warms the model up for each of its problems.
 
     Args:
-        output_dir: as mm-trainer left it.
-        beam_size, alpha, n_best: of the search, see decoding.strategies.BeamSearch; a beam_size of 1 is greedy.
-        well_formed_trees: parse trees are trees over exactly the input's words, in Penn bracketing; otherwise linearised, as the
-            model writes them.
-        xla: compile the loop over tokens, for seconds at first: worth it for thousands of inputs.
+        output_dir: a run's folder, written by mm-trainer.
+        beam_size, alpha, n_best: see decoding.strategies.BeamSearch; a beam_size of 1 decodes greedily.
+        well_formed_trees: True gives parse trees in Penn bracketing that are trees over exactly the input's words. False gives
+            linearised trees as the model writes them.
+        xla: whether XLA compiles the loop over tokens, which takes seconds at first and pays off for thousands of inputs.
 
     Raises:
         DataError: no run, no checkpoint, or one that does not fit.
@@ -187,12 +197,12 @@ def load(
 
 def _is_one(inputs: Any) -> bool:
     if isinstance(inputs, np.ndarray):
-        return inputs.dtype.kind not in "OUS"  # an array of texts or of other things is a list of them
+        return inputs.dtype.kind not in "OUS"  # an array of texts or objects is a list of inputs
     return isinstance(inputs, (str, Path, bytes)) or _is_picture(inputs)
 
 
 def _is_picture(value: Any) -> bool:
-    """Whether it is an image of Pillow, which is imported already then."""
+    """Returns whether `value` is a Pillow image. It can be one only if Pillow has been imported."""
     pillow = sys.modules.get("PIL.Image")
     return pillow is not None and isinstance(value, pillow.Image)
 
@@ -202,7 +212,12 @@ def _is_of(spec: ProblemSpec, inputs: type, targets: type, tree: bool) -> bool:
 
 
 def _raw(feature: Feature, value: Any, name: str) -> Raw:
-    """What a Predictor takes, of what a user has; ValueError for what the problem does not take."""
+    """Returns a user's input as a Predictor takes it.
+
+    Raises:
+        DataError: a file is missing or damaged.
+        ValueError: the problem takes no inputs of this kind.
+    """
     if isinstance(feature, Text):
         if not isinstance(value, (str, bytes)):
             raise _not_taken(feature, value)

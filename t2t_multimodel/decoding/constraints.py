@@ -1,6 +1,6 @@
-"""What may be written next where an output has to be a parse tree over exactly the input's words.
+"""A constraint on outputs: only tokens that can still lead to a parse tree over exactly the input's words are allowed.
 
-Letters in shapes: R rows (outputs being written), V vocabulary.
+Letters in shapes: R rows (unfinished outputs), V vocabulary size.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ MAX_DEPTH = 100
 
 
 class TreeState(NamedTuple):
-    """An unfinished tree: labels of the open brackets int32 [R, MAX_DEPTH], how many there are, words without a tag, both int32
-    [R], and whether the innermost bracket holds nothing yet, bool [R]."""
+    """The unfinished trees of R rows.
+
+    Attributes:
+        labels: int32 [R, MAX_DEPTH], the labels of the open brackets, outermost first.
+        depth: int32 [R], the number of open brackets.
+        words: int32 [R], the number of words that still need a tag.
+        empty: bool [R], whether the innermost bracket is still empty.
+    """
 
     labels: Any
     depth: Any
@@ -27,11 +33,13 @@ class TreeState(NamedTuple):
 
 
 class WellFormedTrees:
-    """Linearised trees (see data.trees): every bracket closed by its own label, none empty, one root, a tag for each word.
+    """Allows the tokens of linearised trees (see data.trees) with one tag per word and one root.
+
+    Every bracket is closed by its own label, and no bracket is empty.
 
     Args:
         symbols: the vocabulary's tree symbols and their ids.
-        size: V.
+        size: the vocabulary's size V.
     """
 
     def __init__(self, symbols: Mapping[str, int], size: int) -> None:
@@ -43,23 +51,26 @@ class WellFormedTrees:
             elif symbol[1:] in labels:
                 (opened if symbol[0] == "(" else closed)[i] = labels.index(symbol[1:])
         self._opened, self._closed, self._tags = opened, closed, tags
-        # A vocabulary that was made without a treebank has no symbols to write trees with.
+        # A vocabulary that was made without a treebank has no tree symbols.
         self.possible = bool(tags.any() and (opened >= 0).any())
 
     @staticmethod
     def shortest(words: np.ndarray) -> np.ndarray:
-        """The fewest tokens a tree over as many words takes: a tag each, a pair of brackets, the end."""
+        """Returns the fewest tokens of a tree over `words` words: a tag per word, a pair of brackets, EOS."""
         return words + 3
 
     def start(self, words: Any) -> TreeState:
-        """Before the first token of trees over `words` int32 [R] words."""
+        """Returns the state before the first token of trees over `words` words, int32 [R]."""
         zeros = tf.zeros_like(words)
         return TreeState(tf.zeros(tf.stack([tf.shape(words)[0], MAX_DEPTH]), tf.int32), zeros, words, zeros > 0)
 
     def allowed(self, state: TreeState, remaining: Any) -> Any:
-        """bool [R, V]: tokens after which the tree can still be finished; `remaining` int32 [R] may be written, EOS included.
+        """Returns bool [R, V]: the tokens after which the tree can still be finished.
 
-        From a start with `shortest` tokens or more there is always one.
+        If the first step has at least `shortest` tokens remaining, every step has an allowed token.
+
+        Args:
+            remaining: int32 [R], the number of tokens that may still be written, EOS included.
         """
         depth, words = state.depth, state.words
         inside = depth > 0
@@ -76,7 +87,7 @@ class WellFormedTrees:
         )
 
     def advance(self, state: TreeState, tokens: Any) -> TreeState:
-        """After tokens int32 [R]."""
+        """Returns the state after `tokens`, int32 [R]."""
         opened, tagged = tf.gather(self._opened, tokens), tf.gather(self._tags, tokens)
         opens, closes = opened >= 0, tf.gather(self._closed, tokens) >= 0
         here = tf.range(MAX_DEPTH) == state.depth[:, None]

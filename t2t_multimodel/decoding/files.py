@@ -1,4 +1,4 @@
-"""Inputs that a user names: a line of text, or the path of an image or a sound file; one by one or a file of them."""
+"""Reads and decodes a user's inputs: lines of text, or paths of image and sound files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from t2t_multimodel.utils.files import look_alike
 if TYPE_CHECKING:  # the decoder imports TensorFlow, which reading a file need not wait for
     from t2t_multimodel.decoding.predictor import Prediction, Progress, Raw
 
-FILES_AT_A_TIME, BATCHES_AT_A_TIME = 4, 64  # batches whose pictures and sounds, or texts, are sorted by length together
+# Batches in a block, within which inputs are sorted by length: of images and sounds, of texts.
+FILES_AT_A_TIME, BATCHES_AT_A_TIME = 4, 64
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-# A line of text may hold a vertical tab or a form feed, which are blanks.
+# Vertical tabs and form feeds are allowed in text, as blanks.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """The lines of a file, undecoded; raises OSError where it cannot be read."""
+    """Returns the lines of a file as bytes, without line ends and byte order mark.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     if not lines[-1]:
         del lines[-1]
@@ -35,7 +40,11 @@ def read_lines(path: Path) -> list[bytes]:
 
 
 def read_text(line: bytes | str) -> str:
-    """The text of a line without blanks around it; raises DataError if it is binary."""
+    """Returns the text of a line without blanks around it.
+
+    Raises:
+        DataError: the line is not UTF-8 or has control characters.
+    """
     try:
         text = line.decode("utf-8") if isinstance(line, bytes) else line.encode("utf-8").decode("utf-8")
     except UnicodeError:
@@ -46,10 +55,12 @@ def read_text(line: bytes | str) -> str:
 
 
 def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
-    """What the line `text` stands for: itself, or of the file it names the StoredPicture or the Sound.
+    """Returns the input for the line `text`: the text itself, or the StoredPicture or Sound in the file that it names.
 
     Args:
-        folder: where relative paths are looked up first; then the current folder.
+        feature: the problem's inputs.
+        text: a line from `read_text`.
+        folder: where relative paths start.
 
     Raises:
         DataError: there is no such file, or it is no whole image or sound.
@@ -72,7 +83,7 @@ def read_raw(feature: Feature, text: str, folder: Path = Path()) -> Raw:
 
 
 def changes_of(raw: Raw) -> tuple[str, ...]:
-    """What was done to an input before the model reads it, as "resampled"."""
+    """Returns the names of the changes that reading made to an input, such as "resampled"."""
     return raw.changes if isinstance(raw, (Sound, pictures.StoredPicture)) else ()
 
 
@@ -86,45 +97,49 @@ def decode_lines(
     progress: Progress | None = None,
     changed: Counter[str] | None = None,
 ) -> Iterator[list[Prediction | None]]:
-    """Yields the answers to `lines`, block by block: None for an empty line, and for a damaged one, of which `report` is told.
+    """Yields the predictions for `lines`, block by block, with None for an empty or damaged line.
 
-    Lines of like length are decoded together within a block of `BATCHES_AT_A_TIME` batches.
+    Inputs of similar length are decoded together within a block of `BATCHES_AT_A_TIME` batches, or `FILES_AT_A_TIME` batches of
+    images or sounds.
 
     Args:
         decoder: a Predictor.
+        problem: the problem's name.
+        lines: as `read_lines` returns them.
         folder: where the lines' relative paths start.
-        report: called with the number of a line, from 1, and what is wrong with it, or that it was cut.
-        progress: told how many lines are done.
-        changed: counts the inputs to which something was done, as "resampled".
+        batch_size: inputs per batch.
+        report: called with the number of a damaged or shortened line, counted from 1, and a message.
+        progress: called with the number of lines that have been decoded since the last call.
+        changed: counts the inputs that reading changed, per kind of change (see `changes_of`).
     """
     feature = decoder.spec(problem).inputs
     step = batch_size * (FILES_AT_A_TIME if isinstance(feature, (Image, Audio)) else BATCHES_AT_A_TIME)
     for start in range(0, len(lines), step):
         block = lines[start : start + step]
-        answers: list[Prediction | None] = [None] * len(block)
+        predictions: list[Prediction | None] = [None] * len(block)
         inputs = dict(_readable(feature, block, start, folder, report))
         for row, raw in inputs.items():
             if cut := decoder.longest_input(problem, raw):
                 report(row + 1, f"too long; cut to {cut}")
             if changed is not None:
                 changed.update(changes_of(raw))
-        found = decoder.answers(problem, list(inputs.values()), batch_size, progress)
-        for row, answer in zip(inputs, found, strict=True):
-            answers[row - start] = answer
+        found = decoder.predict(problem, list(inputs.values()), batch_size, progress)
+        for row, prediction in zip(inputs, found, strict=True):
+            predictions[row - start] = prediction
         if progress:
             progress(len(block) - len(inputs))
-        yield answers
+        yield predictions
 
 
 def one_line(output: str) -> str:
-    """`output` without line breaks and what else steers a terminal, which a model may well produce."""
+    """Returns `output` on one line, without control characters, since a model may write both."""
     return _CONTROL_CHARACTERS.sub(" ", " ".join(output.splitlines()))
 
 
 def _readable(
     feature: Feature, lines: Sequence[bytes], start: int, folder: Path, report: Callable[[int, str], None]
 ) -> Iterator[tuple[int, Raw]]:
-    """(place, raw input) of the lines that are neither empty nor damaged."""
+    """Yields (index, input) for the lines that are neither empty nor damaged; indices count from `start`."""
     for row, line in enumerate(lines, start=start):
         try:
             text = read_text(line)
@@ -135,12 +150,12 @@ def _readable(
 
 
 def _existing(text: str, folder: Path) -> Path | None:
-    """The path that `text` names, also in quotes or starting with ~, as terminals paste it."""
+    """Returns the existing path that `text` names, or None. It may be in quotes or start with ~, as terminals paste it."""
     for name in (text, text.strip("'\"")):
         try:
             path = look_alike(folder / Path(name).expanduser())
             if path.exists():
                 return path
-        except (OSError, RuntimeError, ValueError):  # too long for a path, or no such user's home
+        except (OSError, RuntimeError, ValueError):  # the text is too long for a path, or names no user's home
             continue
     return None

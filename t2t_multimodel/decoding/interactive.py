@@ -1,4 +1,4 @@
-"""The prompt of mm-decoder: a line in, an answer out, for any problem of the model."""
+"""The prompt of mm-decoder: decodes line by line, for any problem of the model."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ TOP_CLASSES = 3
 _LINE_END = re.compile("\r\n|\r|\n")
 MOST_BEAMS = 64
 
-# Gives the next line, told the prompt; raises EOFError at the end and KeyboardInterrupt for Ctrl-C.
+# Shows the prompt and returns the next line; raises EOFError at the end and KeyboardInterrupt for Ctrl-C.
 ReadLine = Callable[[str], "str | bytes"]
 Say = Callable[[str], None]
 
 
 class Session:
-    """What the user is doing: one of the decoder's problems is the current one.
+    """A user's session, in which one of the model's problems is the current one.
 
     Args:
         decoder: a Predictor.
-        problem: the first current problem; the decoder is warmed up for it at once.
-        answer: takes what the model says, one line each.
-        say: takes all else.
-        every_line: lines that are empty or damaged are answered too, with nothing.
+        problem: the first current problem; the Predictor is warmed up for it at once.
+        answer: called with each line of output.
+        say: called with every other message.
+        every_line: True gives an empty line of output for an empty or damaged line, and takes no line as a command.
     """
 
     def __init__(self, decoder: Any, problem: str, answer: Say, say: Say, every_line: bool = False) -> None:
@@ -53,11 +53,14 @@ class Session:
         self._switch(problem)
 
     def run(self, read_line: ReadLine, outlives_interrupts: bool = False) -> None:
-        """Answers lines until the end of input or `:quit`. Ctrl-C ends it too, or gives up the line where it outlives that."""
+        """Decodes lines until the end of input or `:quit`.
+
+        Ctrl-C ends the session. If it `outlives_interrupts`, Ctrl-C only gives up the current line.
+        """
         while True:
             try:
                 pasted = read_line(f"{self._problem}> ")
-                # Unlike str.splitlines, a file's lines do not end at blanks as U+0085 and U+2028.
+                # str.splitlines would also split at characters such as U+0085 and U+2028, which do not end a file's lines.
                 lines = _LINE_END.split(pasted) if isinstance(pasted, str) else [pasted]
                 if not all(self.handle(line) for line in lines):
                     return
@@ -68,7 +71,7 @@ class Session:
                     raise
 
     def handle(self, line: str | bytes) -> bool:
-        """Answers one line, or explains in one line why not; False if the user wants to leave."""
+        """Decodes one line, or says in one line why not; returns False for `:quit`."""
         try:
             text = read_text(line)
             if text.startswith(":") and not self._every_line:
@@ -93,7 +96,7 @@ class Session:
             classes = self._decoder.classify(self._problem, [raw], TOP_CLASSES)[0]
             self._answer(", ".join(f"{name} ({probability:.0%})" for name, probability in classes))
             return
-        outputs = self._decoder.answers(self._problem, [raw])[0].outputs
+        outputs = self._decoder.predict(self._problem, [raw])[0].outputs
         for output in outputs:
             self._answer(f"{output.score:8.3f}  " * (len(outputs) > 1) + one_line(output.text))
 
@@ -120,7 +123,7 @@ class Session:
         return True
 
     def _search(self, name: str, argument: str) -> None:
-        """Changes how outputs are searched for, and warms up."""
+        """Changes the strategy of the search, and warms up."""
         try:
             strategy = _changed(self._decoder.strategy, name, argument)
         except ValueError:
@@ -131,7 +134,7 @@ class Session:
         self._switch(self._problem)
 
     def _set_well_formed(self, argument: str) -> None:
-        """Sets whether parse trees are held to the sentence's words, and warms up."""
+        """Sets whether parse trees must be trees over the sentence's words, and warms up."""
         if argument not in ("on", "off"):
             self._say(f":well_formed takes on or off, got {argument!r}")
             return
@@ -150,7 +153,11 @@ class Session:
 
 
 def _changed(strategy: Strategy, name: str, argument: str) -> Strategy:
-    """`strategy` after the command `name`; ValueError for an argument that will not do."""
+    """Returns the strategy that the command `name` makes of `strategy`.
+
+    Raises:
+        ValueError: the argument is no number, or out of range.
+    """
     if name == ":sample":
         return Sampling(float(argument))
     number = int(argument)
@@ -162,22 +169,28 @@ def _changed(strategy: Strategy, name: str, argument: str) -> Strategy:
 
 
 def describe(spec: ProblemSpec) -> str:
-    """A problem in a line: "caption: image -> text (to_english)"."""
+    """Returns a problem's description in one line, like "caption: image -> text (to_english)"."""
     kinds = ("tree" if is_tree(f) else f.kind for f in (spec.inputs, spec.targets))
     return f"{spec.name}: {' -> '.join(kinds)} ({spec.target_space})"
 
 
 def wanted_input(spec: ProblemSpec) -> str:
-    """What a line is taken for."""
+    """Returns what a line of input must be, in words."""
     if isinstance(spec.inputs, Image):
         return f"the path of an image ({pictures.READ})"
     return "the path of a sound file (WAV, FLAC)" if isinstance(spec.inputs, Audio) else "a sentence"
 
 
 def interact(decoder: Any, problem: str, banner: str) -> None:
-    """Runs a session on the terminal, with history and editing; on a pipe, one answer on stdout for each line of input.
+    """Runs a session on the terminal, with history and editing, or on a pipe.
 
-    On a pipe nothing is a command, whatever a line begins with, and answers are UTF-8 whatever the locale. All else is on stderr.
+    On a pipe each line of input gets one line of output on stdout, in UTF-8 whatever the locale is. No line is a command there.
+    All messages go to stderr.
+
+    Args:
+        decoder: a Predictor.
+        problem: the first current problem.
+        banner: the first message.
     """
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     session = Session(decoder, problem, answer=_print_answer, say=_print_message, every_line=not at_terminal)

@@ -1,4 +1,4 @@
-"""Where decoded outputs go: a file that is whole or beside its place, a device, a pipe, or stdout."""
+"""Writes decoded outputs to a file, a device, a pipe, or stdout, and loses none of them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ PARTIAL = ".partial"
 
 
 class OutputFile:
-    """Takes outputs as they are found. Use it as a context manager, opened before a model is loaded.
+    """Writes outputs as they are decoded. It is a context manager, to be entered before a model is loaded.
 
-    A regular file is written as `<name>.partial` beside its place, which takes its name when all outputs are in it; a link is
-    followed. What is no regular file (a device, a FIFO, `/dev/fd/63`) is written to. Outputs that cannot be written where they
-    belong go to stdout.
+    A regular file is written as `<name>.partial` and renamed when all outputs are in it. A link is followed. Anything else (a
+    device, a FIFO, `/dev/fd/63`) is written to directly. If writing fails, all outputs go to stdout.
 
     Args:
         path: the file; None means stdout.
-        flag: what messages call it.
+        flag: the name of the flag in messages.
 
     Raises:
-        DataError: on entering, the file cannot be opened; on leaving, not all could be written; the message says where they are.
+        DataError: on entering, the file cannot be opened; on leaving, writing has failed. The message says where the outputs are.
     """
 
     def __init__(self, path: Path | None, flag: str = "--decode_to_file") -> None:
@@ -49,14 +48,14 @@ class OutputFile:
         return self
 
     def write(self, outputs: list[str]) -> None:
-        """Takes further outputs, whole lines, and has them on disk or with whoever reads."""
+        """Writes further outputs, which are whole lines, and flushes them."""
         content = "".join(outputs).encode()
         self._taken.append(content)
         try:
             self._file.write(content)
             self._file.flush()
         except OSError as error:
-            if self._path is None or self._failure:  # stdout itself: nobody reads it
+            if self._path is None or self._failure:  # it was stdout that failed
                 raise
             self._to_stdout(error)
 
@@ -71,7 +70,7 @@ class OutputFile:
 
     @property
     def kept(self) -> str:
-        """Where the outputs are that were taken before an interruption."""
+        """Returns where the outputs written before an interruption are, in words."""
         if self._path is None or self._failure is not None:
             return "on stdout"
         return f"in {self._path if self._in_place else self._partial}"
@@ -93,16 +92,16 @@ class OutputFile:
             self._partial.unlink(missing_ok=True)
 
     def _to_stdout(self, error: OSError) -> None:
-        """Goes on with stdout, which gets all that was taken so far."""
-        with contextlib.suppress(OSError):  # it cannot be flushed
+        """Goes on with stdout, which gets all outputs so far."""
+        with contextlib.suppress(OSError):  # closing flushes, which fails again
             self._file.close()
         self._failure, self._file = error, sys.stdout.buffer
         if not self._in_place:
-            self._partial.unlink(missing_ok=True)  # it is all on stdout, and room is short
+            self._partial.unlink(missing_ok=True)  # the disk may be full, and stdout gets everything
         self._file.write(b"".join(self._taken))
         self._file.flush()
 
 
 def _is_special(path: Path) -> bool:
-    """Whether a path names something that is open already, as /dev/stdout, whatever that may be."""
+    """Returns whether a path is under /dev or /proc, and so may name an open file, such as /dev/stdout."""
     return path.is_absolute() and path.parts[1] in ("dev", "proc")

@@ -1,4 +1,4 @@
-"""Raw inputs to text, labels and trees: what a user sees of a model."""
+"""Predicts texts, labels and trees for raw inputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TOKENS_PER_SECOND = 20
 SPARE_TOKENS = 20
 
 Raw = str | bytes | StoredPicture | Sound
-# Told how many inputs have been decoded since it was last called.
+# Called with the number of inputs that have been decoded since the last call.
 Progress = Callable[[int], Any]
 
 
@@ -40,9 +40,9 @@ class Hypothesis(NamedTuple):
     """One output for an input.
 
     Attributes:
-        text: text, the name of a class, or a tree.
-        score: the higher the better (see strategies).
-        well_formed: whether a tree is one over exactly the input's words; None where the output is no tree.
+        text: a text, the name of a class, or a tree.
+        score: a log-probability, for beams divided by the length penalty (see strategies); higher is better.
+        well_formed: whether a tree is a tree over exactly the input's words; None for other outputs.
     """
 
     text: str
@@ -51,7 +51,13 @@ class Hypothesis(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What an input was answered with: outputs, the best first, the best one's tokens, and its share of the batch's time."""
+    """The outputs for one input.
+
+    Attributes:
+        outputs: the hypotheses, the best first.
+        tokens: the number of tokens in the best.
+        seconds: the batch's decoding time divided by its number of inputs.
+    """
 
     outputs: list[Hypothesis]
     tokens: int
@@ -59,17 +65,17 @@ class Prediction(NamedTuple):
 
 
 class Predictor:
-    """Decodes inputs of every problem a model has learned.
+    """Decodes inputs of every problem that a model has learned.
 
     Args:
         model: a MultiModel with its weights.
         specs: its problems.
-        vocabulary: the one it was trained with.
-        hparams: of its run.
-        search: finds output ids and class logits.
-        strategy: how outputs are searched for; may be set anew at any time.
-        well_formed_trees: parse trees come out in Penn bracketing as trees over exactly the input's words, whatever the model
-            would rather say; otherwise linearised, as the model writes them. May be set anew at any time.
+        vocabulary: the vocabulary of its training.
+        hparams: the hyperparameters of its run.
+        search: finds output ids and class logits; None means Search(model).
+        strategy: the strategy of the search; None means Greedy(). The attribute may be set at any time.
+        well_formed_trees: True gives parse trees in Penn bracketing that are trees over exactly the input's words, whatever the
+            model prefers. False gives linearised trees as the model writes them. The attribute may be set at any time.
 
     A raw input is a sentence (str), the bytes of an image file (readers.pictures.read) or of a sound file
     (readers.sound.kinds), a StoredPicture or a Sound.
@@ -96,16 +102,16 @@ class Predictor:
         self._rules = rules if rules.possible else None
 
     def spec(self, problem: str) -> ProblemSpec:
-        """The problem's description."""
+        """Returns the problem's spec."""
         if problem not in self.specs:
             raise UnknownNameError(unknown("problem", problem, list(self.specs)))
         return self.specs[problem]
 
     def decode(self, problem: str, inputs: Sequence[Raw], batch_size: int = 32, progress: Progress | None = None) -> list[str]:
-        """The best output for each input, in their order: text, the name of a class, or a tree (see `well_formed_trees`)."""
-        return [answer.outputs[0].text for answer in self.answers(problem, inputs, batch_size, progress)]
+        """Returns the best output for each input, in order: a text, the name of a class, or a tree (see `well_formed_trees`)."""
+        return [prediction.outputs[0].text for prediction in self.predict(problem, inputs, batch_size, progress)]
 
-    def answers(
+    def predict(
         self,
         problem: str,
         inputs: Sequence[Raw],
@@ -113,7 +119,15 @@ class Predictor:
         progress: Progress | None = None,
         strategy: Strategy | None = None,
     ) -> list[Prediction]:
-        """As `decode`, with scores and times, and as many outputs each as `strategy`, or else the predictor's own, asks for."""
+        """Returns a Prediction for each input, in order, with the n_best outputs of the strategy.
+
+        Args:
+            problem: the problem's name.
+            inputs: raw inputs.
+            batch_size: inputs that are decoded together.
+            progress: called after each batch.
+            strategy: used in place of the Predictor's own.
+        """
         spec = self.spec(problem)
         found: dict[int, Prediction] = {}
         for rows, batch in self._batches(spec, inputs, batch_size):
@@ -133,7 +147,11 @@ class Predictor:
         return [found[row] for row in range(len(inputs))]
 
     def classify(self, problem: str, inputs: Sequence[Raw], top: int = 5, batch_size: int = 32) -> list[list[tuple[str, float]]]:
-        """The `top` likeliest classes of each input with their probabilities, the likeliest first."""
+        """Returns the `top` likeliest classes of each input with their probabilities, the likeliest first.
+
+        Raises:
+            ValueError: the problem's targets are not labels.
+        """
         spec = self.spec(problem)
         if not isinstance(spec.targets, Label):
             raise ValueError(f"{problem} gives {spec.targets.kind}, no classes")
@@ -144,11 +162,11 @@ class Predictor:
         return found
 
     def decode_batch(self, problem: str, batch: Batch) -> list[str]:
-        """The best output for each row of a prepared batch: text, the name of a class, or a linearised tree without words."""
+        """Returns the best output for each row of a prepared batch: a text, a class's name, or a linearised tree."""
         return [outputs[0].text for outputs in self._batch_outputs(problem, batch, self.strategy)[0]]
 
     def longest_input(self, problem: str, raw: Raw) -> str:
-        """What an input longer than the model was trained on is cut to, in words; empty if it is not cut."""
+        """Returns in words what is kept of an input longer than the model was trained on, or "" if nothing is cut."""
         spec = self.spec(problem)
         kept = self._hparams.data.max_length - 1
         if isinstance(spec.inputs, Text):
@@ -162,7 +180,7 @@ class Predictor:
         return ""
 
     def _batch_outputs(self, problem: str, batch: Batch, strategy: Strategy) -> tuple[list[list[Hypothesis]], list[int]]:
-        """The outputs of each row of a prepared batch, and the tokens of the best."""
+        """Returns the outputs of each row of a prepared batch, and the number of tokens in each row's best output."""
         spec = self.spec(problem)
         if isinstance(spec.targets, Label):
             outputs = self._classes(problem, batch, strategy.n_best if isinstance(strategy, BeamSearch) else 1)
@@ -176,15 +194,15 @@ class Predictor:
         outputs = [
             [
                 Hypothesis(self._vocabulary.decode(row), float(score))
-                for place, (row, score) in enumerate(zip(rows, row_scores, strict=True))
-                if not place or score > LOWEST / 10  # there may be fewer outputs than asked for
+                for rank, (row, score) in enumerate(zip(rows, row_scores, strict=True))
+                if not rank or score > LOWEST / 10  # fewer than n_best outputs may exist
             ]
             for rows, row_scores in zip(ids, scores, strict=True)
         ]
         return outputs, (ids[:, 0] != PAD_ID).sum(axis=-1).tolist()
 
     def _classes(self, problem: str, batch: Batch, top: int) -> list[list[Hypothesis]]:
-        """The `top` likeliest classes of each row, scored by log-probability."""
+        """Returns the `top` likeliest classes of each row; their scores are log-probabilities."""
         targets = self.spec(problem).targets
         assert isinstance(targets, Label)
         log_probs = np.log(np.maximum(softmax(self._search.classify(problem, batch)), 1e-30))
@@ -194,26 +212,26 @@ class Predictor:
         ]
 
     def warm_up(self, problem: str) -> None:
-        """Decodes a tiny example, so that the first one of a user does not wait for tracing."""
+        """Decodes a tiny example, so that the first input of a user does not wait for tracing."""
         self.decode(problem, [tiny_example(self.spec(problem))])
 
     def _tree(self, sentence: str, words: Sequence[str], output: Hypothesis) -> Hypothesis:
-        """A linearised tree over `words` as it is shown, and whether it is one."""
+        """Returns the linearised tree `output` over `words` as it is shown, and whether it is well-formed."""
         good = well_formed(output.text, len(words))
         text = bracketed(typed_words(sentence, words), output.text) if self.well_formed_trees else output.text
         return Hypothesis(text, output.score, good)
 
     def _read_text(self, spec: ProblemSpec, raw: Raw) -> str:
-        """A text as the model reads it; a sentence to be parsed is spelled as in a treebank."""
+        """Returns a text as the model reads it; a sentence to parse is spelled as in a treebank."""
         text = normalize(str(raw), _normalization(spec))
         return treebank_spelling(text) if is_tree(spec.targets) else text
 
     def _words(self, batch: Batch) -> list[list[str]]:
-        """The words of each sentence of a prepared batch: of one that was cut, those that are left."""
+        """Returns the words of each sentence of a prepared batch; a sentence that was cut has its remaining words."""
         return [self._vocabulary.decode(row).split() for row in np.asarray(batch["inputs"])]
 
     def _batches(self, spec: ProblemSpec, inputs: Sequence[Raw], batch_size: int) -> Iterator[tuple[list[int], Batch]]:
-        """(places in `inputs`, prepared batch), inputs of like length together, the longest first."""
+        """Yields (indices into `inputs`, prepared batch), with inputs of similar length together, the longest first."""
         order = sorted(range(len(inputs)), key=lambda row: len(inputs[row]), reverse=True)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
@@ -230,10 +248,10 @@ def _normalization(spec: ProblemSpec) -> str:
 
 
 def output_limits(spec: ProblemSpec, batch: Batch, hparams: HParams) -> tf.Tensor:
-    """The most tokens int32 [B] an output may have, end included.
+    """Returns the most tokens of each output, int32 [B], EOS included.
 
-    Twice the input's tokens, or four times for a tree, or `TOKENS_PER_SECOND` of sound, and `SPARE_TOKENS` more; `CAPTION_TOKENS`
-    for an image; never more than the hyperparameter max_length.
+    For text the limit is twice the input's tokens, for trees four times; for sound it is `TOKENS_PER_SECOND`. To these
+    `SPARE_TOKENS` are added. For images it is `CAPTION_TOKENS`. The hyperparameter max_length bounds all limits.
     """
     if isinstance(spec.inputs, Image):
         limits = tf.fill(tf.shape(batch["inputs"])[:1], CAPTION_TOKENS)
@@ -249,22 +267,22 @@ def output_limits(spec: ProblemSpec, batch: Batch, hparams: HParams) -> tf.Tenso
 
 
 def bracketed(words: Sequence[str], linearised: str) -> str:
-    """The tree over `words` in Penn bracketing on one line; `linearised` as it stands where it is no tree over them.
+    """Returns the tree over `words` in Penn bracketing on one line, or `linearised` itself if it is no tree over them.
 
-    Round brackets among the words, which would delimit nodes, are written as treebanks do, -LRB- and -RRB-.
+    Round brackets in the words become -LRB- and -RRB-, as in treebanks, since brackets delimit nodes.
     """
     tree = restore([word.replace("(", "-LRB-").replace(")", "-RRB-") for word in words], linearised)
     return linearised if tree is None else tree.pformat(margin=sys.maxsize)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities over the last axis."""
+    """Returns the softmax of `logits` over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def tiny_example(spec: ProblemSpec) -> Raw:
-    """A short sentence, a grey image or half a second of faint noise, as a user would give it."""
+    """Returns a raw input of the problem's kind: a short sentence, a grey image, or half a second of faint noise."""
     if isinstance(spec.inputs, Image):
         from PIL import Image as Picture
 

@@ -1,6 +1,6 @@
-"""Decoding token by token: the input is encoded once, each step computes one position, a strategy chooses.
+"""Decoding token by token: the input is encoded once, each step computes one position, and a strategy chooses the tokens.
 
-Letters in shapes: B sentences, S source length, T target length, D depth, n outputs a sentence.
+Letters in shapes: B sentences, S source length, T target length, D depth, n outputs per sentence, W rows per sentence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from t2t_multimodel.utils.constants import LOWEST, PAD_ID
 
 
 class Source(NamedTuple):
-    """What a decoder reads of an encoded input: states [B, S, D] and mask [B, S]."""
+    """The part of an encoded input that the decoder reads: states [B, S, D] and mask float32 [B, S]."""
 
     states: Any
     mask: Any
@@ -28,9 +28,10 @@ class Source(NamedTuple):
 
 @contextlib.contextmanager
 def _without_grappler() -> Iterator[None]:
-    """Switches off Grappler, which takes seconds before a first answer and makes no later one faster, for what is called within.
+    """Switches Grappler off for functions that are called within.
 
-    The option is the whole process's, so it is put back for the functions of whoever calls us.
+    Grappler delays the first output by seconds and makes no later output faster. The option belongs to the whole process, so it
+    is restored for the caller's own functions.
     """
     before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -43,13 +44,13 @@ def _without_grappler() -> Iterator[None]:
 class Search:
     """Decodes batches with a model.
 
-    The loop over tokens runs inside one `tf.function`: one serves all target spaces, batch sizes and lengths of a strategy, and
-    one encoding function all problems of an input modality.
+    The loop over tokens runs inside one `tf.function`, which serves all target spaces, batch sizes and lengths of a strategy. One
+    encoding function serves all problems of an input modality.
 
     Args:
         model: a MultiModel, or another DecodableModel.
-        compiled: the loop runs under XLA, which fuses a step's many small operations. It compiles for some seconds for each
-            combination of batch size, source length and limit, so these are rounded up to powers of two.
+        compiled: whether the loop runs under XLA, which fuses a step's many small operations. XLA compiles for seconds per
+            combination of batch size, source length and limit; these are therefore rounded up to powers of two.
     """
 
     def __init__(self, model: DecodableModel, compiled: bool = False) -> None:
@@ -67,14 +68,15 @@ class Search:
         trees: WellFormedTrees | None = None,
         words: np.ndarray | None = None,
     ) -> Hypotheses:
-        """The outputs, as arrays: ids int32 [B, n, T], T being the longest's length, and scores float32 [B, n].
+        """Returns the outputs as arrays: ids int32 [B, n, T], where T is the longest output's length, and scores float32 [B, n].
 
         Args:
-            problem: its name.
+            problem: the problem's name.
             batch: "inputs" and, for sound, "inputs_length", as the model takes them.
             max_length: most tokens of an output, EOS included; one number, or int32 [B].
-            strategy: Greedy() if None.
-            trees: lets through nothing but trees over `words` int32 [B] words, for which max_length must leave room.
+            strategy: None means Greedy().
+            trees: allows only trees over `words` words; `max_length` must be at least `trees.shortest(words)`.
+            words: int32 [B], the sentences' numbers of words; only read with `trees`.
         """
         strategy = strategy or Greedy()
         source = self._encode(problem, batch)
@@ -93,7 +95,7 @@ class Search:
 
     @_without_grappler()
     def classify(self, problem: str, batch: Batch) -> np.ndarray:
-        """The logits float32 [B, classes] of a problem whose targets are labels."""
+        """Returns the logits float32 [B, classes] of a problem whose targets are labels."""
         classify = self._function(("classify", problem), lambda: self._trace_classify(problem))
         return classify(*self._arguments(self.model.specs[problem].inputs, batch)).numpy()
 
@@ -112,7 +114,7 @@ class Search:
         return [tf.cast(value, spec.dtype) for value, spec in zip(values, self._signature(feature), strict=True)]
 
     def _signature(self, feature: Feature) -> list[tf.TensorSpec]:
-        """What `encode` is called with, of any batch size and length."""
+        """Returns the signature of encoding functions, for any batch size and length."""
         if isinstance(feature, Text):
             return [tf.TensorSpec([None, None], tf.int32)]
         if isinstance(feature, Image):
@@ -137,7 +139,10 @@ class Search:
     def _trace_generate(
         self, problem: str, source: Source, strategy: Strategy, trees: WellFormedTrees | None
     ) -> Callable[..., Hypotheses]:
-        """The whole loop, for sources of the depth and type of `source`; `room` [T] says by its length how long outputs get."""
+        """Returns the traced loop, for sources of the depth and type of `source`.
+
+        Its argument `room` float32 [T] gives the largest output length T by its shape, which XLA needs to know.
+        """
 
         def generate(
             states: tf.Tensor, mask: tf.Tensor, limits: tf.Tensor, room: tf.Tensor, space: tf.Tensor, words: tf.Tensor
@@ -159,7 +164,7 @@ class Search:
 
 
 def _rounded_up(room: int, source: Source, limits: Any, words: Any) -> tuple[int, Source, Any, Any]:
-    """The same with all sizes powers of two: masked positions, and sentences whose limit is 0."""
+    """Returns the arguments with all sizes padded to powers of two: added positions are masked, added sentences have limit 0."""
     sentences, length = (_power_of_two(size) - size for size in source.mask.shape)
     states = tf.pad(source.states, [[0, sentences], [0, length], [0, 0]])
     mask = tf.pad(source.mask, [[0, sentences], [0, length]])
@@ -180,17 +185,17 @@ def generate_tokens(
     strategy: Strategy,
     constraint: tuple[WellFormedTrees, Any] | None = None,
 ) -> Hypotheses:
-    """The loop: a step of the model, then the strategy's choice, until every sentence is done.
+    """Returns the outputs of the loop over tokens: a step of the model, then the strategy's choice, until every sentence is done.
 
     Args:
         model: see Search.
-        problem: any of those that decode as this one does, but for the command token.
-        source: of B sentences.
-        limits: int32 [B], most tokens of each output.
-        length: int32 scalar, the largest of them.
-        space: int32 scalar, place of the target space.
-        strategy: chooses tokens; padding is never offered.
-        constraint: the outputs are trees over so many words, int32 [B].
+        problem: the problem's name, or the name of one that differs in its command token alone.
+        source: the encoded inputs of B sentences.
+        limits: int32 [B], the most tokens of each output.
+        length: int32 scalar, the largest limit.
+        space: int32 scalar, the index of the target space.
+        strategy: chooses the tokens; padding is never offered to it.
+        constraint: (trees, words int32 [B]) allows only trees over so many words; None allows all outputs.
     """
     sentences, width = tf.shape(limits)[0], strategy.width
     constants = model.precompute(source)
@@ -199,7 +204,7 @@ def generate_tokens(
 
     def body(position: Any, state: Any, tree: Any, found: Any) -> tuple[Any, Any, Any, Any]:
         logits, state = model.step(tf.reshape(found.last, [-1]), position, state, constants, problem, space)
-        # not by adding: XLA would fuse that with the product of the logits, which then takes twice as long on a CPU
+        # An addition of LOWEST would be fused by XLA into the product of the logits, which would take twice as long on a CPU.
         log_probs = tf.nn.log_softmax(tf.where(tf.range(logits.shape[-1]) == PAD_ID, LOWEST, logits))
         if trees:
             log_probs = tf.where(trees.allowed(tree, row_limits - position), log_probs, LOWEST)
@@ -221,6 +226,6 @@ def generate_tokens(
 
 
 def _reorder(values: Any, parents: Any, width: int) -> Any:
-    """The rows of every tensor in `values` replaced by those they go on from; parents int32 [B, W] counts within a sentence."""
+    """Returns `values` with each row of every tensor replaced by its parent's; parents int32 [B, W] count within a sentence."""
     rows = tf.reshape(parents + width * tf.range(tf.shape(parents)[0])[:, None], [-1])
     return tf.nest.map_structure(lambda value: tf.gather(value, rows), values)

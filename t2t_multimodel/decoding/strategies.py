@@ -1,6 +1,6 @@
-"""Which token comes next: greedy choice, sampling, beam search. Each is told log-probabilities and keeps its own sequences.
+"""Strategies that choose tokens by their log-probabilities: greedy choice, sampling, beam search.
 
-Letters in shapes: B sentences, W rows a sentence, V vocabulary, T most tokens.
+Letters in shapes: B sentences, W rows per sentence, V vocabulary size, T most tokens, n outputs per sentence.
 """
 
 from __future__ import annotations
@@ -14,14 +14,26 @@ from t2t_multimodel.utils.constants import EOS_ID, LOWEST
 
 
 class Hypotheses(NamedTuple):
-    """Outputs, the best first: ids int32 [B, n, T], ended by EOS unless cut and padded with 0; scores float32 [B, n]."""
+    """The outputs of each sentence, the best first.
+
+    Attributes:
+        ids: int32 [B, n, T], padded with 0; an output ends with EOS unless it was cut at its limit.
+        scores: float32 [B, n].
+    """
 
     ids: Any
     scores: Any
 
 
 class Sequences(NamedTuple):
-    """One output a sentence: ids [B, T], its newest token last [B, 1], sum of log-probabilities [B], done bool [B]."""
+    """One unfinished output per sentence.
+
+    Attributes:
+        ids: int32 [B, T], padded with 0.
+        last: int32 [B, 1], the newest token.
+        scores: float32 [B], the sum of the log-probabilities of its tokens.
+        done: bool [B].
+    """
 
     ids: Any
     last: Any
@@ -31,22 +43,34 @@ class Sequences(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Greedy:
-    """The likeliest token each time. The score is the output's log-probability."""
+    """Chooses the likeliest token at each position. The score is the output's log-probability."""
 
     @property
     def width(self) -> int:
-        """Rows W a sentence."""
+        """Returns the number W of rows per sentence."""
         return 1
 
     def start(self, sentences: Any, length: Any, limits: Any) -> Sequences:
-        """Before the first of at most `length` tokens; limits int32 [B] is the most tokens of each output, EOS included."""
+        """Returns the sequences before the first token.
+
+        Args:
+            sentences: int32 scalar, B.
+            length: int32 scalar, T.
+            limits: int32 [B], the most tokens of each output, EOS included.
+        """
         ids = tf.zeros(tf.stack([sentences, length]), tf.int32)
         return Sequences(ids, ids[:, :1], tf.zeros_like(limits, tf.float32), limits < 1)
 
     def advance(self, old: Sequences, log_probs: Any, position: Any, limits: Any) -> tuple[Sequences, Any]:
-        """Takes in log_probs float32 [B, W, V] of `position`.
+        """Returns the sequences with one more token each, and the parents of the rows.
 
-        Also returns the rows int32 [B, W] of each sentence that its rows go on from, or None where they stay.
+        The parents, int32 [B, W], are the rows of the same sentence that the rows continue; None means that each row continues
+        itself.
+
+        Args:
+            log_probs: float32 [B, W, V], the log-probabilities at `position`.
+            position: int32 scalar.
+            limits: as in `start`.
         """
         log_probs = log_probs[:, 0]
         tokens = tf.where(old.done, 0, self._choose(log_probs, position))
@@ -56,7 +80,7 @@ class Greedy:
         return Sequences(_write(old.ids, tokens, position), tokens[:, None], scores, done), None
 
     def result(self, sequences: Sequences, limits: Any) -> Hypotheses:
-        """What was found."""
+        """Returns the outputs."""
         return Hypotheses(sequences.ids[:, None], sequences.scores[:, None])
 
     def _choose(self, log_probs: Any, position: Any) -> Any:
@@ -65,13 +89,16 @@ class Greedy:
 
 @dataclasses.dataclass(frozen=True)
 class Sampling(Greedy):
-    """A token drawn at random. The score is the output's log-probability under the model itself (temperature 1, nothing cut).
+    """Draws each token at random. The score is the output's log-probability under the model at temperature 1, with no token cut.
 
     Args:
         temperature: divides the logits; above 0.
-        top_k: only the k likeliest tokens; 0: all.
-        top_p: only the likeliest tokens that together have this probability (arXiv 1904.09751); 1: all.
-        seed: of the draws; the same seed and batch give the same outputs.
+        top_k: draws from the k likeliest tokens only; 0 draws from all.
+        top_p: draws from the likeliest tokens that together have this probability (arXiv 1904.09751); 1 draws from all.
+        seed: seed of the draws; the same seed and batch give the same outputs.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     temperature: float = 1.0
@@ -97,16 +124,22 @@ class Sampling(Greedy):
             before = tf.cumsum(tf.nn.softmax(ordered), axis=-1, exclusive=True)
             least = tf.reduce_min(tf.where(before < self.top_p, ordered, float("inf")), axis=-1, keepdims=True)
             logits = tf.where(logits < least, LOWEST, logits)
-        # Integers, and what follows exactly from them, are the same under XLA; floats drawn there are not.
+        # Random integers, and floats computed exactly from them, are the same under XLA; floats drawn under XLA are not.
         bits = tf.random.stateless_uniform(tf.shape(logits), tf.stack([self.seed, position]), None, None, tf.uint32)
         uniform = (tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) + 0.5) * 2.0**-23
         return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1, output_type=tf.int32)
 
 
 class Beams(NamedTuple):
-    """Beams of B sentences: those that go on, and the best that have ended.
+    """The unfinished beams of B sentences, and their best finished outputs.
 
-    ids [B, W, T], last [B, W], log_probs [B, W], ended_ids [B, W, T], ended_scores [B, W] (LOWEST: none), done bool [B].
+    Attributes:
+        ids: int32 [B, W, T], the unfinished beams.
+        last: int32 [B, W], their newest tokens.
+        log_probs: float32 [B, W], their log-probabilities.
+        ended_ids: int32 [B, W, T], the best outputs that have ended.
+        ended_scores: float32 [B, W], their scores; LOWEST where there is none.
+        done: bool [B].
     """
 
     ids: Any
@@ -119,15 +152,18 @@ class Beams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class BeamSearch:
-    """Beam search with the length penalty ((5 + length) / 6) ** alpha (arXiv 1609.08144, section 7), as tensor2tensor's.
+    """Beam search with the length penalty ((5 + length) / 6) ** alpha (arXiv 1609.08144, section 7), as in tensor2tensor.
 
-    The score of an output is its log-probability over the penalty of its length, EOS included. A sentence is done when none of
-    its beams can reach the n_best outputs that have ended, or at its limit. Outputs cut there come behind those that ended.
+    The score of an output is its log-probability divided by the penalty of its length, EOS included. A sentence is done when none
+    of its beams can reach the n_best outputs that have ended, or at its limit. Outputs cut at the limit come after all others.
 
     Args:
-        size: beams a sentence.
-        alpha: 0 prefers short outputs, 1 long ones.
-        n_best: outputs returned a sentence, at most `size`.
+        size: beams W per sentence.
+        alpha: exponent of the penalty: 0 prefers short outputs, 1 long ones.
+        n_best: outputs n per sentence, at most `size`.
+
+    Raises:
+        ValueError: `n_best` is not between 1 and `size`.
     """
 
     size: int = 4
@@ -140,18 +176,24 @@ class BeamSearch:
 
     @property
     def width(self) -> int:
-        """Rows W a sentence."""
+        """Returns the number W of rows per sentence."""
         return self.size
 
     def start(self, sentences: Any, length: Any, limits: Any) -> Beams:
-        """As Greedy's; only the first beam of a sentence is possible, since all are alike."""
+        """Returns the beams before the first token; see Greedy.
+
+        Only the first beam of each sentence is possible, since the beams would all continue in the same way.
+        """
         ids = tf.zeros(tf.stack([sentences, self.size, length]), tf.int32)
         impossible = tf.zeros_like(ids[:, :, 0], tf.float32) + LOWEST
         log_probs = tf.concat([tf.zeros_like(impossible[:, :1]), impossible[:, 1:]], axis=1)
         return Beams(ids, ids[:, :, 0], log_probs, ids, impossible, limits < 1)
 
     def advance(self, old: Beams, log_probs: Any, position: Any, limits: Any) -> tuple[Beams, Any]:
-        """As Greedy's. Of the 2 W likeliest continuations at least W do not end."""
+        """Returns the beams with one more token each, and their parents; see Greedy.
+
+        The 2 W likeliest continuations are examined: at least W of them do not end.
+        """
         totals, parents, tokens = _likeliest(old.log_probs[:, :, None] + log_probs, 2 * self.size)
         ids = _write(tf.gather(old.ids, parents, batch_dims=1), tokens, position)
         ends = tokens == EOS_ID
@@ -166,7 +208,7 @@ class BeamSearch:
         return Beams(*(_unless(old.done, value, kept) for value, kept in zip(new, old, strict=True))), parents
 
     def result(self, beams: Beams, limits: Any) -> Hypotheses:
-        """What was found: outputs that ended, then those that were cut."""
+        """Returns the outputs: those that ended by score, then those that were cut."""
         cut_scores = beams.log_probs / self._penalty(limits)[:, None]
         ids, scores = tf.concat([beams.ended_ids, beams.ids], 1), tf.concat([beams.ended_scores, cut_scores], 1)
         ranks = tf.concat([beams.ended_scores, cut_scores + LOWEST / 2], 1)
@@ -181,19 +223,19 @@ Strategy = Greedy | BeamSearch
 
 
 def _likeliest(totals: Any, count: int) -> tuple[Any, Any, Any]:
-    """The `count` largest of totals [B, W, V]: values, rows and tokens [B, count]."""
+    """Returns the `count` largest of totals [B, W, V], with their rows and tokens, each [B, count]."""
     size, width = totals.shape[-1], totals.shape[1]
-    values, tokens = tf.math.top_k(totals, min(count, size))  # of each row: fewer values to sort than of all rows together
-    each = values.shape[-1]
-    values, index = tf.math.top_k(tf.reshape(values, (-1, width * each)), min(count, width * each))
-    return values, index // each, tf.gather(tf.reshape(tokens, (-1, width * each)), index, batch_dims=1)
+    values, tokens = tf.math.top_k(totals, min(count, size))  # per row first: sorting all rows together takes longer
+    kept = values.shape[-1]
+    values, index = tf.math.top_k(tf.reshape(values, (-1, width * kept)), min(count, width * kept))
+    return values, index // kept, tf.gather(tf.reshape(tokens, (-1, width * kept)), index, batch_dims=1)
 
 
 def _write(ids: Any, tokens: Any, position: Any) -> Any:
-    """ids [..., T] with tokens [...] at `position`."""
+    """Returns ids [..., T] with `tokens` [...] written at `position`."""
     return tf.where(tf.range(tf.shape(ids)[-1]) == position, tokens[..., None], ids)
 
 
 def _unless(done: Any, value: Any, kept: Any) -> Any:
-    """value [B, ...], or `kept` where done [B]."""
+    """Returns `kept` [B, ...] where done [B] is True, else `value` [B, ...]."""
     return tf.where(tf.reshape(done, tf.concat([tf.shape(done), tf.ones(len(value.shape) - 1, tf.int32)], 0)), kept, value)

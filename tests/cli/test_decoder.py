@@ -40,7 +40,7 @@ class FakeDecoder:
     def longest_input(self, problem, raw):
         return "its first letter" if raw == "long" else ""
 
-    def answers(self, problem, raws, batch_size=1, progress=None):
+    def predict(self, problem, raws, batch_size=1, progress=None):
         best = getattr(self.strategy, "n_best", 1)
         return [
             Prediction([Hypothesis(raw.upper() if isinstance(raw, str) else "A SOUND", -float(i)) for i in range(best)], 2, 0.25)
@@ -234,7 +234,7 @@ def test_a_failure_in_the_middle_leaves_the_old_output(run, tmp_path, monkeypatc
     def fail(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FakeDecoder, "answers", fail)
+    monkeypatch.setattr(FakeDecoder, "predict", fail)
     assert run("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=out.txt") == 130
     assert (tmp_path / "out.txt").read_text() == "old\n"
     assert not list(tmp_path.glob(".out.txt*"))
@@ -349,7 +349,7 @@ def test_a_file_that_cannot_be_opened_is_told_before_the_model_is_loaded(run, tm
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("broken")])
 def test_a_run_that_ends_early_keeps_its_outputs_and_says_where(error, run, tmp_path, monkeypatch, capfd):
-    answers, calls = FakeDecoder.answers, []
+    answers, calls = FakeDecoder.predict, []
 
     def interrupted(self, problem, raws, batch_size=1, progress=None):
         calls.append(raws)
@@ -358,7 +358,7 @@ def test_a_run_that_ends_early_keeps_its_outputs_and_says_where(error, run, tmp_
         return answers(self, problem, raws, batch_size, progress)
 
     (tmp_path / "in.txt").write_text("".join(f"line {i}\n" for i in range(200)))
-    monkeypatch.setattr(FakeDecoder, "answers", interrupted)
+    monkeypatch.setattr(FakeDecoder, "predict", interrupted)
     flags = (*DECODE, "--decode_to_file=out.txt", "--batch_size=1")
     if error is KeyboardInterrupt:
         assert run(*flags) == 130

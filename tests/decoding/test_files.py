@@ -28,7 +28,7 @@ class FakeDecoder:
     def longest_input(self, problem, raw):
         return "its first letter" if raw == "long" else ""
 
-    def answers(self, problem, raws, batch_size, progress):
+    def predict(self, problem, raws, batch_size, progress):
         self.calls.append(len(raws))
         texts = [raw.upper() if isinstance(raw, str) else f"{len(getattr(raw, 'content', raw))} bytes" for raw in raws]
         return [Prediction([Hypothesis(text, 0.0)], 1, 0.0) for text in texts]

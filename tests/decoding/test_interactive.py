@@ -37,7 +37,7 @@ class FakeDecoder:
             raise UnknownNameError(unknown("problem", problem, list(self.specs)))
         return self.specs[problem]
 
-    def answers(self, problem, raws):
+    def predict(self, problem, raws):
         if raws == ["damaged"]:
             raise DataError("it is\ndamaged")
         best = getattr(self.strategy, "n_best", 1)

@@ -103,11 +103,11 @@ def test_outputs_come_in_the_order_of_inputs_and_batches_hold_like_lengths():
 def test_answers_hold_as_many_outputs_as_asked_for_with_scores_tokens_and_times():
     made = decoder()
     made.strategy = BeamSearch(4, n_best=3)
-    short, long = made.answers("copy", ["a", "a b c"])
+    short, long = made.predict("copy", ["a", "a b c"])
     assert [(output.text, output.score) for output in short.outputs] == [("a", 0.0), ("a", -1.0), ("a", -2.0)]
     assert (short.tokens, long.tokens) == (2, 4)
     assert short.seconds > 0
-    names = [(output.text, output.score) for output in made.answers("picture", [png()])[0].outputs]
+    names = [(output.text, output.score) for output in made.predict("picture", [png()])[0].outputs]
     assert names == [
         ("dog", pytest.approx(np.log(0.7))),
         ("owl", pytest.approx(np.log(0.2))),
@@ -183,15 +183,15 @@ def test_raw_trees_are_linearised_well_formed_or_not_and_marked():
     words = Words()
     search = SaysTree(words, "(S NN NN )S")
     raw = Predictor(None, SPECS, words, HPARAMS, search, well_formed_trees=False)
-    found = [answer.outputs[0] for answer in raw.answers("parse", ["a b", "c"])]
+    found = [answer.outputs[0] for answer in raw.predict("parse", ["a b", "c"])]
     assert [output.text for output in found] == ["(S NN NN )S"] * 2
     assert [output.well_formed for output in found] == [True, False]
-    assert raw.answers("copy", ["a"])[0].outputs[0].well_formed is None
+    assert raw.predict("copy", ["a"])[0].outputs[0].well_formed is None
 
 
 def test_a_call_may_have_a_strategy_of_its_own():
-    found = decoder().answers("copy", ["a b"], strategy=BeamSearch(4, 0.6, 3))
-    assert len(found[0].outputs) == 3 and len(decoder().answers("copy", ["a b"])[0].outputs) == 1
+    found = decoder().predict("copy", ["a b"], strategy=BeamSearch(4, 0.6, 3))
+    assert len(found[0].outputs) == 3 and len(decoder().predict("copy", ["a b"])[0].outputs) == 1
 
 
 def test_the_evaluation_gets_trees_as_the_model_wrote_them():

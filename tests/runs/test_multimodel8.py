@@ -89,7 +89,7 @@ def test_dev_files_are_decoded_like_their_records_and_scored(run, decoder, name)
     (batch,) = evaluation_batches(problem, data_dir, HPARAMS)
     of_records = decoder.decode_batch(name, {key: value for key, value in batch.items() if key.startswith("inputs")})
     sources, answers = zip(*raw_examples(name, "dev", raw), strict=True)
-    outputs = [answer.outputs[0].text for answer in decoder.answers(name, sources, len(sources))]
+    outputs = [answer.outputs[0].text for answer in decoder.predict(name, sources, len(sources))]
     assert outputs == of_records
     if isinstance(problem.targets, Label):
         assert set(outputs) <= set(problem.targets.classes)
