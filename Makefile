@@ -17,9 +17,11 @@ demo: $(VENV)/.installed
 demo-full: $(VENV)/.installed
 	$(VENV)/bin/python -m t2t_multimodel.cli.demo --full --output_dir=demo_output
 
-# Two processes, each a file of tests at a time: TensorFlow starts slowly, and much of it runs on one core.
+# Two processes, each a file of tests at a time: TensorFlow starts slowly, and much of it runs on one core. In two parts, because TensorFlow
+# keeps what it has traced for as long as a process lives: a process that runs all of them grows to 10 GB.
 test: lint $(VENV)/.installed-dev-all
-	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --ignore=tests/training --ignore=tests/runs --ignore=tests/distributed
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile tests/training tests/runs tests/distributed
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
