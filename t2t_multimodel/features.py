@@ -116,6 +116,8 @@ class ProblemSpec:
         loss_weight: factor on this problem's loss.
         bleu_tokenizer: sacreBLEU's tokenizer for BLEU, such as "zh"; "" chooses by the language.
         wer_ignores: differences that word and character error rates ignore: "case", "punctuation", "noises", "wsj".
+        records: name of the record files; "" in runs of versions that did not keep it.
+        reversed: whether inputs and targets change places when the records are read.
     """
 
     name: str
@@ -126,6 +128,8 @@ class ProblemSpec:
     loss_weight: float = 1.0
     bleu_tokenizer: str = dataclasses.field(default="", compare=False)
     wer_ignores: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    records: str = dataclasses.field(default="", compare=False)
+    reversed: bool = dataclasses.field(default=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the spec as a dict that can be written as JSON."""

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, TypeVar
 
 from t2t_multimodel.features import BLEU_TOKENIZERS, WER_IGNORES, Feature, Label, ProblemSpec
 from t2t_multimodel.registry import Registry, unknown
-from t2t_multimodel.utils.errors import UnknownNameError
+from t2t_multimodel.utils.errors import DataError, UnknownNameError
 
 # Names appear in --problems, where dashes and commas separate them, and in the names of files.
 NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
@@ -104,7 +104,19 @@ class Problem:
     def spec(self) -> ProblemSpec:
         """Returns the part of the problem that a model and a Predictor need."""
         scoring = (self.metrics, self.loss_weight, self.bleu_tokenizer, self.wer_ignores)
-        return ProblemSpec(self.name, self.inputs, self.targets, self.target_space, *scoring)
+        return ProblemSpec(
+            self.name, self.inputs, self.targets, self.target_space, *scoring, records=self.records_name, reversed=self.reversed
+        )
+
+    @classmethod
+    def of_spec(cls, spec: ProblemSpec) -> Problem:
+        """Returns a problem whose records can be read and scored, as a run knows it; its `generate` raises DataError."""
+
+        def generate(split: str, tmp_dir: Path) -> Iterable[Example]:
+            raise DataError(f"a run does not hold where the raw data of {spec.name} is; give --problem_file or --usr_dir")
+
+        values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
+        return cls(generate=generate, **values)
 
     def forward(self) -> Problem:
         """Returns the problem whose examples are in the records: itself, or the forward problem if it is reversed."""
@@ -159,6 +171,11 @@ problems: Registry[Problem] = NamedRegistry("problem")
 groups: Registry[tuple[str, ...]] = NamedRegistry("group of problems")
 
 
+def split_names(names: str) -> list[str]:
+    """The names in a text, which commas or dashes separate."""
+    return [name for part in names.replace("-", ",").split(",") if (name := part.strip())]
+
+
 def resolve(names: str | Sequence[str]) -> list[Problem]:
     """Returns the problems of `names`, in order, each once.
 
@@ -168,9 +185,8 @@ def resolve(names: str | Sequence[str]) -> list[Problem]:
     Raises:
         UnknownNameError: a name is neither a problem nor a group, or there is no name.
     """
-    parts = names.replace("-", ",").split(",") if isinstance(names, str) else names
     found: dict[str, Problem] = {}
-    for name in filter(None, (part.strip() for part in parts)):
+    for name in split_names(names) if isinstance(names, str) else names:
         if name not in groups and name not in problems:
             raise UnknownNameError(unknown("problem", name, problems.names() + groups.names()))
         for member in groups.get(name) if name in groups else (name,):
@@ -178,3 +194,19 @@ def resolve(names: str | Sequence[str]) -> list[Problem]:
     if not found:
         raise UnknownNameError(f"no problem is named in {names!r}; there are: {', '.join(problems.names() + groups.names())}")
     return list(found.values())
+
+
+def problem_of(spec: ProblemSpec) -> Problem:
+    """Returns the problem of a run: the one registered under its name, or else what the run's config holds of it.
+
+    Raises:
+        DataError: neither does; the config is of a version that did not keep where the records are.
+    """
+    if spec.name in problems:
+        return problems.get(spec.name)
+    if not spec.records:
+        raise DataError(
+            f"the run's config.json is of an earlier version and does not say where the records of {spec.name} are; give "
+            f"--problem_file or --usr_dir, in which {spec.name} is described"
+        )
+    return Problem.of_spec(spec)

@@ -23,7 +23,7 @@ from t2t_multimodel.cli.usr_dir import load_entry_points, load_usr_dir
 from t2t_multimodel.config import HParams, get_hparams, hparams_sets
 from t2t_multimodel.data.problem_file.load import read_problem_file, register_problem_file
 from t2t_multimodel.features import Audio, Feature, Image, Text
-from t2t_multimodel.problem import Problem, groups, problems, resolve
+from t2t_multimodel.problem import Problem, groups, problems, resolve, split_names
 from t2t_multimodel.utils.errors import DataError, UnknownNameError, UserError, WorkerError
 
 
@@ -89,6 +89,13 @@ def selected_problems(args: FlagValues) -> list[Problem]:
         if not absent:
             raise
         raise UnknownNameError(f"{error}; or is it in a file for {' or '.join(absent)}, which is not given?") from None
+
+
+def named_problems(args: FlagValues) -> list[str] | None:
+    """The names in --problems, groups in full, for a command on a run that knows its problems; None without the flag."""
+    names = split_names(args.problems or "")
+    members = (groups.get(name) if name in groups else (name,) for name in names)
+    return list(dict.fromkeys(name for several in members for name in several)) or None
 
 
 def tmp_dir_of(args: FlagValues) -> Path:

@@ -34,7 +34,7 @@ def run(args: FlagValues) -> int:
     common.quiet_tensorflow()
     from t2t_multimodel.export import export_run
 
-    names = tuple(args.problems.split(",")) if args.problems else None
+    names = tuple(common.named_problems(args) or ()) or None
     folder = export_run(args.output_dir, args.export_dir, names, strategy_of(args), args.well_formed_trees)
     print(f"{folder}: load it with tf.saved_model.load after `import tensorflow_text`; MODEL_CARD.md says what it is")
     return 0

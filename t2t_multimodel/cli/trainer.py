@@ -119,7 +119,7 @@ def _average(args: FlagValues) -> int:
 
 
 def _evaluate(args: FlagValues) -> int:
-    names = [problem.name for problem in common.selected_problems(args)] if args.problems else None
+    names = common.named_problems(args)
     common.quiet_tensorflow()
     from t2t_multimodel.runs.scoring import score_run
 

@@ -13,7 +13,7 @@ import json
 import struct
 import sys
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -122,6 +122,12 @@ def as_recorded(problem: Problem, data_dir: Path) -> Problem:
     }
     problem = dataclasses.replace(problem, **features)
     return problem.with_classes(manifest["targets"]["classes"]) if problem.find_classes else problem
+
+
+def layout(feature: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a feature, as a manifest or a spec's dict holds it, that its records depend on."""
+    found = {key: feature.get(key) for key in ("kind", "format", "sample_rate", "classes")}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
 def write_manifest(data_dir: Path, records_name: str, manifest: Manifest) -> None:

@@ -128,7 +128,7 @@ def write_results(request: Request, scale: Scale, chosen: Sequence[Experiment], 
         if experiment.cells:
             page += blocks(experiment, scale, figures)
         else:
-            page += figure_blocks(experiment, everything, request.tmp_dir or request.output_dir / "data")
+            page += figure_blocks(experiment, everything, request.data_dir or request.output_dir / "data")
     title = f"One Model To Learn Them All: {', '.join(experiment.title for experiment in chosen)}"
     write_atomically(output_dir / "results.json", write_json(output_dir, as_json(scale, chosen, everything, commit())))
     write_atomically(output_dir / "results.html", to_html(title, page).encode())
@@ -139,13 +139,14 @@ def write_results(request: Request, scale: Scale, chosen: Sequence[Experiment], 
     print_line(f"{output_dir / 'results.html'}, results.md and results.json hold the results")
 
 
-def figure_blocks(experiment: Experiment, everything: Sequence[Task], tmp_dir: Path) -> list[Block]:
+def figure_blocks(experiment: Experiment, everything: Sequence[Task], data_dir: Path) -> list[Block]:
     """Returns examples of every problem with what the joint model says to them."""
     from t2t_multimodel.reports.examples import example_blocks
     from t2t_multimodel.reports.scored_run import read_run
 
     task = next(task for task in everything if task.run == experiment.runs[0] and task.seed == 1)
-    return [Heading(experiment.title), Paragraph(FIGURE_TEXT), *example_blocks(read_run(task.folder), tmp_dir)[1]]
+    _, examples = example_blocks(read_run(task.folder), data_dir)
+    return [Heading(experiment.title), Paragraph(FIGURE_TEXT), *examples]
 
 
 def commit() -> str:

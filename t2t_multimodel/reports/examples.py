@@ -5,17 +5,21 @@ from __future__ import annotations
 import difflib
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from t2t_multimodel.data.readers.sound.decode import decode_audio
+import numpy as np
+import tensorflow as tf
+
+from t2t_multimodel.data.records import parse_example, shard_paths
+from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.decoding.predictor import bracketed
-from t2t_multimodel.features import Audio, Image, Label, Text, is_tree
+from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.reports.page import Block, Card, Cards, Cell, Drawing, Heading, Marked, Paragraph, Picture, Table
-from t2t_multimodel.reports.pictures import enlarged, spectrogram
+from t2t_multimodel.reports.pictures import enlarged, spectrogram, wav_file
 from t2t_multimodel.reports.scored_run import Run
 from t2t_multimodel.reports.tree_drawing import draw_tree
 from t2t_multimodel.runs.scoring import Decoded
@@ -51,13 +55,13 @@ def what_it_does(problem: Problem) -> str:
     return f"Translates a sentence into {language}."
 
 
-def example_blocks(run: Run, tmp_dir: Path) -> tuple[list[Block], list[Block]]:
+def example_blocks(run: Run, data_dir: Path) -> tuple[list[Block], list[Block]]:
     """The strip for the top of the page, an example of each kind; and a section for each problem.
 
     Args:
-        tmp_dir: raw data of the problems with pictures and sounds.
+        data_dir: records of the problems with pictures and sounds, with their vocabulary.
     """
-    cards = {problem.name: _cards(problem, run, tmp_dir) for problem in run.problems}
+    cards = {problem.name: _cards(problem, run, data_dir) for problem in run.problems}
     strip: dict[str, Card] = {}
     for title, belongs in _STRIP:
         found = [card for problem in run.problems if belongs(problem) for card in cards[problem.name]]
@@ -75,39 +79,51 @@ def example_blocks(run: Run, tmp_dir: Path) -> tuple[list[Block], list[Block]]:
     return [Cards(list(strip.values()), strip=True)], sections
 
 
-def _cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
+def _cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
     if isinstance(problem.inputs, Image):
-        return picture_cards(problem, run, tmp_dir)
+        return picture_cards(problem, run, data_dir)
     if isinstance(problem.inputs, Audio):
-        return sound_cards(problem, run, tmp_dir)
+        return sound_cards(problem, run, data_dir)
     return tree_cards(problem, run) if is_tree(problem.targets) else text_cards(run.decoded[problem.name])
 
 
-def picture_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
+def picture_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
     """Pictures of dev with their decoded captions or classes. Evaluation keeps the order of pictures."""
     decoded = run.decoded[problem.name]
-    raws = list(islice(problem.generate("dev", tmp_dir), len(decoded)))
+    raws = [content for content, _ in islice(_recorded(problem, data_dir), len(decoded))]
     cards = []
     for i, (raw, example) in enumerate(wrong_first(list(zip(raws, decoded, strict=True)), PICTURES, lambda pair: pair[1])):
-        picture = Picture(f"{problem.name}-{i}", enlarged(raw["inputs"]), f"{problem.name}, example {i}")
+        picture = Picture(f"{problem.name}-{i}", enlarged(raw), f"{problem.name}, example {i}")
         cards.append(Card((picture,), answers(example), right=is_right(example)))
     return cards
 
 
-def sound_cards(problem: Problem, run: Run, tmp_dir: Path) -> list[Card]:
+def sound_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
     """Spectrograms of dev with the decoded words. Sounds are found by their text; those whose text occurs twice are left out."""
     assert isinstance(problem.inputs, Audio)
-    raws = list(problem.generate("dev", tmp_dir))
-    times = Counter(raw["targets"] for raw in raws)
-    sounds = {raw["targets"]: raw["inputs"] for raw in raws if times[raw["targets"]] == 1}
+    vocabulary = Vocabulary.load(data_dir / FILE_NAME)
+    heard = [(_text_of(problem.targets, targets, vocabulary), pcm) for pcm, targets in _recorded(problem, data_dir)]
+    times = Counter(text for text, _ in heard)
+    sounds = {text: np.frombuffer(pcm, "<i2") for text, pcm in heard if times[text] == 1}
     known = [example for example in run.decoded[problem.name] if example.references[0] in sounds]
     cards = []
     for i, example in enumerate(wrong_first(known, SOUNDS, lambda example: example)):
-        wav, name = sounds[example.references[0]], f"{problem.name}-{i}"
-        samples = decode_audio(wav, problem.inputs.sample_rate, f"{problem.name} {i}").samples
+        samples, name = sounds[example.references[0]], f"{problem.name}-{i}"
         picture = Picture(name, spectrogram(samples, problem.inputs.sample_rate), f"spectrogram of {problem.name} {i}")
+        wav = wav_file(samples, problem.inputs.sample_rate)
         cards.append(Card((picture,), answers(example), wav, right=is_right(example), name=name))
     return cards
+
+
+def _recorded(problem: Problem, data_dir: Path) -> Iterator[tuple[bytes, Any]]:
+    """Yields the inputs of the dev records, a picture's file or PCM, with their targets: an index, or token ids."""
+    for record in tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, "dev")):
+        example = parse_example(record, problem.inputs, problem.targets)
+        yield example["inputs"].numpy(), example["targets"].numpy()
+
+
+def _text_of(feature: Feature, targets: Any, vocabulary: Vocabulary) -> str:
+    return feature.classes[int(targets)] if isinstance(feature, Label) else vocabulary.decode(targets.tolist())
 
 
 def tree_cards(problem: Problem, run: Run) -> list[Card]:

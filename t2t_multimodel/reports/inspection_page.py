@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.decoding.predictor import bracketed
 from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
 from t2t_multimodel.reports.page import Block, Card, Cards, Fold, Heading, Paragraph, Picture, Table, to_html, to_text
-from t2t_multimodel.reports.pictures import enlarged, spectrogram
+from t2t_multimodel.reports.pictures import enlarged, spectrogram, wav_file
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 
@@ -163,12 +162,4 @@ def _card(one: Inspected, record: Record, number: int, vocabulary: Vocabulary) -
     if len(beginning) < len(samples):
         lines.append(("sound", f"the first {_MOST_SECONDS} of {len(samples) / feature.sample_rate:.0f} seconds"))
     picture = Picture(name, spectrogram(beginning, feature.sample_rate), name)
-    return Card((picture,), lines, _wav(beginning, feature.sample_rate), name=name)
-
-
-def _wav(samples: np.ndarray, rate: int) -> bytes:
-    import soundfile
-
-    with io.BytesIO() as file:
-        soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
-        return file.getvalue()
+    return Card((picture,), lines, wav_file(beginning, feature.sample_rate), name=name)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from t2t_multimodel.problem import Problem, problems
+from t2t_multimodel.problem import Problem, problem_of
 from t2t_multimodel.runs.run_config import RunConfig
 from t2t_multimodel.runs.scoring import Decoded
 from t2t_multimodel.utils.errors import DataError
@@ -47,7 +47,7 @@ def read_run(output_dir: Path) -> Run:
     """Reads a run that `score_run` has scored on dev; DataError where something is missing or damaged."""
     config = RunConfig.load(output_dir)
     rows = _json_lines(output_dir / "metrics.jsonl")
-    chosen = [problems.get(spec.name) for spec in config.problems]
+    chosen = [problem_of(spec) for spec in config.problems]
     names = [problem.name for problem in chosen]
     train, dev = ({name: _by_step(rows, name, split) for name in names} for split in ("train", "dev"))
     decoded = {name: [Decoded(**row) for row in _json_lines(output_dir / f"decoded-{name}-dev.jsonl")] for name in names}

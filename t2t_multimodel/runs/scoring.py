@@ -12,15 +12,16 @@ from tqdm import tqdm
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.lengths import left_out_of
+from t2t_multimodel.data.manifest import features_of
 from t2t_multimodel.data.pipeline import evaluation_batches
-from t2t_multimodel.data.records import as_recorded, read_manifest
+from t2t_multimodel.data.records import as_recorded, layout, read_manifest
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.predictor import Predictor
 from t2t_multimodel.evaluation.metrics import scored, with_companions
 from t2t_multimodel.evaluation.scored import Scored, Scoring
 from t2t_multimodel.features import Batch, Label, ProblemSpec, Text
 from t2t_multimodel.model_protocol import Model
-from t2t_multimodel.problem import Problem, problems
+from t2t_multimodel.problem import Problem, problem_of
 from t2t_multimodel.runs.run_config import RunConfig, open_run
 from t2t_multimodel.training.metrics import MetricSums, measures_of
 from t2t_multimodel.training.metrics_writer import EVALUATE, formatted, write_scalars
@@ -155,7 +156,7 @@ def _chosen(config: RunConfig, names: Sequence[str] | None, split: str, data_dir
     unknown = [name for name in names or () if name not in trained]
     if unknown:
         raise DataError(f"this run has no problem {', '.join(unknown)}; there are: {', '.join(trained)}")
-    chosen = [as_recorded(problems.get(name), data_dir) for name in names or trained]
+    chosen = [as_recorded(problem_of(spec), data_dir) for spec in config.problems if spec.name in (names or trained)]
     splits = {problem.name: read_manifest(data_dir, problem.records_name)["splits"] for problem in chosen}
     with_split = [problem for problem in chosen if split in splits[problem.name]]
     if not with_split:
@@ -169,7 +170,14 @@ def _check_fits(problem: Problem, config: RunConfig, data_dir: Path) -> None:
         raise DataError(
             f"{problem.name} has other features now than in the run's config.json: was {trained.inputs}, {trained.targets}"
         )
-    if read_manifest(data_dir, problem.records_name)["vocabulary_sha256"] != config.vocabulary_sha256:
+    manifest = read_manifest(data_dir, problem.records_name)
+    recorded, wanted = features_of(manifest), problem.forward().spec().to_dict()
+    if other := [side for side in ("inputs", "targets") if layout(recorded[side]) != layout(wanted[side])]:
+        raise DataError(
+            f"the records of {problem.name} in {data_dir} have other {' and '.join(other)} than the run was trained with; name "
+            "the data_dir of its records"
+        )
+    if manifest["vocabulary_sha256"] != config.vocabulary_sha256:
         raise DataError(
             f"the records of {problem.name} in {data_dir} were made with another vocabulary than the run was trained with"
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
 from t2t_multimodel.features import Label
-from t2t_multimodel.problem import problems
+from t2t_multimodel.problem import problem_of, problems
 from t2t_multimodel.runs import scoring
 from t2t_multimodel.runs.run_config import RunConfig, build_model, start_run
 from t2t_multimodel.runs.scoring import Scorer, score_run
@@ -143,3 +144,41 @@ def test_records_of_another_vocabulary_are_not_scored(output_dir, tmp_path):
 def test_a_problem_that_has_become_another_is_not_scored(output_dir, data_dir, monkeypatch):
     monkeypatch.setitem(problems._values, "t_topic", dataclasses.replace(TOPIC, targets=Label(("u", "v"), "uvw")))
     refused("t_topic has other features now than in the run's config.json", output_dir, data_dir, ["t_topic"], "dev")
+
+
+def test_a_run_knows_its_problems_where_nothing_is_registered(output_dir, data_dir, monkeypatch, tmp_path, capsys):
+    moved = shutil.copytree(output_dir, tmp_path / "run")
+    score_run(moved, data_dir, None, "dev")
+    wanted = capsys.readouterr().out
+    found = {name: (moved / f"decoded-{name}-dev.jsonl").read_bytes() for name in ("t_copy", "t_back", "t_topic")}
+    assert problem_of(BACK.spec()) is BACK
+    for problem in ALL:
+        monkeypatch.delitem(problems._values, problem.name)
+    records = shutil.move(data_dir, tmp_path / "data")
+    score_run(moved, records, None, "dev")
+    shutil.move(records, data_dir)
+    assert capsys.readouterr().out == wanted
+    assert {name: (moved / f"decoded-{name}-dev.jsonl").read_bytes() for name in found} == found
+    with pytest.raises(DataError, match="does not hold where the raw data of t_back is; give --problem_file or --usr_dir"):
+        problem_of(BACK.spec()).generate("dev", tmp_path)
+
+
+def test_a_run_of_an_earlier_version_needs_the_flag_and_says_so(output_dir, data_dir, monkeypatch, tmp_path):
+    older = shutil.copytree(output_dir, tmp_path / "run")
+    config = json.loads((older / "config.json").read_text(encoding="utf-8"))
+    for spec in config["problems"]:
+        del spec["records"], spec["reversed"]
+    (older / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    monkeypatch.delitem(problems._values, "t_copy")
+    refused("where the records of t_copy are; give --problem_file or --usr_dir", older, data_dir, ["t_copy"], "dev")
+    score_run(older, data_dir, ["t_back"], "dev")
+
+
+def test_records_of_another_problem_of_the_name_are_not_scored(output_dir, tmp_path, monkeypatch):
+    monkeypatch.delitem(problems._values, "t_topic")
+    other = dataclasses.replace(TOPIC, targets=Label(("w", "v", "u"), "uvw"))
+    shutil.copy(output_dir / "vocabulary.model", tmp_path)
+    generate([other], tmp_path, tmp_path, 290, num_shards=1, report=lambda line: None)
+    refused(
+        "the records of t_topic in .* have other targets than the run was trained with", output_dir, tmp_path, ["t_topic"], "dev"
+    )

@@ -46,7 +46,7 @@ def find(problem: Problem, data_dir: Path, options: dict[str, Any], verify: bool
         return Recorded(None)
     wanted, there = description(problem), features_of(manifest)
     sides = ("inputs", "targets")
-    changed = [key for key in sides if _layout(there[key]) != _layout(wanted[key])]
+    changed = [key for key in sides if records.layout(there[key]) != records.layout(wanted[key])]
     changed += [f"normalization of {key}" for key in sides if _normalized_otherwise(there[key], wanted[key])]
     if manifest.get("described", "") != problem.described:
         changed.append("description")
@@ -73,11 +73,6 @@ def _damage(path: Path, verify: bool) -> str:
     offset = records.first_bad_record(path)
     where = "though its records are whole" if offset is None else f"the first bad record is at byte {offset}"
     return f"{path.name} is not as its manifest says: {where}"
-
-
-def _layout(feature: dict[str, Any]) -> dict[str, Any]:
-    """The part of a feature that its records depend on."""
-    return {key: feature.get(key) for key in ("kind", "format", "sample_rate", "classes")}
 
 
 def _normalized_otherwise(recorded: dict[str, Any], wanted: dict[str, Any]) -> bool:
