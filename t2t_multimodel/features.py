@@ -154,14 +154,14 @@ class ProblemSpec:
 
 
 class Batch(TypedDict, total=False):
-    """Examples of one problem, padded with zeros; or their TensorSpecs.
+    """A batch of examples of one problem, padded with zeros, or the TensorSpecs of one.
 
     Attributes:
-        inputs: int32 [B, S] ids, float32 [B, H, W, C] pixels, or float32 [B, samples] or [B, frames, bins] sound.
-        inputs_length: int32 [B], of sound.
-        targets: int32 [B, T] ids or [B] classes.
-        references: string [B, N], in evaluation, where an input has several right answers.
-        sources: in place of the inputs, a batch of inputs per problem of a ProblemSwitch.
+        inputs: int32 ids [B, S], float32 pixels [B, H, W, C], or float32 sound [B, samples] or [B, frames, bins].
+        inputs_length: int32 [B], the lengths of sounds in samples or frames.
+        targets: int32 ids [B, T] or int32 classes [B].
+        references: string [B, N], in evaluation, all right outputs if there are several.
+        sources: in place of the inputs, one batch of inputs per problem of a ProblemSwitch.
     """
 
     inputs: Any

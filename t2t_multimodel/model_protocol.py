@@ -1,7 +1,7 @@
-"""The model as training, decoding and whatever reports on it use it; MultiModel is one.
+"""The interface of a model in training, decoding and reports; MultiModel implements it and documents it in full.
 
-A tensor is a keras tensor of any backend. Letters in shapes: B inputs, S source length, T target length, D depth, V pieces of the
-vocabulary, W rows per input, R = B * W rows.
+A tensor is a Keras tensor of any backend. Letters in shapes: B inputs, S source length, T target length, D depth, V vocabulary
+size, W rows per input, R = B * W rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Variable = Any  # a Keras variable
 
 
 class EncodedInput(Protocol):
-    """What a model made of an input: states [B, S, D] and mask [B, S]."""
+    """An encoded input: states [B, S, D] and mask float32 [B, S]."""
 
     @property
     def states(self) -> Tensor: ...
@@ -27,7 +27,7 @@ class EncodedInput(Protocol):
 
 
 class BatchLoss(Protocol):
-    """A batch's loss in parts: the sum, float32 scalar, the weight to divide it by, and the routings of its experts."""
+    """The parts of a batch's loss: the sum and the weight that divides it, float32 scalars, and the experts' routings."""
 
     @property
     def total(self) -> Tensor: ...
@@ -38,33 +38,33 @@ class BatchLoss(Protocol):
 
 
 class DecodableModel(Protocol):
-    """What decoding asks of a model."""
+    """The methods of a model that decoding uses."""
 
     @property
     def specs(self) -> Mapping[str, ProblemSpec]:
-        """The problems by name."""
+        """Returns the problems' specs by name."""
 
     @property
     def config(self) -> ModelConfig:
-        """The hyperparameters of the network."""
+        """Returns the hyperparameters of the network."""
 
     @property
     def mel_bins(self) -> int:
-        """The bins of a spectrogram."""
+        """Returns the number of frequency bins of a spectrogram."""
 
     def space_index(self, problem: str) -> int:
-        """Returns the place of the problem's target space among those of the model."""
+        """Returns the index of the problem's target space among the model's target spaces."""
 
     def encode(
         self, inputs: Tensor, inputs_length: Tensor | None = None, problem: str | None = None, training: bool = False
     ) -> EncodedInput:
-        """Reads `inputs` and the length of sound, as in a batch."""
+        """Returns `inputs`, as in a batch, encoded; `inputs_length` is only read for sound."""
 
     def precompute(self, encoded: EncodedInput) -> Any:
-        """Returns what every `step` reads of the weights and of B encoded inputs."""
+        """Returns the tensors that every `step` reads, for B encoded inputs."""
 
     def init_cache(self, sentences: Tensor, length: Tensor, width: int = 1) -> Any:
-        """Returns the state before the first of at most `length` tokens, of `width` rows for each of `sentences` inputs."""
+        """Returns the state before the first step, for B = `sentences`, W = `width` and T = `length`, the most tokens per row."""
 
     def step(
         self,
@@ -75,41 +75,41 @@ class DecodableModel(Protocol):
         problem: str | None = None,
         space: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
-        """Returns logits float32 [R, V] behind `tokens` int32 [R], and the next state."""
+        """Returns logits float32 [R, V] at `position`, after the previous `tokens` int32 [R], and the next state."""
 
     def reorder_beams(self, state: Any, parents: Tensor, position: Tensor) -> Any:
-        """Returns the state after `position`, when row w of an input continues its row `parents[:, w]`, int32 [B, W]."""
+        """Returns the state in which row w of each input continues row `parents[:, w]`, int32 [B, W], after `position`."""
 
     def classify(self, encoded: EncodedInput, problem: str | None = None, training: bool = False) -> Tensor:
         """Returns logits float32 [B, classes]."""
 
 
 class Model(DecodableModel, Protocol):
-    """What training asks of a model besides."""
+    """The methods of a model that training and reports use as well."""
 
     @property
     def vocab_size(self) -> int:
-        """The pieces of the vocabulary."""
+        """Returns the vocabulary size V."""
 
     @property
     def commands(self) -> Mapping[str, Any]:
-        """The layers of the command tokens, by target space."""
+        """Returns the layers of the command tokens, by target space."""
 
     @property
     def nets(self) -> Mapping[str, Any]:
-        """The modality nets, by name."""
+        """Returns the modality nets, by name."""
 
     @property
     def variables(self) -> Sequence[Variable]:
-        """All variables."""
+        """Returns all variables."""
 
     @property
     def trainable_variables(self) -> Sequence[Variable]:
-        """The weights."""
+        """Returns the weights."""
 
     @property
     def non_trainable_variables(self) -> Sequence[Variable]:
-        """The states of noise and dropout."""
+        """Returns the states of noise and dropout."""
 
     def loss_terms(
         self,
@@ -121,22 +121,22 @@ class Model(DecodableModel, Protocol):
         rows: tuple[Tensor, ...] | None = None,
         static: bool = False,
     ) -> BatchLoss:
-        """Returns the loss of a batch; see MultiModel.loss_terms."""
+        """Returns the parts of a batch's loss; see MultiModel.loss_terms."""
 
     def balance_loss(self, routings: Sequence[Any]) -> Tensor:
-        """Returns the experts' importance and load losses, float32 scalar."""
+        """Returns the sum of the experts' importance and load losses, a float32 scalar."""
 
     def logits(self, batch: Batch, problem: str | ProblemSwitch, space: Tensor | None = None) -> Tensor:
-        """Returns logits outside training: float32 [B, T, V] or [B, classes]."""
+        """Returns the logits without dropout and noise, float32 [B, T, V] or [B, classes]."""
 
     def trace_key(self, problem: str) -> tuple[str, ...]:
-        """Returns a key that is equal for problems which differ in their command token alone."""
+        """Returns a key that is equal for problems that differ in their command token alone."""
 
     def trace_group(self, problem: str) -> tuple[str, ...]:
         """Returns the problems that one traced function can serve with `problem`, one per trace key."""
 
     def input_variables(self, problem: str) -> Sequence[Variable]:
-        """Returns the weights that read the problem's input and nothing else."""
+        """Returns the weights that only read the problem's input."""
 
     def count_params(self) -> int:
         """Returns the number of weights."""

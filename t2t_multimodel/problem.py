@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 
 class Example(TypedDict, total=False):
-    """A raw example of a problem; one with an error or a reason to be left out is counted, and has nothing else to be read.
+    """A raw example of a problem. An example with `error` or `left_out` is counted, and its other fields are not read.
 
     Attributes:
-        inputs, targets: of the raw types that the features name.
-        references: several right answers.
-        origin: which file or line it is, for messages.
-        error: what is wrong with a damaged example.
-        left_out: why one is left out on purpose.
+        inputs, targets: values of the raw types of the features.
+        references: all right outputs, if there are several.
+        origin: the file or the line of the example, for messages.
+        error: why a damaged example cannot be read.
+        left_out: the reason why an example is left out on purpose.
     """
 
     inputs: Any

@@ -1,1 +1,1 @@
-"""Devices and machines: strategies, clusters, parameter servers, sharded experts."""
+"""Training on several devices and machines: strategies, clusters, parameter servers, sharded experts."""

@@ -1,4 +1,4 @@
-"""Which processes train together, as the environment variable TF_CONFIG says it.
+"""The cluster of processes that train together, read from the environment variable TF_CONFIG.
 
 TF_CONFIG is JSON: {"cluster": {"worker": ["host:port", ...], ...}, "task": {"type": "worker", "index": 0}}
 (https://www.tensorflow.org/guide/distributed_training).
@@ -19,11 +19,12 @@ CHIEF_JOBS = ("chief", "worker")
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The tasks of a cluster, and which of them this process is.
+    """The tasks of a cluster, one of which is this process.
 
     Attributes:
-        jobs: the addresses, "host:port", of the tasks of each job.
-        job, index: this task.
+        jobs: the addresses "host:port" of each job's tasks.
+        job: the job of this task.
+        index: the index of this task in its job.
     """
 
     jobs: Mapping[str, tuple[str, ...]]
@@ -32,37 +33,37 @@ class Cluster:
 
     @property
     def name(self) -> str:
-        """This task as users read it, "worker 1"."""
+        """Returns the name of this task in messages, like "worker 1"."""
         return f"{self.job} {self.index}"
 
     @property
     def addresses(self) -> dict[str, str]:
-        """The address of each task, by name: the chief's first."""
+        """Returns the address of each task by name, the chief's first."""
         tasks = [(job, i, address) for job, addresses in self.jobs.items() for i, address in enumerate(addresses)]
         tasks.sort(key=lambda task: f"{task[0]} {task[1]}" != self.chief)
         return {f"{job} {i}": address for job, i, address in tasks}
 
     @property
     def chief(self) -> str:
-        """The name of the task that writes what the run leaves: "chief 0", or "worker 0" where no job is called chief."""
+        """Returns the name of the task that writes the run's files: "chief 0", or "worker 0" without a job named chief."""
         return next(f"{job} 0" for job in (*CHIEF_JOBS, *self.jobs) if self.jobs.get(job))
 
     @property
     def is_chief(self) -> bool:
-        """Whether this is the chief."""
+        """Returns whether this task is the chief."""
         return self.name == self.chief
 
     def __str__(self) -> str:
         return f"{self.name} of {', '.join(f'{name} ({address})' for name, address in self.addresses.items())}"
 
     def tf_config(self) -> str:
-        """The value of TF_CONFIG that says this."""
+        """Returns the value of TF_CONFIG that describes this cluster and task."""
         jobs = {job: list(addresses) for job, addresses in self.jobs.items()}
         return json.dumps({"cluster": jobs, "task": {"type": self.job, "index": self.index}})
 
 
 def cluster_of_environment(environment: Mapping[str, str] = os.environ) -> Cluster | None:
-    """The cluster of TF_CONFIG; None where there is none, or it names no tasks.
+    """Returns the cluster of TF_CONFIG, or None if TF_CONFIG is not set or names no tasks.
 
     Raises:
         DataError: TF_CONFIG is malformed; the message says where.

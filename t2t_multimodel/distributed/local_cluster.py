@@ -1,4 +1,4 @@
-"""A cluster on this machine: one process a task, on free loopback ports. All of them end together."""
+"""A cluster on this machine: one process per task, on free loopback ports. All processes end together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import WorkerError
 from t2t_multimodel.utils.processes import end_with_parent, interrupts_masked
 
-# For the others to end by themselves once one task has, and again once they were told to, before they are killed.
+# The time for the other tasks to end after one has ended, and again after they were told to, before they are killed.
 GRACE_SECONDS = 30.0
 _STOPPED = (0, 130, -signal.SIGINT, -signal.SIGTERM)
 
@@ -34,15 +34,17 @@ def run_local_cluster(
     serving: Collection[str] = (),
     replaced: Collection[str] = (),
 ) -> int:
-    """Runs `command(argv)` in a process for each task, with the task's TF_CONFIG, and waits for all of them.
+    """Runs `command(argv)` in one process per task, with the task's TF_CONFIG, and waits for all processes.
 
-    The chief writes to this terminal, every other task to `log_dir`/JOB-INDEX.log. The GPUs of this machine are left out: they
-    cannot be shared by processes, and "mirrored" uses them all from one. Ctrl-C and SIGTERM are handed on to every task.
+    The chief writes to this terminal, every other task to `log_dir`/JOB-INDEX.log. The tasks do not use this machine's GPUs,
+    which processes cannot share; "mirrored" uses all GPUs from one process. Ctrl-C and SIGTERM are passed on to every task.
 
     Args:
-        jobs: how many tasks each job has.
-        command: a function of a module's top level that returns an exit code.
-        serving: jobs that the others need until they have ended: signals are not handed on to their tasks, which end last.
+        jobs: the number of tasks per job.
+        command: a function at a module's top level that returns an exit code.
+        argv: its argument.
+        log_dir: the folder for the logs; it is made.
+        serving: jobs that the others need until they end. Their tasks get no signals and end last.
         replaced: jobs whose tasks are started again when they are killed.
 
     Returns:
@@ -73,7 +75,7 @@ def run_local_cluster(
 
 
 def local_clusters(jobs: Mapping[str, int]) -> list[Cluster]:
-    """A cluster on free loopback ports, as each of its tasks sees it; the chief's first."""
+    """Returns a cluster on free loopback ports, one Cluster per task, the chief's first."""
     with contextlib.ExitStack() as stack:
         sockets = {job: [stack.enter_context(socket.socket()) for _ in range(count)] for job, count in jobs.items()}
         for each in (one for group in sockets.values() for one in group):
@@ -84,7 +86,15 @@ def local_clusters(jobs: Mapping[str, int]) -> list[Cluster]:
 
 
 class _Running:
-    """Processes by the names of their tasks, and the first that failed; `serving` and `replaced` name some of them."""
+    """The processes of a cluster.
+
+    Args:
+        make: makes the process of each task, by name.
+        serving, replaced: names of tasks; see `run_local_cluster` for both.
+
+    Attributes:
+        failed: the name of the first task that failed, or "".
+    """
 
     def __init__(
         self, make: Mapping[str, Callable[[], BaseProcess]], serving: Collection[str], replaced: Collection[str]
@@ -95,7 +105,7 @@ class _Running:
         self.failed = ""
 
     def start(self) -> None:
-        """Starts all, unless a signal comes; a terminal's Ctrl-C reaches none before it listens."""
+        """Starts all processes unless a signal comes. Ctrl-C reaches no process before it can handle it."""
         with interrupts_masked():
             for process in self._processes.values():
                 if not self._asked:
@@ -104,13 +114,16 @@ class _Running:
             self.send(self._asked)
 
     def send(self, number: int, frame: Any = None) -> None:
-        """Hands a signal on to all that run, but for those that serve."""
+        """Passes a signal on to all running tasks that do not serve."""
         self._asked = number
         for process in self._alive(but=self._serving):
             os.kill(process.pid or 0, number)
 
     def wait(self) -> None:
-        """Returns when all have ended. After one has failed, or some time after one has ended, the others are told to."""
+        """Waits until all tasks have ended.
+
+        When a task has failed, or GRACE_SECONDS after one has ended, the others are told to end.
+        """
         while len(alive := self._alive()) == len(self._processes):
             self._watch(alive, timeout=None)
         end = time.monotonic() + GRACE_SECONDS
@@ -123,9 +136,11 @@ class _Running:
             self._watch(alive, timeout=1.0)
 
     def _watch(self, alive: Sequence[BaseProcess], timeout: float | None) -> None:
-        """Waits for the next end of a process, and sees whether it failed or is to be replaced.
+        """Waits until a process ends; starts it again if it is to be replaced, and notes if it failed.
 
-        `alive`: who ran when the caller looked. One that has ended since then is among them, and nobody waits for the others.
+        Args:
+            alive: the processes that ran when the caller checked. If one has ended since then, this returns at once.
+            timeout: seconds to wait at most; None means no limit.
         """
         connection.wait([process.sentinel for process in alive], timeout)
         for name in self._replaced:
@@ -139,13 +154,13 @@ class _Running:
                 self.failed = name
 
     def kill(self) -> None:
-        """Ends what still runs."""
+        """Kills all running tasks."""
         for process in self._alive():
             process.kill()
             process.join()
 
     def code(self, name: str) -> int:
-        """The exit code of a task, or -SIGTERM where it was not started."""
+        """Returns the exit code of a task, or -SIGTERM if it was not started."""
         code = self._processes[name].exitcode
         return -signal.SIGTERM if code is None else code
 
@@ -156,7 +171,7 @@ class _Running:
 
 @contextlib.contextmanager
 def _handed_on(running: _Running) -> Iterator[None]:
-    """Ctrl-C and SIGTERM reach the tasks, and do not end this process before them."""
+    """Passes Ctrl-C and SIGTERM on to the tasks within, so that they do not end this process first."""
     old = {number: signal.signal(number, running.send) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -176,7 +191,7 @@ def _log(log_dir: Path, name: str) -> Path:
 
 
 def _task(command: Callable[[Sequence[str]], int], argv: Sequence[str], tf_config: str, log: Path | None) -> None:
-    """What a task's process does, in a session of its own: a terminal's Ctrl-C then reaches it once, from the launcher."""
+    """Runs a task in its process, in a session of its own, so that Ctrl-C reaches it once, through the launcher."""
     os.setsid()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     end_with_parent()

@@ -24,14 +24,14 @@ class ParameterServers:
     """A chief's connection to its workers and parameter servers.
 
     Args:
-        cluster: whose chief this process is.
-        seconds: for every task to appear.
-        num_experts: of a mixture; their weights are divided among the parameter servers.
+        cluster: the cluster; this process is its chief.
+        seconds: the time within which every task must appear.
+        num_experts: experts per mixture; their weights are divided among the parameter servers.
 
     Attributes:
-        strategy: in whose scope variables are made, on the parameter servers in turn.
-        coordinator: hands functions out to the workers.
-        num_workers: how many there are.
+        strategy: the strategy that places variables on the parameter servers in turn.
+        coordinator: gives functions to the workers.
+        num_workers: the number of workers.
 
     Raises:
         DataError: a task did not appear.
@@ -42,7 +42,7 @@ class ParameterServers:
         self._lost: set[str] = set()
         self._wait(seconds)
         _fail_fast()
-        tf.get_logger().setLevel(logging.CRITICAL)  # a lost worker is several lines a second; see report_lost
+        tf.get_logger().setLevel(logging.CRITICAL)  # TensorFlow logs several lines per second about a lost worker
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             _cluster_spec(cluster), task_type=cluster.job, task_id=cluster.index, rpc_layer="grpc"
         )
@@ -52,7 +52,7 @@ class ParameterServers:
         self.num_workers = len(cluster.jobs["worker"])
 
     def _wait(self, seconds: float) -> None:
-        """Returns when all tasks listen: TensorFlow would wait for an absent one in silence."""
+        """Waits until all tasks listen, since TensorFlow would wait silently for a missing one."""
         end = time.monotonic() + seconds
         while missing := _silent(self._cluster):
             if time.monotonic() > end:
@@ -60,7 +60,7 @@ class ParameterServers:
             time.sleep(0.2)
 
     def report_lost(self, report: Callable[[str], None]) -> None:
-        """Says which tasks do not answer, and which do again."""
+        """Reports the tasks that do not answer since the last call, and those that answer again."""
         lost, addresses = set(_silent(self._cluster)), self._cluster.addresses
         for name in sorted(lost - self._lost):
             report(f"{name} ({addresses[name]}) does not answer; its steps are done by other workers, or wait for one")
@@ -70,11 +70,11 @@ class ParameterServers:
 
 
 def serve(cluster: Cluster) -> None:
-    """A worker or a parameter server: does what the chief asks for.
+    """Runs a worker or a parameter server, which does what the chief asks for, until SIGTERM.
 
-    Returns on SIGTERM. TensorFlow does not tell when the chief has ended.
+    TensorFlow does not report when the chief has ended.
     """
-    # Steps wait for each other's variables: with fewer threads than steps under way, all of them could.
+    # Steps wait for each other's variables. With fewer threads than steps under way, all threads could be waiting.
     config = server_config(max(os.cpu_count() or 1, len(cluster.jobs["worker"]) + 1))
     _fail_fast()
     server = tf.distribute.Server(
@@ -82,7 +82,7 @@ def serve(cluster: Cluster) -> None:
     )
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *received: ended.set())
-    while server and not ended.wait(60.0):  # Server.join would not let signals through
+    while server and not ended.wait(60.0):  # Server.join would block signals
         pass
 
 
@@ -91,12 +91,12 @@ def _cluster_spec(cluster: Cluster) -> tf.train.ClusterSpec:
 
 
 def _fail_fast() -> None:
-    """A call to a task that is lost fails at once, instead of being tried again for minutes (TensorFlow's guide advises it)."""
+    """Makes calls to a lost task fail at once instead of being tried again for minutes, as TensorFlow's guide advises."""
     os.environ["GRPC_FAIL_FAST"] = "use_caller"
 
 
 def _silent(cluster: Cluster) -> list[str]:
-    """The names of the other tasks at whose address nobody listens."""
+    """Returns the names of the other tasks at whose address nobody listens."""
     return [name for name, address in cluster.addresses.items() if name != cluster.name and not _listens(address)]
 
 

@@ -1,6 +1,6 @@
-"""The start of a cluster: its tasks wait for each other and make sure that they are about to do the same.
+"""The start of a cluster: its tasks wait for each other and check that they were started with the same command.
 
-TensorFlow's own start waits for an absent task in silence, and tasks that were started differently wait for each other for ever.
+TensorFlow itself waits silently for a missing task, and tasks that were started differently wait for each other forever.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from t2t_multimodel.utils.errors import DataError
 
 WORKER_TIMEOUT = 300
 _RETRY_SECONDS = 0.2
-_GREETING_SECONDS = 5.0  # for a message that is on its way
-_LONGEST = 2**20  # bytes of a message
+_GREETING_SECONDS = 5.0  # for a message to arrive
+_LONGEST = 2**20  # most bytes of a message
 
 
 def handshake(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> None:
-    """Returns when every task of the cluster has called this with the same `facts`.
+    """Waits until every task of the cluster has called this function with the same `facts`.
 
-    The chief listens at its address until the others have connected, and answers them all. The ports are free again afterwards.
+    The chief listens at its address until the others have connected, then answers them all. The ports are free again afterwards.
 
     Args:
-        facts: what must be the same in all tasks, as JSON can hold it.
-        timeout: seconds that a task may come later than this one.
+        cluster: the cluster and this task.
+        facts: values that must be the same in all tasks and can be written as JSON.
+        timeout: seconds that other tasks may start later than this one.
 
     Raises:
-        DataError: a task did not appear, or has other facts, or this task's port is taken. Every task that appeared says so.
+        DataError: a task did not appear or has other facts, or this task's port is taken. Every task that appeared raises it.
     """
-    facts = json.loads(json.dumps(facts))  # as they arrive: a tuple is a list then
+    facts = json.loads(json.dumps(facts))  # the form in which the other tasks' facts arrive, for example with lists for tuples
     with _listening(cluster) as listener:
         if cluster.is_chief:
             verdict = _gather(cluster, listener, facts, timeout)
@@ -45,7 +46,7 @@ def handshake(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> Non
 
 
 def _listening(cluster: Cluster) -> socket.socket:
-    """A server at this task's address, on all interfaces, as TensorFlow's will be."""
+    """Returns a server at this task's port, on all interfaces, like TensorFlow's server afterwards."""
     address = cluster.addresses[cluster.name]
     try:
         return socket.create_server(("", host_and_port(address)[1]), backlog=len(cluster.addresses))
@@ -54,7 +55,7 @@ def _listening(cluster: Cluster) -> socket.socket:
 
 
 def _gather(cluster: Cluster, listener: socket.socket, facts: Mapping[str, Any], timeout: float) -> str:
-    """The chief's part: why the cluster cannot start, or ""."""
+    """Does the chief's part; returns why the cluster cannot start, or ""."""
     end = time.monotonic() + timeout
     with contextlib.ExitStack() as stack:
         connected: dict[str, socket.socket] = {}
@@ -65,7 +66,7 @@ def _gather(cluster: Cluster, listener: socket.socket, facts: Mapping[str, Any],
             if not missing or time.monotonic() >= end:
                 break
             listener.settimeout(_RETRY_SECONDS)
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # a stranger, or nobody
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # nobody connected, or a foreign program
                 connection = stack.enter_context(listener.accept()[0])
                 connection.settimeout(_GREETING_SECONDS)
                 greeting = json.loads(_line(connection))
@@ -81,15 +82,15 @@ def _gather(cluster: Cluster, listener: socket.socket, facts: Mapping[str, Any],
 
 
 def _report(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> str:
-    """The other tasks' part: the chief's verdict."""
+    """Does another task's part; returns the chief's verdict."""
     end = time.monotonic() + timeout
     message = json.dumps({"task": cluster.name, "facts": dict(facts)}).encode() + b"\n"
     while time.monotonic() < end:
-        # Refused, not found, or closed again: the chief is not there yet, or what listens there is no chief.
+        # Errors mean that the chief does not listen yet, or that a foreign program listens at its address.
         with contextlib.suppress(OSError, ValueError):
             with socket.create_connection(host_and_port(cluster.addresses[cluster.chief]), _GREETING_SECONDS) as connection:
                 connection.sendall(message)
-                connection.settimeout(timeout + _GREETING_SECONDS)  # the chief may have come later
+                connection.settimeout(timeout + _GREETING_SECONDS)  # the chief may have started later
                 verdict = json.loads(_line(connection))
                 if isinstance(verdict, str):
                     return verdict
@@ -98,7 +99,7 @@ def _report(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> str:
 
 
 def missing_tasks(cluster: Cluster, names: list[str], timeout: float) -> str:
-    """What is said of tasks that are not there after `timeout` seconds."""
+    """Returns the message about tasks that did not appear within `timeout` seconds."""
     missing = ", ".join(f"{name} ({cluster.addresses[name]})" for name in names)
     return (
         f"{missing} did not appear within {timeout:g} seconds; start every task of TF_CONFIG, or give a longer --worker_timeout"
@@ -116,7 +117,7 @@ def _line(connection: socket.socket) -> bytes:
 
 
 def _is_open(connection: socket.socket) -> bool:
-    """Whether the other side has not gone: it sends nothing more, but the end of its connection could be read."""
+    """Returns whether the other side is still connected. It sends nothing more, so anything to read means that it has gone."""
     connection.setblocking(False)
     try:
         return bool(connection.recv(1, socket.MSG_PEEK))
@@ -127,6 +128,6 @@ def _is_open(connection: socket.socket) -> bool:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """The parts of "host:port"."""
+    """Returns the host and the port of "host:port"."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)

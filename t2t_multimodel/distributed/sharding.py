@@ -1,4 +1,4 @@
-"""Experts divided among parameter servers: each of them holds some experts' weights, and their moments."""
+"""Divides experts among parameter servers: each server holds the weights and the moments of some experts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ import tensorflow as tf
 
 from t2t_multimodel.tf_internals import ShardedVariable
 
-Variable = Any  # a tf.Variable, or several that are the parts of one along its first axis
+Variable = Any  # a tf.Variable, or a ShardedVariable, whose parts divide the first axis
 
 
 def by_experts(num_experts: int, servers: int) -> Callable[..., list[int]]:
-    """A partitioner of ParameterServerStrategy: variables [num_experts, D, F] get as many parts as there are servers.
-
-    Parts are made on the servers in turn, so that each server has one.
-    """
+    """Returns a partitioner for ParameterServerStrategy that divides variables [num_experts, D, F] into one part per server."""
 
     def partition(shape: tf.TensorShape, dtype: tf.DType, axis: int = 0) -> list[int]:
         parts = servers if len(shape) == 3 and shape[0] == num_experts else 1
@@ -26,7 +23,7 @@ def by_experts(num_experts: int, servers: int) -> Callable[..., list[int]]:
 
 
 def in_parts(variables: Mapping[str, Variable]) -> dict[str, tf.Variable]:
-    """`variables` by name, each part for itself: "w" in two parts becomes "w[0]" and "w[1]"."""
+    """Returns `variables` by name with every part on its own: "w" in two parts becomes "w[0]" and "w[1]"."""
     found: dict[str, tf.Variable] = {}
     for name, variable in variables.items():
         if isinstance(variable, ShardedVariable):
@@ -37,7 +34,7 @@ def in_parts(variables: Mapping[str, Variable]) -> dict[str, tf.Variable]:
 
 
 def joined(parts: Mapping[str, tf.Variable]) -> dict[str, Variable]:
-    """The inverse of `in_parts`: variables as a checkpoint holds them, the same whatever they were divided among."""
+    """Returns the variables that `in_parts` divided. A checkpoint of them does not depend on the number of parts."""
     found: dict[str, Any] = {}
     for name, variable in parts.items():
         whole, bracket, _ = name.partition("[")

@@ -1,4 +1,4 @@
-"""On which devices a run trains."""
+"""Strategies of distribution: the devices and workers on which a run trains."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu", "paramete
 
 
 def resolve_strategy(name: str, cluster: Cluster | None) -> str:
-    """What "auto" stands for, as far as TF_CONFIG decides it; any other name if it fits the cluster.
+    """Returns the name of the strategy: "auto" is replaced if TF_CONFIG decides it, any other name is checked.
+
+    Args:
+        name: one of STRATEGIES.
+        cluster: the cluster of TF_CONFIG.
 
     Raises:
-        DataError: a cluster without the strategy that trains in it, or the strategy without a cluster.
+        DataError: the strategy and the cluster do not fit.
         ValueError: no strategy has this name.
     """
     if name not in STRATEGIES:
@@ -54,12 +58,12 @@ def _check_parameter_servers(cluster: Cluster | None) -> None:
 
 
 def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
-    """The strategy of a name that `resolve_strategy` returned; docs/distribution.md says what each promises.
+    """Returns the strategy of a name from `resolve_strategy`; docs/distribution.md describes each.
 
-    "multi_worker" has to be made before anything was computed in this process, and waits for the other workers.
+    "multi_worker" must be made before anything is computed in this process. It waits for the other workers.
 
     Raises:
-        DataError: "tpu" where there is none.
+        DataError: the name is "tpu", and there is no TPU.
     """
     import tensorflow as tf
 
@@ -68,7 +72,7 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
     if name == "multi_worker":
         handler = signal.getsignal(signal.SIGTERM)
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        signal.signal(signal.SIGTERM, handler)  # TensorFlow took it, for notices of preemption that nobody reads
+        signal.signal(signal.SIGTERM, handler)  # TensorFlow has replaced it, to watch for preemption
         return strategy
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
@@ -77,7 +81,7 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
 
 
 def _tpu_strategy() -> tf.distribute.Strategy:
-    """As https://www.tensorflow.org/guide/tpu has it; TPU_NAME names a TPU that is not this machine's own."""
+    """Returns a TPUStrategy, made as in https://www.tensorflow.org/guide/tpu; TPU_NAME names a TPU of another machine."""
     import tensorflow as tf
 
     name = os.environ.get("TPU_NAME", "local")
@@ -93,28 +97,28 @@ def _tpu_strategy() -> tf.distribute.Strategy:
 
 
 def described(strategy: tf.distribute.Strategy) -> str:
-    """The devices of several replicas in a line: "2 replicas: GPU:0, GPU:1"; of several workers, "2 replicas, here: GPU:0"."""
+    """Returns the replicas' devices in one line, like "2 replicas: GPU:0, GPU:1", or "2 replicas, here: GPU:0" in a cluster."""
     devices = strategy.extended.worker_devices
     here = ", here" if len(devices) < strategy.num_replicas_in_sync else ""
     return f"{strategy.num_replicas_in_sync} replicas{here}: {', '.join(':'.join(device.split(':')[-2:]) for device in devices)}"
 
 
 def lost_task(error: tf.errors.UnavailableError) -> str:
-    """The worker without which a step could not be taken, "worker 1", as TensorFlow's message names it."""
+    """Returns the name of the lost worker in TensorFlow's message, like "worker 1"."""
     found = re.search(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)", str(error))
     return f"{found[1]} {found[2]}" if found else "another worker"
 
 
 class WorkerGroup:
-    """The workers that take each step together, as one of them; without "multi_worker" this process alone.
+    """The workers that do each step together, of which this process is one; without "multi_worker" it is the only one.
 
     Args:
-        strategy: of the run.
-        cluster: whose workers they are.
+        strategy: the run's strategy.
+        cluster: the cluster of the workers.
 
     Attributes:
-        count: how many workers there are.
-        index: which of them this is; 0 is the chief.
+        count: the number of workers.
+        index: the index of this worker; 0 is the chief.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None, cluster: Cluster | None = None) -> None:
@@ -125,18 +129,18 @@ class WorkerGroup:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker writes what the run leaves."""
+        """Returns whether this worker writes the run's files."""
         return self.index == 0
 
     def total(self, values: Sequence[float]) -> list[float]:
-        """Sums over the workers, the same in each; all of them have to call it, with as many values."""
+        """Returns the sums of `values` over the workers. All workers must call it with the same number of values."""
         return list(values) if self._total is None else self._total(np.array(values, np.float64)).tolist()
 
 
 def _summed_over_workers(strategy: tf.distribute.Strategy) -> Callable[[np.ndarray], np.ndarray]:
     import tensorflow as tf
 
-    replicas = len(strategy.extended.worker_devices)  # of this worker, each of which adds what the worker has
+    replicas = len(strategy.extended.worker_devices)  # of this worker; each adds an equal share of the worker's values
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float64)], autograph=False)
     def total(values: tf.Tensor) -> Any:

@@ -23,7 +23,7 @@ from t2t_multimodel.features import Batch, Label, ProblemSpec, Text
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem, problem_of
 from t2t_multimodel.runs.run_config import RunConfig, open_run
-from t2t_multimodel.training.metrics import MetricSums, measures_of
+from t2t_multimodel.training.metrics import MetricSums, mean_metrics
 from t2t_multimodel.training.metrics_writer import EVALUATE, formatted, write_scalars
 from t2t_multimodel.training.steps import StepFunctions
 from t2t_multimodel.utils.console import print_line
@@ -64,7 +64,7 @@ class Scorer:
             decoded += self._decode(problem, batch)
         if not rows:
             raise DataError(f"no {split} example of {problem.name} is within the limits; max_length or max_seconds is too small")
-        figures = measures_of(MetricSums(*(sum(float(value) for value in column) for column in zip(*rows, strict=True))))
+        figures = mean_metrics(MetricSums(*(sum(float(value) for value in column) for column in zip(*rows, strict=True))))
         found = scored_by(problem, decoded)
         return found._replace(figures=figures | found.figures), decoded
 

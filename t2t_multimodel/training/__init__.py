@@ -1,1 +1,1 @@
-"""Optimisation, checkpoints and what is recorded of a run."""
+"""The training loop with its steps, optimizers, schedule of problems, checkpoints and metrics."""

@@ -1,7 +1,7 @@
 """Asynchronous training on parameter servers, the paper's own topology (arXiv 1706.05137, section 3).
 
-Steps overlap on shared variables: each reads them when it begins and updates them when it ends, whatever others did meanwhile.
-The chief reads the data, counts the steps and writes checkpoints; workers compute (distributed/parameter_server.py).
+Steps overlap on shared variables. Each step reads them when it begins and updates them when it ends; other steps may change them
+in between. The chief reads the data, counts the steps and writes checkpoints; workers compute (distributed/parameter_server.py).
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from t2t_multimodel.training.steps import StepFunctions, StepResult, Traced
 from t2t_multimodel.training.trainer import Trainer
 from t2t_multimodel.utils.console import print_line
 
-SECONDS_BETWEEN_LOOKS = 10.0
+SECONDS_BETWEEN_CHECKS = 10.0
 
 
 class AsynchronousTrainer(Trainer):
-    """A Trainer whose steps are done by workers, several at a time.
+    """A Trainer whose steps are computed by workers, several at a time.
 
-    With problem_schedule=worker_per_problem one step of each problem is under way at any time; with another schedule as many
-    steps as there are workers, their problems drawn in order. Before a checkpoint and an evaluation the steps under way are
-    waited for, so that a checkpoint holds exactly the steps that it counts. The step of a worker that is lost is done again by
-    another one.
+    With problem_schedule=worker_per_problem one step of each problem is under way at any time. With another schedule there are as
+    many steps under way as workers, and their problems are drawn in order. A checkpoint or an evaluation first waits for the
+    steps under way, so that a checkpoint holds exactly the steps that it counts. If a worker is lost, another one repeats its
+    step.
 
     Args:
         model: a MultiModel, built in the scope of the servers' strategy.
-        problems, hparams, data_dir, output_dir, figures: as Trainer's.
-        servers: connected to.
+        problems, hparams, data_dir, output_dir, figures: see Trainer.
+        servers: the connection to workers and parameter servers.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class AsynchronousTrainer(Trainer):
         self._per_problem = hparams.training.problem_schedule == "worker_per_problem"
         self._pool = ThreadPoolExecutor(max(servers.num_workers, len(self.problems)))
         self._running: dict[Future[StepResult], tuple[str, float]] = {}  # problem and learning rate of each step under way
-        self._begun = dict.fromkeys(self.problems, -1)  # the last step of each
-        self._looked = time.monotonic()
+        self._begun = dict.fromkeys(self.problems, -1)  # the last step that began, by problem
+        self._checked = time.monotonic()
         self._total = 0
         self._may_begin = True
 
@@ -79,22 +79,25 @@ class AsynchronousTrainer(Trainer):
     def _next(
         self, schedule: ProblemSchedule, batches: dict[str, TrainingBatches], step: int
     ) -> tuple[float, list[tuple[str, StepResult]]]:
-        """Begins what steps may begin, waits for one that ends, and returns it. `step` have ended before."""
+        """Begins the steps that may begin, waits until one ends, and returns its rate and result; `step` steps ended before."""
         while (number := step + len(self._running)) < self._end(step) and (name := self._free(schedule, number)):
             rate, self._begun[name] = learning_rate(number, self.hparams.training), number
             self._running[self._pool.submit(self.steps.train, name, next(batches[name]), rate, number + 1)] = name, rate
         done: set[Future[StepResult]] = set()
         while not done:
-            done, _ = wait(self._running, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
-            if time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+            done, _ = wait(self._running, SECONDS_BETWEEN_CHECKS, FIRST_COMPLETED)
+            if time.monotonic() - self._checked > SECONDS_BETWEEN_CHECKS:
                 self._servers.report_lost(print_line)
-                self._looked = time.monotonic()
+                self._checked = time.monotonic()
         ended = next(future for future in self._running if future in done)
         name, rate = self._running.pop(ended)
         return rate, [(name, ended.result())]
 
     def _end(self, step: int) -> int:
-        """Up to where steps may begin: the next that is saved or evaluated, or nowhere; none joins one that the clock saves."""
+        """Returns the step before which steps may begin: the next one that is saved or evaluated, or 0 if none may begin.
+
+        While a checkpoint by the clock is due, no step begins beside those under way.
+        """
         if not self._may_begin or (self._save_is_due and self._running):
             return 0
         config = self.hparams.training
@@ -102,7 +105,7 @@ class AsynchronousTrainer(Trainer):
         return min(self._total, *(step + every - step % every for every in intervals))
 
     def _free(self, schedule: ProblemSchedule, number: int) -> str | None:
-        """The problem that step `number`, counted from 0, trains; None where it has to wait."""
+        """Returns the problem of step `number`, counted from 0, or None if the step has to wait."""
         busy = [name for name, _ in self._running.values()]
         if not self._per_problem:
             return schedule.at(number) if len(busy) < self._servers.num_workers else None

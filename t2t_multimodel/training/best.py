@@ -1,4 +1,4 @@
-"""The best checkpoints, kept beside the last ones: each in a directory that whatever takes an output_dir takes."""
+"""Keeps the best checkpoints beside the last ones, each in a folder that can be used like an output_dir."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ _RUN = ("config.json", FILE_NAME)
 
 
 def keep_best(output_dir: Path, metric: str, best: Mapping[str, Best]) -> None:
-    """Brings `output_dir/best/<name>-<metric>` up to date: config, vocabulary, one checkpoint, and `best.json` with its figure.
+    """Brings `output_dir/best/<name>-<metric>` up to date: config, vocabulary, one checkpoint, and `best.json` with its value.
 
-    The files are hard links where the file system has them, so that a checkpoint that is the best by several figures, or still
-    one of the last, is on the disk once. Whenever the process is killed, the file `checkpoint` names a checkpoint that is whole.
+    The files are hard links where the file system has them. A checkpoint that is the best for several names, or is still one of
+    the last, is then on the disk once. If the process is killed, the file `checkpoint` names a complete checkpoint.
 
     Args:
-        output_dir: holds the checkpoint of every step in `best` that is not kept yet; one that is gone is left as it is.
-        metric: what the figures are of.
-        best: by name.
+        output_dir: the run's folder, with the checkpoint of every step in `best` that is not kept yet. If one has been removed,
+            its folder stays as it is.
+        metric: the metric of the values in `best`.
+        best: the best evaluations, by problem or "mean".
     """
     for name, each in best.items():
         target = output_dir / FOLDER / f"{name}-{metric}"
@@ -37,7 +38,7 @@ def keep_best(output_dir: Path, metric: str, best: Mapping[str, Best]) -> None:
             for path in [*(output_dir / file for file in _RUN), *files]:
                 if path.exists():
                     _link(path, target / path.name)
-            # Without its time, tf.train.CheckpointManager would not count it.
+            # tf.train.CheckpointManager ignores a checkpoint without a time.
             times = [files[0].stat().st_mtime]
             write_checkpoint_state(target, f"ckpt-{each.step}", times)
             for path in target.glob("*ckpt-*"):
@@ -47,7 +48,7 @@ def keep_best(output_dir: Path, metric: str, best: Mapping[str, Best]) -> None:
 
 
 def _holds(target: Path, content: str) -> bool:
-    """Whether this is what was kept last. `best.json` is written after all else: what was left half done has another."""
+    """Returns whether `target` keeps this checkpoint completely: `best.json` is written last."""
     path = target / "best.json"
     return path.exists() and path.read_text() == content
 
@@ -60,4 +61,4 @@ def _link(source: Path, target: Path) -> None:
     except OSError:
         shutil.copyfile(source, temporary)
     temporary.replace(target)
-    temporary.unlink(missing_ok=True)  # Renaming one link of a file to another one leaves both.
+    temporary.unlink(missing_ok=True)  # If both are links to the same file, renaming leaves both.

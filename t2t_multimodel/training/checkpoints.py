@@ -1,7 +1,8 @@
-"""Checkpoints: weights by their paths, Adam's slots, states of noise and dropout, positions in the problems' data, the step,
-and what evaluations found.
+"""Checkpoints of a run.
 
-`tf.train.Checkpoint` writes to temporary files and renames them, so a checkpoint is whole or not there.
+A checkpoint has the weights by their paths, the optimizer's slots, the states of noise and dropout, the positions in the
+problems' data, the step, and the evaluations so far. `tf.train.Checkpoint` writes to temporary files and renames them, so that a
+checkpoint is complete or absent.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.plain_path import plain_path
 
-_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # how tf.train.Checkpoint ends a variable's name
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # the end of variables' names in tf.train.Checkpoint
 
 
 class Checkpoints:
     """Saves and restores a training run in `output_dir`.
 
     Args:
-        output_dir: where `ckpt-<step>` lie.
-        model: built.
+        output_dir: the folder of the checkpoints `ckpt-<step>`.
+        model: a built model.
         slots: the optimizer's variables by kind and name; None restores weights alone.
-        problems: whose positions and numbers of steps are kept, in training.
-        keep: how many checkpoints stay.
-        report: takes a line for the user about a damaged checkpoint.
-        averages: moving averages of the weights, in training.
+        problems: in training, the problems whose positions and numbers of steps are kept.
+        keep: number of checkpoints that are kept.
+        report: called with a line for the user about a damaged checkpoint.
+        averages: in training, the moving averages of the weights.
         averaged: whether to restore the averages as the model's weights.
-        writes: False for a worker that is not the chief. It saves when the chief does, as tf.train.Checkpoint asks of all
-            workers, but to a folder that is removed at once.
+        writes: False for a worker that is not the chief. tf.train.Checkpoint needs all workers to save at the same time; such a
+            worker saves to a folder that is removed at once.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Checkpoints:
         self._positions = {name: tf.Variable([0, 0], dtype=tf.int64, trainable=False) for name in problems}
         self._counts = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in problems}
         self._evaluations = tf.Variable("", dtype=tf.string, trainable=False)
-        self._newer = {"evaluations": self._evaluations, "counts": self._counts}  # which an earlier version did not save
+        self._newer = {"evaluations": self._evaluations, "counts": self._counts}  # older checkpoints do not have these
         weights = {"averages": by_path(model.trainable_variables)} if averaged else {"model": by_path(model.variables)}
         parts: dict[str, Any] = {**weights, "step": self._step, "positions": self._positions}
         if averages:
@@ -64,7 +65,7 @@ class Checkpoints:
             parts["optimizer"] = {kind: dict(variables) for kind, variables in slots.items()}
         self._required = tf.train.Checkpoint(**parts)
         self._checkpoint = tf.train.Checkpoint(**parts, **self._newer)
-        # Files are this process's, wherever the variables lie.
+        # This process writes the files, even if the variables are on other machines.
         self._options = tf.train.CheckpointOptions(experimental_io_device=self._step.device)
         self._directory = Path(output_dir)
         self._manager = tf.train.CheckpointManager(self._checkpoint, plain_path(output_dir), keep, checkpoint_name="ckpt")
@@ -73,22 +74,22 @@ class Checkpoints:
 
     @property
     def positions(self) -> dict[str, tuple[int, int]]:
-        """Where the data of each problem was left (see TrainingBatches), as restored or last saved."""
+        """Returns the position in each problem's data (see TrainingBatches) that was last restored or saved."""
         return {name: (int(value[0]), int(value[1])) for name, value in self._positions.items()}
 
     @property
     def counts(self) -> dict[str, int]:
-        """Steps of each problem, as restored or last saved."""
+        """Returns the number of steps of each problem that was last restored or saved."""
         return {name: int(count) for name, count in self._counts.items()}
 
     @property
     def evaluations(self) -> str:
-        """What `training.decisions` is to know of evaluations, as restored or last saved."""
+        """Returns the text of evaluations (see training.decisions) that was last restored or saved."""
         return self._evaluations.numpy().decode()
 
     @property
     def steps(self) -> list[int]:
-        """The steps that there are checkpoints of, in order."""
+        """Returns the steps of the existing checkpoints, in order."""
         return [_step_of(path) for path in self._manager.checkpoints]
 
     def save(
@@ -98,10 +99,16 @@ class Checkpoints:
         evaluations: str = "",
         counts: Mapping[str, int] | None = None,
     ) -> str:
-        """Writes `ckpt-<step>` and removes what is older than the last `keep`; returns its path.
+        """Writes `ckpt-<step>`, removes all but the last `keep` checkpoints, and returns the new one's path.
+
+        Args:
+            step: the number of steps done.
+            positions: positions in the problems' data.
+            evaluations: the text of `training.decisions`.
+            counts: numbers of steps by problem.
 
         Raises:
-            DataError: it could not be written, because the disk is full or for another reason; those before are whole.
+            DataError: the checkpoint could not be written, for example because the disk is full. Earlier ones are untouched.
         """
         self._step.assign(step)
         self._evaluations.assign(evaluations)
@@ -125,12 +132,12 @@ class Checkpoints:
             ) from error
 
     def restore(self, step: int | None = None) -> int | None:
-        """Restores the newest checkpoint that can be read, or that of `step`; returns its step, or None where there is none.
+        """Restores the checkpoint of `step`, or the newest one that can be read; returns its step, or None without any.
 
-        A damaged checkpoint is passed over, and said to be.
+        A damaged checkpoint is reported and passed over.
 
         Raises:
-            DataError: there is none of `step`, it does not fit this model, or all are damaged.
+            DataError: `step` has no checkpoint, the checkpoint does not fit this model, or all are damaged.
         """
         paths = list(reversed(self._manager.checkpoints))
         if step is not None:
@@ -163,7 +170,7 @@ class Checkpoints:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             place = self._directory / Path(path).name
             raise DataError(f"checkpoint {place} does not fit the model of config.json beside it: {reason}") from error
-        self._evaluations.assign("")  # A checkpoint of an earlier version has none.
+        self._evaluations.assign("")  # An older checkpoint has none to restore.
         tf.train.Checkpoint(**self._newer).restore(path, self._options).expect_partial()
         return int(self._step.numpy())
 
@@ -172,10 +179,10 @@ class Checkpoints:
 
 
 def newest_weights(output_dir: Path | str, report: Callable[[str], None]) -> tuple[int, dict[str, np.ndarray]]:
-    """The step of the newest checkpoint that can be read, and the values of the weights in it, or their averages, by path.
+    """Returns the step of the newest checkpoint that can be read, and its weights by path: the averages if it has any.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such checkpoint.
     """
     state = tf.train.get_checkpoint_state(plain_path(output_dir))
     path = _first_whole(reversed(state.all_model_checkpoint_paths if state else ()), Path(output_dir), report)
@@ -185,7 +192,8 @@ def newest_weights(output_dir: Path | str, report: Callable[[str], None]) -> tup
     names = [name for name in reader.get_variable_to_shape_map() if name.endswith(_VALUE)]
     part = "averages/" if any(name.startswith("averages/") for name in names) else "model/"
     names = [name for name in names if name.startswith(part)]
-    paths = {name: name.removeprefix(part).removesuffix(_VALUE).replace("..", ".") for name in names}  # it doubles dots
+    # tf.train.Checkpoint doubles the dots in names.
+    paths = {name: name.removeprefix(part).removesuffix(_VALUE).replace("..", ".") for name in names}
     return _step_of(path), {path: reader.get_tensor(name) for name, path in paths.items()}
 
 
@@ -194,7 +202,7 @@ def _step_of(path: str) -> int:
 
 
 def _first_whole(paths: Iterable[str], directory: Path, report: Callable[[str], None]) -> str | None:
-    """The first checkpoint that can be read; those before it are told of. `directory` is how the user calls their folder."""
+    """Returns the first of `paths` that can be read, and reports the damaged ones before it; messages name `directory`."""
     for path in paths:
         reason = _damage(path)
         if not reason:
@@ -205,13 +213,13 @@ def _first_whole(paths: Iterable[str], directory: Path, report: Callable[[str], 
 
 
 def _unwritten(error: Exception) -> str:
-    """Why a checkpoint could not be written, in a few words."""
+    """Returns in a few words why a checkpoint could not be written."""
     text = str(error).splitlines()[0]
     return "the disk is full" if "No space left on device" in text else text
 
 
 def _damage(path: str) -> str:
-    """What is wrong with the files of a checkpoint, in a line; "" if every value can be read and has its checksum."""
+    """Returns one line about the damage to a checkpoint's files, or "" if every value can be read and its checksum is right."""
     try:
         reader = tf.train.load_checkpoint(path)
         for name in reader.get_variable_to_shape_map():
@@ -222,8 +230,8 @@ def _damage(path: str) -> str:
 
 
 def by_path(variables: Iterable[Any]) -> dict[str, Any]:
-    """Keras variables of a model under their paths within it, "." for "/" (the checkpoint's own separator).
+    """Returns the variables of a Keras model by their paths within it, with "." for "/", which separates a checkpoint's names.
 
-    Each is a tf.Variable, or one in parts (training.sharding).
+    Each value is a tf.Variable, or a sharded one (see distributed.sharding).
     """
     return {variable.path.partition("/")[2].replace("/", "."): variable.value for variable in variables}

@@ -1,6 +1,7 @@
-"""What evaluations on dev decide: which problems have stopped, each one's share of the steps, and which checkpoints are the best.
+"""Decisions by evaluations on dev: which problems stop early, their shares of the steps, and which checkpoints are the best.
 
-All of it is a function of the evaluations so far, which every checkpoint holds: a run that goes on decides as it would have.
+All decisions are functions of the evaluations so far, which every checkpoint holds. So a resumed run decides as an uninterrupted
+one.
 """
 
 from __future__ import annotations
@@ -14,23 +15,24 @@ from t2t_multimodel.config import TrainingConfig
 from t2t_multimodel.training.problem_schedule import ProblemSchedule
 
 MEAN = "mean"
-LEAST_FACTOR = 0.01  # of an adaptive share: what is learned is still trained now and then
+LEAST_FACTOR = 0.01  # of an adaptive share, so that a problem that has been learned is still trained sometimes
 _KEPT = ("loss", "accuracy", "accuracy_per_sequence")
 
 
 class Best(NamedTuple):
-    """The best evaluation so far: its step and figure."""
+    """The step and the value of the best evaluation so far."""
 
     step: int
     value: float
 
 
 class Decisions:
-    """Collects evaluations and decides by them.
+    """Collects evaluations and makes the decisions that follow from them.
 
     Args:
-        names: the run's problems. One that is never evaluated never stops and keeps its share.
-        config: dev_metric, keep_best, early_stop_patience, early_stop_min_delta, problem_schedule and adaptive_power.
+        names: the run's problems. A problem that is never evaluated never stops and keeps its share.
+        config: of which dev_metric, keep_best, early_stop_patience, early_stop_min_delta, problem_schedule and adaptive_power
+            are read.
     """
 
     def __init__(self, names: Sequence[str], config: TrainingConfig) -> None:
@@ -40,30 +42,30 @@ class Decisions:
 
     @property
     def text(self) -> str:
-        """All evaluations, for a checkpoint; what is assigned replaces them, "" is none."""
+        """Returns all evaluations as text, for a checkpoint. Assigning such a text replaces them; "" means none."""
         return json.dumps(self._evaluations) if self._evaluations else ""
 
     @text.setter
     def text(self, text: str) -> None:
         self._evaluations = [(step, figures) for step, figures in json.loads(text or "[]")]
 
-    def add(self, step: int, measures: Mapping[str, Mapping[str, float]]) -> list[str]:
-        """Takes the measures of each evaluated problem after `step` steps; returns a line for each decision they lead to."""
+    def add(self, step: int, metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
+        """Adds the metrics of each evaluated problem after `step` steps; returns a line for each problem that they stop."""
         before = self.stopped
-        self._evaluations.append((step, {name: {key: row[key] for key in _KEPT} for name, row in measures.items()}))
+        self._evaluations.append((step, {name: {key: row[key] for key in _KEPT} for name, row in metrics.items()}))
         c = self._config
         reason = f"no better dev {c.dev_metric} in {c.early_stop_patience} evaluations"
         return [f"step {step} {name}: {reason}, it is trained no more" for name in self._names if name in self.stopped - before]
 
     def has(self, step: int) -> bool:
-        """Whether the evaluation of `step` is among those so far."""
+        """Returns whether `step` has been evaluated."""
         return any(number == step for number, _ in self._evaluations)
 
     @property
     def stopped(self) -> frozenset[str]:
-        """Problems whose dev_metric did not improve by early_stop_min_delta in early_stop_patience evaluations in a row.
+        """Returns the problems whose dev_metric did not improve by early_stop_min_delta in early_stop_patience evaluations.
 
-        What has stopped does not begin again.
+        A problem that has stopped does not begin again.
         """
         c = self._config
         if not c.early_stop_patience:
@@ -72,15 +74,15 @@ class Decisions:
 
     @property
     def finished(self) -> bool:
-        """Whether every problem has stopped."""
+        """Returns whether every problem has stopped."""
         return len(self.stopped) == len(self._names)
 
     def schedule(self, plan: ProblemSchedule) -> ProblemSchedule:
-        """`plan` with the shares of what has stopped given to the others, and adaptive ones if problem_schedule is that.
+        """Returns `plan` without the stopped problems and, if problem_schedule is "adaptive", with adaptive shares.
 
-        An adaptive share is multiplied by (dev loss / dev loss of the first evaluation) ** adaptive_power, the relative inverse
-        training rate of GradNorm (arXiv 1711.02257, section 3.1), which slower problems have more of; here it decides how often
-        they come, there how much their gradients weigh.
+        An adaptive share is multiplied by (dev loss / dev loss of the first evaluation) ** adaptive_power. This is the relative
+        inverse training rate of GradNorm (arXiv 1711.02257, section 3.1), which is larger for problems that learn more slowly.
+        GradNorm weights gradients with it; here it decides how often a problem is trained.
         """
         stopped = self.stopped
         if self.finished:
@@ -89,7 +91,7 @@ class Decisions:
         return plan.adjusted([0.0 if name in stopped else self._factor(name) if adaptive else 1.0 for name in self._names])
 
     def best(self) -> dict[str, Best]:
-        """The best evaluation of each problem, and of the mean over all of them as "mean": those that keep_best says."""
+        """Returns the best evaluations that keep_best asks for, by problem, with the mean over all problems as "mean"."""
         kind = self._config.keep_best
         series = {MEAN: self._mean_scores()} if kind in ("all", "mean") else {}
         if kind in ("all", "problems"):
@@ -97,11 +99,11 @@ class Decisions:
         return {name: _best_of(scores) for name, scores in series.items() if scores}
 
     def is_best(self, step: int) -> bool:
-        """Whether a checkpoint of `step` is to be kept as one of the best."""
+        """Returns whether the checkpoint of `step` is one of the best that are kept."""
         return any(best.step == step for best in self.best().values())
 
     def _scores(self, name: str) -> list[tuple[int, float]]:
-        """(step, dev_metric, the loss with a minus: more is better) of each evaluation that had a finite one."""
+        """Returns (step, score) for each evaluation with a finite score: the dev_metric, negative for the loss."""
         rows = [(step, _score(figures[name], self._config.dev_metric)) for step, figures in self._evaluations if name in figures]
         return [(step, score) for step, score in rows if math.isfinite(score)]
 
@@ -121,7 +123,7 @@ def _score(figures: Mapping[str, float], metric: str) -> float:
 
 
 def _best_of(scores: Sequence[tuple[int, float]]) -> Best:
-    """The first of the highest scores."""
+    """Returns the first evaluation with the highest score."""
     step, score = max(scores, key=lambda row: (row[1], -row[0]))
     return Best(step, abs(score))
 

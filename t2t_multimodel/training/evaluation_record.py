@@ -1,4 +1,4 @@
-"""What evaluations found since the newest checkpoint, which was written before the last of them began."""
+"""The record of evaluations beside the newest checkpoint, which is written before its step is evaluated."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ FILE_NAME = "evaluations.json"
 
 
 def save_record(output_dir: Path, step: int, evaluations: str) -> None:
-    """Keeps the evaluations of a run up to that of `step`, as `training.decisions` has them in a text."""
+    """Writes the evaluations of a run up to `step`, as the text of `training.decisions`."""
     write_atomically(output_dir / FILE_NAME, (json.dumps({"step": step, "evaluations": evaluations}) + "\n").encode())
 
 
 def forget_record(output_dir: Path) -> None:
-    """Removes what an earlier run left in a folder where one begins anew."""
+    """Removes the record of an earlier run, for a run that starts from the beginning in its folder."""
     (output_dir / FILE_NAME).unlink(missing_ok=True)
 
 
 def with_record(output_dir: Path, step: int, evaluations: str) -> str:
-    """Returns the evaluations of a restored checkpoint of `step`, with that of `step` if it was finished after the saving.
+    """Returns the evaluations of a restored checkpoint, with the evaluation of `step` itself if it was finished after saving.
 
-    A record of another step, or of other evaluations before it, is of no use and is passed over.
+    A record that is of another step, or does not continue `evaluations`, is ignored.
     """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((output_dir / FILE_NAME).read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""Which problems a traced function serves: all whose targets have one modality, whatever their inputs are.
+"""Lets one traced function serve all problems with the same target modality, whatever their inputs are.
 
-The body, most of what there is to trace, is then traced once and not once for each kind of input.
+The body, which takes most of the tracing, is then traced once and not once per kind of input.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from t2t_multimodel.training.checkpoints import by_path
 
 
 class Choice(NamedTuple):
-    """Which of a function's problems a step trains: the index of its target space and of its source, ints or int32 scalars."""
+    """The problem that a step trains, among those of its traced function.
+
+    Attributes:
+        space: the index of the target space, an int or an int32 scalar.
+        source: the index of the kind of input, an int or an int32 scalar.
+    """
 
     space: Any
     source: Any
@@ -33,12 +38,12 @@ class _ReadBy(NamedTuple):
 
 
 class InputSwitch:
-    """The problems that one function can read, what it is called with, and which variables it trains with each.
+    """Knows the problems of each traced function, the function's arguments, and the variables that each problem reads.
 
     Args:
         model: a MultiModel.
-        hparams: of the run.
-        joined: whether one function is to serve several kinds of input. It reads one of them, by a condition in its graph.
+        hparams: the run's hyperparameters.
+        joined: whether one function serves several kinds of input. A condition in its graph then chooses one of them.
     """
 
     def __init__(self, model: Model, hparams: HParams, joined: bool) -> None:
@@ -71,17 +76,17 @@ class InputSwitch:
         return batch, Choice(*(tf.constant(index) for index in choice))
 
     def problem(self, problem: str, choice: Choice) -> str | ProblemSwitch:
-        """Returns what the model is asked for in the function of `problem`, called with `choice`."""
+        """Returns the `problem` argument for the model, within the function of `problem` called with `choice`."""
         sources = self._all[problem]
         return problem if len(sources) == 1 else ProblemSwitch(sources, choice.source)
 
     def read(self, problem: str, names: Iterable[str]) -> set[str]:
-        """Returns those of the variables `names` that `problem` itself reads; all have a gradient in its function."""
+        """Returns the variables among `names` that `problem` itself reads; all of `names` have a gradient in its function."""
         choice, readers = self._choices[problem], self._readers[problem]
         return {name for name in names if name not in readers or getattr(choice, readers[name].field) in readers[name].indices}
 
     def used(self, problem: str, names: Iterable[str], choice: Choice) -> list[tf.Tensor | None]:
-        """Returns for each of the variables `names` float32 1 if a step of `choice` reads it, else 0; None where all steps do."""
+        """Returns a float32 scalar per variable in `names`: 1 if a step of `choice` reads it, else 0; None if every step does."""
         readers = self._readers[problem]
         flags = {
             reader: tf.cast(tf.reduce_any(getattr(choice, reader.field) == reader.indices), tf.float32)
@@ -95,7 +100,7 @@ class InputSwitch:
         return Choice(self._model.space_index(problem), source)
 
     def _find_readers(self, sources: tuple[str, ...]) -> dict[str, _ReadBy]:
-        """Returns, for variables that only some steps of the function for `sources` read, which steps those are."""
+        """Returns the reading steps of each variable that only some steps of the function for `sources` read."""
         by_source: dict[str, tuple[int, ...]] = {}
         for index, source in enumerate(sources):
             for name in in_parts(by_path(self._model.input_variables(source))):

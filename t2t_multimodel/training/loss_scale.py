@@ -12,10 +12,11 @@ GROWTH_STEPS = 2000
 class LossScale:
     """A factor on the loss that keeps small gradients from vanishing in float16.
 
-    A step whose gradient is not finite halves it, down to `LEAST`; `GROWTH_STEPS` finite ones in a row double it.
+    A step whose gradient is not finite halves the factor, down to `LEAST`. `GROWTH_STEPS` finite steps in a row double it, up to
+    `MOST`.
 
     Attributes:
-        variables: "scale" float32 and "finite_steps" int32, scalars, for checkpoints.
+        variables: the scalars "scale" float32 and "finite_steps" int32, for checkpoints.
     """
 
     def __init__(self) -> None:
@@ -26,15 +27,15 @@ class LossScale:
 
     @property
     def value(self) -> tf.Tensor:
-        """The factor, float32 scalar."""
+        """Returns the factor, a float32 scalar."""
         return self.variables["scale"].read_value()
 
     def is_least(self) -> bool:
-        """Whether it can be lowered no further."""
+        """Returns whether the factor can be lowered no further."""
         return float(self.value) <= LEAST
 
     def update(self, finite: tf.Tensor) -> None:
-        """Takes note of a step, in a traced function; `finite` is a bool scalar."""
+        """Updates the factor after a step, in a traced function; `finite`, a bool scalar, is False if its gradient was not."""
         steps = tf.where(finite, self.variables["finite_steps"].read_value() + 1, 0)
         grown = tf.where(steps == GROWTH_STEPS, tf.minimum(2.0 * self.value, MOST), self.value)
         assign(self.variables["scale"], tf.where(finite, grown, tf.maximum(0.5 * self.value, LEAST)))
@@ -42,5 +43,5 @@ class LossScale:
 
 
 def assign(variable: tf.Variable, value: tf.Tensor) -> None:
-    """Assigns to this replica's copy alone: all replicas compute the same, and need not wait for each other."""
+    """Assigns `value` to this replica's copy alone: all replicas compute the same value and need not wait for each other."""
     tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)

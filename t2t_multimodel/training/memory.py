@@ -1,4 +1,4 @@
-"""What training holds in memory, counted from the shapes of variables and of traced operations; nothing is computed."""
+"""Counts the memory that training needs, from the shapes of variables and of traced operations, without running them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.optimizer import OPTIMIZERS
 
-# Their output is their first input, or a variable, seen otherwise: no memory of its own.
+# The outputs of these operations share the memory of their first input.
 _VIEWS = {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "PreventGradient", "EnsureShape"}
-_FREE = {"ReadVariableOp", "Placeholder", "BroadcastGradientArgs"}  # held elsewhere, or a handful of numbers
+# The outputs of these are counted elsewhere, or are a few numbers.
+_FREE = {"ReadVariableOp", "Placeholder", "BroadcastGradientArgs"}
 
 
 def parameter_counts(model: Model) -> dict[str, int]:
-    """The number of trainable numbers of each part of a built model: a modality net, "command tokens", "encoder", "mixer",
-    "decoder", and "experts" with their gates.
+    """Returns the number of trainable parameters in each part of a built model.
+
+    The parts are the modality nets by name, "command tokens", "encoder", "mixer", "decoder", and "experts" with their gates.
     """
     counts: dict[str, int] = {}
     for path, variable in by_path(model.trainable_variables).items():
@@ -34,11 +36,11 @@ def parameter_counts(model: Model) -> dict[str, int]:
 
 
 def state_bytes(model: Model, hparams: HParams) -> dict[str, int]:
-    """Bytes of what a step of a built model needs whatever the batch is.
+    """Returns the bytes that a step of a built model needs for every batch.
 
     Returns:
-        "parameters", "gradients", "optimizer" (its slots), "accumulators" (where a step has several batches or problems), and
-        "averages" (where ema_decay keeps them).
+        Bytes of "parameters", "gradients", "optimizer" (its slots), "accumulators" (0 unless a step has several batches or
+        problems), and "averages" (0 unless ema_decay is set).
     """
     shapes = {name: variable.shape.as_list() for name, variable in by_path(model.trainable_variables).items()}
     slots = OPTIMIZERS[hparams.training.optimizer].slot_shapes(shapes)
@@ -54,28 +56,29 @@ def state_bytes(model: Model, hparams: HParams) -> dict[str, int]:
 
 
 def peak_bytes(operations: Sequence[tf.Operation], outputs: Sequence[tf.Tensor]) -> int:
-    """The most bytes that are alive at once while `operations` run in their order; what leads to no output does not run.
+    """Returns an estimate of the most bytes that are in use at once while `operations` run in order.
 
-    A tensor lives from where it is made until it was last read. TensorFlow may run independent operations in another order, and
-    may write a result over an input that nobody needs any more: this is an estimate.
+    Operations that lead to no output do not run. A tensor is in use from its operation until the last operation that reads it. It
+    is an estimate, since TensorFlow may run independent operations in another order and may write a result over an input that is
+    no longer needed.
 
     Raises:
         ValueError: the size of a tensor is not known before it is computed.
     """
-    place = {operation: i for i, operation in enumerate(_needed(operations, outputs))}
-    holder: dict[Any, Any] = {}  # of each tensor, the one in whose memory it lies
+    index = {operation: i for i, operation in enumerate(_needed(operations, outputs))}
+    base: dict[Any, Any] = {}  # for each tensor, the tensor whose memory it shares
     last: dict[Any, int] = {}
-    for operation, i in place.items():
+    for operation, i in index.items():
         for tensor in operation.inputs:
-            last[holder[tensor.ref()]] = i
+            last[base[tensor.ref()]] = i
         for tensor in operation.outputs:
             view = operation.type in _VIEWS
-            holder[tensor.ref()] = holder[operation.inputs[0].ref()] if view else tensor.ref()
-            last.setdefault(holder[tensor.ref()], i)
-    last |= {holder[tensor.ref()]: len(place) for tensor in outputs}
+            base[tensor.ref()] = base[operation.inputs[0].ref()] if view else tensor.ref()
+            last.setdefault(base[tensor.ref()], i)
+    last |= {base[tensor.ref()]: len(index) for tensor in outputs}
     freed: dict[int, int] = {}
     alive = peak = 0
-    for operation, i in place.items():
+    for operation, i in index.items():
         free = operation.type in _VIEWS | _FREE
         made = [] if free else [(tensor, _size(tensor)) for tensor in operation.outputs]
         for tensor, size in made:

@@ -1,4 +1,4 @@
-"""Teacher-forced measures: sums over batches, and their means."""
+"""Teacher-forced metrics: sums over batches, and their means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import tensorflow as tf
 
 
 class MetricSums(NamedTuple):
-    """Sums over a batch: nats, right tokens, right among five, weights, wholly right sequences, sequences."""
+    """Sums over the tokens and sequences of batches, float32 scalars; a label counts as a sequence of one token.
+
+    Attributes:
+        nats: cross-entropy in nats.
+        correct: tokens to which the model gives the highest probability.
+        correct_top5: tokens among the five likeliest.
+        weight: tokens.
+        sequences_correct: sequences with every token correct.
+        sequences: sequences.
+    """
 
     nats: tf.Tensor
     correct: tf.Tensor
@@ -19,7 +28,7 @@ class MetricSums(NamedTuple):
 
 
 def metric_sums(logits: tf.Tensor, targets: tf.Tensor) -> MetricSums:
-    """Sums over logits [B, T, V] against ids [B, T], where id 0 does not count, or [B, classes] against classes [B]."""
+    """Returns the sums for logits [B, T, V] and ids int32 [B, T], where id 0 does not count, or [B, classes] and int32 [B]."""
     is_text = targets.shape.rank == 2
     weights = tf.cast(targets != 0, tf.float32) if is_text else tf.ones_like(targets, tf.float32)
     nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
@@ -31,8 +40,8 @@ def metric_sums(logits: tf.Tensor, targets: tf.Tensor) -> MetricSums:
     return MetricSums(nats, right, top5, tf.reduce_sum(weights), tf.reduce_sum(whole), tf.cast(tf.size(whole), tf.float32))
 
 
-def measures_of(sums: MetricSums) -> dict[str, float]:
-    """Named means of summed measures."""
+def mean_metrics(sums: MetricSums) -> dict[str, float]:
+    """Returns the metrics by name; the losses are in nats per token, the accuracies fractions."""
     nats = float(sums.nats) / float(sums.weight)
     return {
         "loss": nats,

@@ -1,4 +1,4 @@
-"""Where a run's figures go: `metrics.jsonl` and TensorBoard."""
+"""Writes a run's metrics and decoded examples to JSON lines and TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as tensorboard_hparams
 
 from t2t_multimodel.tf_internals import begin_session
-from t2t_multimodel.training.metrics import MetricSums, measures_of
+from t2t_multimodel.training.metrics import MetricSums, mean_metrics
 from t2t_multimodel.utils.console import only_informs
 from t2t_multimodel.utils.files import write_atomically
 from t2t_multimodel.utils.json_lines import complete_lines, json_line
@@ -24,20 +24,20 @@ from t2t_multimodel.utils.units import unit, with_unit
 # Marks the rows that --schedule=evaluate adds to metrics.jsonl.
 EVALUATE = {"schedule": "evaluate"}
 _NAMES = {"step", "problem", "split", "time"}
-_OF_TRAINER = _NAMES | measures_of(MetricSums(*[1.0] * 6)).keys()
+_OF_TRAINER = _NAMES | mean_metrics(MetricSums(*[1.0] * 6)).keys()
 
 
 class MetricsWriter:
-    """Appends one JSON object a line to `output_dir/metrics.jsonl` and writes the same figures as TensorBoard scalars.
+    """Appends metrics to `output_dir/metrics.jsonl`, one JSON object per line, and writes them as TensorBoard scalars.
 
-    Decoded examples go to `output_dir/samples.jsonl` and TensorBoard. Lines of steps behind `step`, which a killed run wrote
-    after its last checkpoint, are taken out of both files: those steps come again. The rows of --schedule=evaluate stay unless
-    the run begins anew.
+    Decoded examples go to `output_dir/samples.jsonl` and TensorBoard. Lines of steps after `step`, which a killed run wrote after
+    its last checkpoint, are removed from both files, since these steps are done again. The rows of --schedule=evaluate are kept
+    unless the run starts from the beginning.
 
     Args:
-        output_dir: of the run.
-        step: the steps done before.
-        figures: by problem and split, what every row of theirs says besides.
+        output_dir: the run's folder.
+        step: the number of steps done before.
+        figures: further values for every row of a problem and split, by (problem, split).
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class MetricsWriter:
         self._start = time.monotonic()
 
     def _open(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
-        """Both files for appending, of whose lines the wanted ones are left."""
+        """Opens both files for appending, after removing the lines that are not wanted."""
         for path in filter(Path.exists, self._paths):
             _keep_rows(path, wanted)
         self._file, self._samples = (path.open("a", encoding="utf-8") for path in self._paths)
 
     def forget_evaluation(self, step: int) -> None:
-        """Takes out the trainer's rows of an evaluation on dev after `step` steps; it is done again."""
+        """Removes the trainer's rows of the evaluation on dev after `step` steps, which is done again."""
         self._file.close()
         self._samples.close()
         self._open(lambda row: row["step"] != step or row.get("split", "dev") != "dev" or _is_of_evaluate(row))
-        begin_session(self._events, step)  # of `step`, a process that was killed wrote figures
+        begin_session(self._events, step)  # hides the events that a killed process wrote for `step`
         with self._events.as_default(step):
             for row in _rows(self._paths[0]):
                 if row.get("step") == step:
@@ -69,7 +69,7 @@ class MetricsWriter:
                     write_scalars(row["problem"], row["split"], figures)
 
     def write(self, step: int, problem: str, split: str, metrics: dict[str, float]) -> None:
-        """Records `metrics` of `problem` on `split` after `step` steps."""
+        """Writes `metrics` of `problem` on `split` after `step` steps."""
         metrics = {**metrics, **self._figures.get((problem, split), {})}
         seconds = round(time.monotonic() - self._start, 2)
         row = {"step": step, "problem": problem, "split": split, "time": seconds, **metrics}
@@ -79,26 +79,28 @@ class MetricsWriter:
             write_scalars(problem, split, metrics)
 
     def write_hparams(self, values: dict[str, Any]) -> None:
-        """What TensorBoard's page of hyperparameters shows: `values` by name, one run beside another."""
+        """Writes hyperparameters by name for TensorBoard's page that compares runs."""
         plain = {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}
         with self._tensorboard(0):
             tensorboard_hparams.hparams(plain)
 
     def write_expert_load(self, step: int, shares: dict[str, np.ndarray]) -> None:
-        """Which experts the problems use, as histograms and as a picture of a row a problem for each mixture.
+        """Writes the problems' use of experts: a histogram per problem, and a picture per mixture with one row per problem.
 
-        shares: of each problem, float [mixtures, experts], summing to 1 over the experts.
+        Args:
+            step: the number of steps done.
+            shares: by problem, float [mixtures, experts], which sums to 1 over the experts.
         """
         with self._tensorboard(step):
             for problem, values in shares.items():
                 tf.summary.histogram(f"{problem}/train/expert_load", values)
-            # a problem without decoder has no decoder's mixture
+            # A problem whose targets are labels has no mixture in the decoder.
             for mixture in range(max(map(len, shares.values()), default=0)):
                 rows = np.stack([values[mixture] for values in shares.values() if len(values) > mixture])
                 tf.summary.image(f"expert_load/mixture_{mixture}", _heat(rows))
 
     def write_samples(self, step: int, problem: str, samples: Sequence[Any]) -> None:
-        """Decoded examples of `problem`: anything with `inputs`, `references` and `output`."""
+        """Writes decoded examples of `problem`: named tuples with `inputs`, `references` and `output`."""
         for sample in samples:
             row = {"step": step, "problem": problem, **sample._asdict()}
             self._samples.write(json_line(row))
@@ -111,30 +113,30 @@ class MetricsWriter:
             tf.summary.text(f"{problem}/samples", "\n".join(rows))
 
     def flush(self) -> None:
-        """Writes out what TensorBoard is to read, so that nothing of before a checkpoint is lost with this process."""
+        """Flushes TensorBoard's events. Before a checkpoint this makes sure that none of its steps is lost with the process."""
         self._events.flush()
 
     @contextlib.contextmanager
     def _tensorboard(self, step: int) -> Iterator[None]:
-        """What is written within is of `step`; a failure there costs TensorBoard's view alone."""
+        """Writes TensorBoard events for `step` within; a failure there is reported and does not end the run."""
         with only_informs("what TensorBoard shows"), self._events.as_default(step):
             yield
 
     def close(self) -> None:
-        """Flushes and closes all."""
+        """Flushes and closes all files."""
         self._file.close()
         self._samples.close()
         self._events.close()
 
 
 def write_scalars(problem: str, split: str, metrics: dict[str, float]) -> None:
-    """Figures as scalars of TensorBoard's default writer; what their cards describe is the unit."""
+    """Writes metrics as scalars to TensorBoard's default writer, with their units as descriptions."""
     for name, value in metrics.items():
         tf.summary.scalar(f"{problem}/{split}/{name}", value, description=unit(name) or None)
 
 
 class NoMetrics(MetricsWriter):
-    """What a worker that is not the chief writes: nothing."""
+    """Writes nothing, for a worker that is not the chief."""
 
     def __init__(self) -> None:
         pass
@@ -162,27 +164,27 @@ class NoMetrics(MetricsWriter):
 
 
 def _heat(rows: np.ndarray, size: int = 8) -> np.ndarray:
-    """rows [problems, experts] as a picture float32 [1, size * problems, size * experts, 1], the largest share white."""
+    """Returns rows [problems, experts] as a picture float32 [1, size * problems, size * experts, 1]; the largest is white."""
     scaled = rows / max(rows.max(), 1e-9)
     return np.kron(scaled, np.ones((size, size)))[None, :, :, None].astype(np.float32)
 
 
 def _verbatim(text: str) -> str:
-    """Returns Markdown that is shown as `text`: every sign that may have a meaning in Markdown or HTML is a character reference.
+    """Returns Markdown that is shown as `text`: characters with a meaning in Markdown or HTML become character references.
 
-    Blanks beyond the first of several do not break and do not collapse.
+    Of several blanks in a row, all but the first become non-breaking spaces.
     """
     plain = re.sub("(?<= ) |^ ", "\u00a0", text.encode(errors="replace").decode())
     return re.sub(r"[^\w ]|_", lambda found: f"&#{ord(found.group())};", plain)
 
 
 def _is_of_evaluate(row: Mapping[str, Any]) -> bool:
-    """Whether --schedule=evaluate wrote a row; earlier versions did not mark theirs, which have scores of decoded outputs."""
+    """Returns whether --schedule=evaluate wrote a row. Older files have no mark, but such rows have scores of decoded outputs."""
     return row.get("schedule") == "evaluate" or (row.get("split", "train") != "train" and not row.keys() <= _OF_TRAINER)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file, without lines that somebody else wrote."""
+    """Yields the rows of a file; lines in another form are skipped."""
     for line in complete_lines(path.read_bytes()):
         with contextlib.suppress(ValueError):
             row = json.loads(line)
@@ -191,9 +193,9 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _keep_rows(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Rewrites the file without the rows that are not wanted, and without a last line that was cut off.
+    """Rewrites the file without the rows that are not wanted, and without an incomplete last line.
 
-    A line that holds no row of ours is kept: somebody else wrote it.
+    Lines in another form are kept, since another program wrote them.
     """
     kept = []
     for line in complete_lines(path.read_bytes()):
@@ -205,13 +207,13 @@ def _keep_rows(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
 
 
 def formatted(metrics: Mapping[str, Any]) -> str:
-    """Returns figures in one line, in the order given, each once and scores with their scales.
+    """Returns metrics on one line in the order given, with their units.
 
-    log_perplexity is the loss under tensor2tensor's name.
+    The names that end with log_perplexity are left out: they are tensor2tensor's names for the loss.
     """
     return "  ".join(f"{name} {with_unit(name, value)}" for name, value in metrics.items() if not name.endswith("log_perplexity"))
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """text in quotes, its middle left out where it is long."""
+    """Returns `text` in quotes; if it is longer than `most` characters, its middle is left out."""
     return repr(text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}")

@@ -1,4 +1,4 @@
-"""Exponential moving averages of the weights: what a run that keeps them is evaluated and decoded with."""
+"""Exponential moving averages of the weights. A run that keeps them is evaluated and decoded with them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import tensorflow as tf
 
 
 class MovingAverages:
-    """average = d * average + (1 - d) * weight after each step, with d = min(decay, (1 + step) / (10 + step)).
+    """Averages the weights: d * average + (1 - d) * weight after each step, with d = min(decay, (1 + step) / (10 + step)).
 
-    The smaller d of the first steps, as in `tf.train.ExponentialMovingAverage`, lets the first weights be forgotten. Each average
-    lies where its weight does; make them in the scope of the strategy.
+    The smaller d of the first steps makes the averages forget the initial weights, as in `tf.train.ExponentialMovingAverage`.
+    Each average is on its weight's device. Make this object in the strategy's scope.
 
     Args:
-        weights: by name.
-        decay: near 1; 0 keeps no averages, and all methods do nothing.
-        strategy: on whose replicas the weights lie.
+        weights: the weights by name.
+        decay: near 1; with 0 there are no averages, and all methods do nothing.
+        strategy: the strategy that distributes the weights; None is one device.
 
     Attributes:
         variables: the averages, by the names of the weights.
@@ -31,13 +31,13 @@ class MovingAverages:
         self._updated = tf.function(self._update, input_signature=signature, autograph=False)
 
     def update(self, step: int) -> None:
-        """Takes the weights after step `step`, counted from 1."""
+        """Adds the weights after step `step`, counted from 1, to the averages."""
         if self.variables:
             self._updated(tf.constant(1.0 - min(self._decay, (1.0 + step) / (10.0 + step)), tf.float32))
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside, the weights are their averages."""
+        """Replaces the weights by their averages until the end of a `with` block."""
         kept = {name: tf.identity(weight) for name, weight in self._weights.items()}
         for name, average in self.variables.items():
             self._weights[name].assign(tf.identity(average))
@@ -51,7 +51,10 @@ class MovingAverages:
         self._strategy.run(self._update_replica, (rate,))
 
     def _update_replica(self, rate: tf.Tensor) -> None:
-        """A fused kernel does average -= rate * (average - weight); a replica's assignment to its own copy needs no agreement."""
+        """Updates this replica's averages: average -= rate * (average - weight), in a fused kernel.
+
+        The kernel changes this replica's copy alone, so that replicas need not wait for each other.
+        """
         for name, average in self.variables.items():
             difference = tf.convert_to_tensor(average) - tf.convert_to_tensor(self._weights[name])
             tf.raw_ops.ResourceApplyGradientDescent(var=average.handle, alpha=rate, delta=difference)

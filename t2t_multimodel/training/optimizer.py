@@ -1,8 +1,8 @@
 """Adam and Adafactor with clipping by global norm, and the learning-rate schedules.
 
-Keras's Adam passes over parameters and slots several times; TensorFlow's fused kernel does one pass, in one operation for each
-variable. Keras's Adafactor bounds the rate by 1 / sqrt(step), whatever the schedule says, and makes the factored moments as large
-as the parameters again.
+Keras's Adam passes over parameters and slots several times; TensorFlow's fused kernel passes once, in one operation per variable.
+Keras's Adafactor bounds the rate by 1 / sqrt(step) under every schedule, and expands the factored moments to the size of the
+parameters.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from t2t_multimodel.training.loss_scale import LossScale, assign
 Slots = dict[str, dict[str, tf.Variable]]
 Shapes = Mapping[str, Sequence[int]]
 
-# Of tensor2tensor's schemes: over how many last steps, and by which factor a step.
+# For tensor2tensor's schemes: the number of last steps in which the rate falls, and the factor per step.
 _LAST_STEPS = {"exp10k": (10_000, 0.9995), "exp50k": (50_000, 0.99995), "exp500k": (500_000, 0.9999955)}
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
-    """The rate of step `step`, counted from 0: linear warm-up to `learning_rate`, then the schedule's decay from there.
+    """Returns the learning rate of step `step`, counted from 0: a linear warm-up to `learning_rate`, then the schedule's decay.
 
-    "rsqrt" and "noam" decay as 1 / sqrt(step) ("noam" is arXiv 1706.03762's, with the peak given instead of the depth), "cosine"
-    to final_learning_rate of the peak at decay_steps, "exp" by the factor decay_rate every decay_steps.
+    "rsqrt" and "noam" decay as 1 / sqrt(step); "noam" is the schedule of arXiv 1706.03762 with the peak given instead of the
+    depth. "cosine" decays to the fraction final_learning_rate of the peak at decay_steps. "exp" decays by the factor decay_rate
+    every decay_steps.
 
-    The others are tensor2tensor's `learning_rate_decay_scheme` of June 2017: "exp10k", "exp50k" and "exp500k" keep the peak until
-    so many steps before train_steps, then fall by 0.05%, 0.005% and 0.00045% a step, after a warm-up that grows by a constant
-    factor from a hundredth of the peak; "exp100k" falls by 6% every 100,000 steps, without a warm-up.
+    The other schedules are tensor2tensor's `learning_rate_decay_scheme` of June 2017. "exp10k", "exp50k" and "exp500k" keep the
+    peak until 10,000, 50,000 or 500,000 steps before train_steps, then fall by 0.05%, 0.005% or 0.00045% per step. Their warm-up
+    grows by a constant factor from a hundredth of the peak. "exp100k" falls by 6% every 100,000 steps and has no warm-up.
     """
     warmup = max(config.warmup_steps, 1)
     if config.learning_rate_schedule in _LAST_STEPS:
@@ -58,12 +59,12 @@ def _decay(step: int, warmup: int, config: TrainingConfig) -> float:
 
 
 class Optimizer(abc.ABC):
-    """Clips gradients and updates a fixed list of variables; a step may leave some of them out.
+    """Clips gradients and updates variables; a step may leave some of them out.
 
     Args:
-        variables: all that may be trained, by name.
-        config: clip_norm, and what the kind of optimizer reads.
-        loss_scale: by which gradients are too large; None where they are not.
+        variables: all variables that may be trained, by name.
+        config: of which clip_norm and the fields of the kind of optimizer are read.
+        loss_scale: the factor by which the loss, and so every gradient, is multiplied; None without one.
 
     Attributes:
         slots: the optimizer's variables by kind and name, the loss scale's among them.
@@ -81,7 +82,7 @@ class Optimizer(abc.ABC):
             self.slots["loss_scale"] = loss_scale.variables
 
     def scaled(self, loss: tf.Tensor) -> tf.Tensor:
-        """What is to be differentiated: `loss` times the loss scale."""
+        """Returns the value to differentiate: `loss` times the loss scale."""
         return loss * self.loss_scale.value if self.loss_scale else loss
 
     def apply(
@@ -92,17 +93,17 @@ class Optimizer(abc.ABC):
         step: tf.Tensor,
         used: Sequence[tf.Tensor | None] | None = None,
     ) -> tf.Tensor:
-        """Clips the gradients together and updates the variables `names`; if one is not finite, none is changed.
+        """Clips the gradients together and updates the variables; if a gradient is not finite, no variable changes.
 
         Args:
-            names: which variables the gradients are of.
-            gradients: dense, of the whole global batch, of the scaled loss.
-            rate: float32 scalar.
+            names: the variables' names.
+            gradients: one per name, dense, of the scaled loss of the whole global batch.
+            rate: the learning rate, a float32 scalar.
             step: float32 scalar, counted from 1.
-            used: float32 scalars, one a name: 1, or 0 where variable and slots are to stay as they are. None is 1.
+            used: one float32 scalar per name: 1, or 0 to leave the variable and its slots unchanged. None means 1.
 
         Returns:
-            The global norm before clipping, without the loss scale, float32 scalar.
+            The global norm before clipping, without the loss scale, a float32 scalar.
         """
         loss_scale = self.loss_scale.value if self.loss_scale else 1.0
         norm = tf.sqrt(tf.add_n([2.0 * tf.nn.l2_loss(gradient) for gradient in gradients])) / loss_scale
@@ -124,19 +125,19 @@ class Optimizer(abc.ABC):
     @staticmethod
     @abc.abstractmethod
     def slot_shapes(shapes: Shapes) -> dict[str, Shapes]:
-        """By kind, the shapes of the slots (all float32) of variables of these shapes, both by the variables' names."""
+        """Returns the shapes of the float32 slots by kind and variable's name, for variables with `shapes`, by name."""
 
     @abc.abstractmethod
     def _decays(self, step: tf.Tensor) -> Any:
-        """What all updates of a step read, computed once."""
+        """Returns the decays that all updates of a step read; they are computed once per step."""
 
     @abc.abstractmethod
     def _update(self, name: str, gradient: tf.Tensor, rate: tf.Tensor, decays: Any, used: tf.Tensor | None) -> None:
-        """Updates one variable; where `used` is given and 0, it changes nothing."""
+        """Updates one variable; changes nothing if `used` is 0."""
 
 
 class Adam(Optimizer):
-    """Adam (arXiv 1412.6980), with beta1, beta2 and epsilon of the config; slots "m" and "v" of each variable's shape."""
+    """Adam (arXiv 1412.6980) with the config's beta1, beta2 and epsilon. Slots "m" and "v" have each variable's shape."""
 
     @staticmethod
     def slot_shapes(shapes: Shapes) -> dict[str, Shapes]:
@@ -148,7 +149,7 @@ class Adam(Optimizer):
     def _update(self, name: str, gradient: tf.Tensor, rate: tf.Tensor, decays: Any, used: tf.Tensor | None) -> None:
         c = self._config
         betas: list[Any] = [c.beta1, c.beta2]
-        if used is not None:  # The kernel changes nothing where the rate is 0 and beta is 1: cheaper than a condition.
+        if used is not None:  # With a rate of 0 and betas of 1 the kernel changes nothing, which is cheaper than a condition.
             rate = rate * used
             betas = [tf.where(used > 0, beta, 1.0) for beta in betas]
         tf.raw_ops.ResourceApplyAdam(
@@ -168,10 +169,11 @@ class Adam(Optimizer):
 class Adafactor(Optimizer):
     """Adafactor without momentum (Shazeer and Stern 2018, arXiv 1804.04235, algorithms 4 and 5).
 
-    Slots "row" [..., D] and "column" [..., F] hold the factored second moments of a variable [..., D, F], the means over its last
-    and last but one axis: those of each expert's own matrix, where experts lie in one variable. "v" holds the others' in full.
-    The decay is 1 - step^-0.8, an update is scaled down to a root mean square of 1, and the rate is relative to the variable's
-    own root mean square (at least 1e-3), so that a good `learning_rate` is about 0.01.
+    Slots "row" [..., D] and "column" [..., F] hold the factored second moments of a variable [..., D, F]: the means over its last
+    axis and over the axis before. A variable [E, D, F] of E experts has factored moments for each expert. Slots "v" hold the full
+    second moments of variables with fewer than two axes. The decay is 1 - step^-0.8. An update is scaled down to a root mean
+    square of at most 1. The rate is relative to the variable's own root mean square (at least 1e-3), so that a good
+    `learning_rate` is about 0.01.
     """
 
     @staticmethod
@@ -200,13 +202,13 @@ class Adafactor(Optimizer):
             update = gradient * tf.math.rsqrt(self._moment("v", name, decay, square))
         value = self._variables[name].read_value()
         rate = rate * tf.maximum(_root_mean_square(value), 1e-3) / tf.maximum(_root_mean_square(update), 1.0)
-        if used is not None:  # What was never used has moments of 0, and an update that is no number.
+        if used is not None:  # A variable that was never used has moments of 0, which make its update NaN.
             update = tf.where(used > 0, update, 0.0)
             rate = tf.where(used > 0, rate, 0.0)
         assign(self._variables[name], value - rate * update)
 
     def _moment(self, kind: str, name: str, decay: tf.Tensor, square: tf.Tensor) -> tf.Tensor:
-        """The moment with the gradient's square in it, kept in its slot."""
+        """Adds the gradient's square to the moment in its slot and returns the moment."""
         slot = self.slots[kind][name]
         moment = decay * slot.read_value() + (1.0 - decay) * square
         assign(slot, moment)
@@ -214,7 +216,7 @@ class Adafactor(Optimizer):
 
 
 def _slot(variable: tf.Variable, shape: Sequence[int]) -> tf.Variable:
-    """Zeros float32 on the device where `variable` lies."""
+    """Returns a float32 variable of zeros on the device of `variable`."""
     with tf.distribute.get_strategy().extended.colocate_vars_with(variable):
         return tf.Variable(tf.zeros(shape), trainable=False)
 
@@ -227,6 +229,6 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adafactor": Adafactor}
 
 
 def make_optimizer(variables: dict[str, tf.Variable], hparams: HParams) -> Optimizer:
-    """The optimizer that `hparams` name for `variables`, with a loss scale where the model computes in float16."""
+    """Returns the optimizer that `hparams` name for `variables`, with a loss scale if the model computes in float16."""
     loss_scale = LossScale() if hparams.model.precision == "float16" else None
     return OPTIMIZERS[hparams.training.optimizer](variables, hparams.training, loss_scale)

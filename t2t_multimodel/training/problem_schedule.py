@@ -1,5 +1,8 @@
-"""Which problems a step trains: a function of the seed and the step alone, and of what evaluations decided
-(training/decisions.py), so that a resumed run goes on as it would have."""
+"""The schedule of problems: it chooses the problems that each step trains.
+
+The choice depends on the seed, the step and the decisions of evaluations (training/decisions.py) alone. A resumed run therefore
+trains the same problems as an uninterrupted one.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,20 @@ import numpy as np
 
 
 class ProblemSchedule:
-    """Chooses one of several problems for each step.
+    """Chooses one or more problems for each step.
 
     Args:
-        names: the problems.
+        names: the problems' names.
         sizes: their numbers of training examples.
-        kind: "uniform", "proportional", "temperature", "round_robin", "adaptive", which begins as "uniform", or
+        kind: "uniform", "proportional", "temperature", "round_robin", "adaptive" (which begins as "uniform"), or
             "worker_per_problem", where a problem's next step begins when its last one has ended (training/async_trainer.py).
-        temperature: with "temperature", probability is proportional to size ** (1 / temperature).
-        weights: "part_of_a_name:factor ...", factors on the probabilities; not for "round_robin" and
-            "worker_per_problem".
-        seed: of the choice.
+        temperature: with "temperature", a probability is proportional to size ** (1 / temperature).
+        weights: "part_of_a_name:factor ...", factors on the probabilities; not with "round_robin" and "worker_per_problem",
+            which have no probabilities.
+        seed: seed of the choice.
 
     Raises:
-        ValueError: weights that name no problem or are no positive numbers, weights where no probability counts, a temperature
+        ValueError: `weights` name no problem, are no positive numbers, or are given without probabilities; or `temperature` is
             not above 0.
     """
 
@@ -43,7 +46,7 @@ class ProblemSchedule:
         self._names = tuple(names)
 
     def adjusted(self, factors: Sequence[float]) -> ProblemSchedule:
-        """The same schedule with each problem's probability multiplied by its factor; 0 leaves the problem out.
+        """Returns the schedule with each problem's probability multiplied by its factor; 0 leaves the problem out.
 
         Raises:
             ValueError: no factor is above 0.
@@ -58,21 +61,21 @@ class ProblemSchedule:
         return other
 
     def at(self, step: int) -> str:
-        """The problem of step `step`, counted from 0, of steps that train one problem."""
+        """Returns the problem of step `step`, counted from 0, in a schedule of one problem per step."""
         return self.draw(step, 1)[0]
 
     def draw(self, step: int, count: int) -> list[str]:
-        """The `count` problems of step `step`, counted from 0.
+        """Returns the `count` problems of step `step`, counted from 0.
 
-        A systematic sample: one random number places `count` marks at equal distances, so that each problem comes as often as its
-        probability says, and none twice in a step whose probability is at most 1 / count.
+        They are a systematic sample: one random number places `count` marks at equal distances. Each problem comes as often as
+        its probability says. A problem with a probability of at most 1 / count comes at most once per step.
         """
         if self._kind == "round_robin":
-            return [self._names[place % len(self._names)] for place in range(step * count, (step + 1) * count)]
+            return [self._names[i % len(self._names)] for i in range(step * count, (step + 1) * count)]
         first = np.random.Generator(np.random.Philox(key=self._seed, counter=step)).random()
         marks = (first + np.arange(count)) / count
-        places = np.searchsorted(np.cumsum(self.probabilities), marks, side="right")
-        return [self._names[min(int(place), len(self._names) - 1)] for place in places]
+        indices = np.searchsorted(np.cumsum(self.probabilities), marks, side="right")
+        return [self._names[min(int(i), len(self._names) - 1)] for i in indices]
 
 
 def _factors(names: Sequence[str], weights: str) -> np.ndarray:

@@ -14,10 +14,11 @@ WHAT = "the profile"
 
 
 class ProfiledSteps:
-    """Writes `output_dir/profile` (TensorBoard's plugin xprof reads it) for the steps from `first` to `last`, counted from 1.
+    """Profiles some steps and writes `output_dir/profile`, which TensorBoard's plugin xprof reads.
 
     Args:
-        steps: (first, last); None profiles nothing.
+        steps: the first and the last step to profile, counted from 1; None profiles nothing.
+        output_dir: the run's folder.
     """
 
     def __init__(self, steps: tuple[int, int] | None, output_dir: Path) -> None:
@@ -27,7 +28,7 @@ class ProfiledSteps:
 
     @contextlib.contextmanager
     def step(self, number: int) -> Iterator[None]:
-        """Within, step `number` is done; where it is one of those to profile, the profile has it marked as a step."""
+        """Profiles step `number`, which is done within, if it is one of the steps to profile."""
         if not self._running and self._first <= number <= self._last:
             self._begin()
         if not self._running:
@@ -37,7 +38,7 @@ class ProfiledSteps:
             yield
 
     def _begin(self) -> None:
-        """Starts the profiler; after a failure there is no second attempt."""
+        """Starts the profiler. After a failure it is not tried again."""
         with only_informs(WHAT):
             tf.profiler.experimental.start(self._directory)
             self._running = True
@@ -45,11 +46,11 @@ class ProfiledSteps:
             self._last = -1
 
     def after(self, step: int) -> str:
-        """To be called after step number `step`; returns where the profile lies once it is written, else ""."""
+        """Ends the profile if `step` was its last step, and returns its folder, otherwise ""; call it after every step."""
         return self.close() if step >= self._last else ""
 
     def close(self) -> str:
-        """Ends a profile that is running, as `after` does at the last step."""
+        """Ends the profile if it is running, and returns its folder, otherwise ""."""
         if not self._running:
             return ""
         self._running = False

@@ -10,7 +10,10 @@ from typing import Any
 
 @contextlib.contextmanager
 def stopping(request: Callable[[int], None]) -> Iterator[None]:
-    """Within, SIGTERM and Ctrl-C call `request` with their number; after the first of them Ctrl-C interrupts at once."""
+    """Makes SIGTERM and Ctrl-C call `request` with the signal's number until the end of a `with` block.
+
+    After the first signal, Ctrl-C raises KeyboardInterrupt again.
+    """
 
     def handle(number: int, frame: Any) -> None:
         request(number)

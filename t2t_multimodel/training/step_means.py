@@ -1,4 +1,4 @@
-"""What is written of training between evaluations: the means of the last steps' figures."""
+"""Means of training metrics over the last steps, which are written between evaluations."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from t2t_multimodel.training.steps import StepResult
 
 
 class RunningMeans:
-    """Means of the training figures of each problem since the last flush.
+    """Collects each problem's training metrics and writes their means at every flush.
 
     Args:
-        step: the steps done before.
+        step: the number of steps done before.
     """
 
     def __init__(self, step: int) -> None:
@@ -25,15 +25,19 @@ class RunningMeans:
         self._step = step
 
     def add(self, problem: str, result: StepResult) -> None:
-        """Takes the figures of a step of `problem`."""
+        """Adds the result of a step of `problem`."""
         figures = (result.loss, result.gradient_norm, result.tokens, result.load_cv, result.importance_cv)
         self._rows.setdefault(problem, []).append([float(figure) for figure in figures])
         self._shares.setdefault(problem, []).append(np.asarray(result.expert_load))
 
     def flush(self, step: int, rate: float, counts: Mapping[str, int], writer: MetricsWriter) -> None:
-        """Writes the means after `step` steps, of which each problem had `counts`, and forgets them.
+        """Writes the means since the last flush, and begins new ones.
 
-        `rate`: the learning rate of the last step.
+        Args:
+            step: the number of steps done.
+            rate: the learning rate of the last step.
+            counts: the number of steps done by each problem.
+            writer: writes the means.
         """
         seconds = max(time.monotonic() - self._since, 1e-9)
         tokens = sum(row[2] for rows in self._rows.values() for row in rows)

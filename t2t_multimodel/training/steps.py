@@ -1,4 +1,4 @@
-"""The traced functions of training and evaluation: one serves all problems whose targets have one modality."""
+"""The traced functions of training and evaluation; one function serves all problems with the same target modality."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ from t2t_multimodel.training.optimizer import Optimizer
 
 Traced = Callable[..., Any]
 _SCALAR = tf.TensorSpec([], tf.float32)
-_DRAWS = 1000  # more than a step takes of any one state of noise
+_DRAWS = 1000  # more than a step draws from any one state of noise
 
 
 class StepResult(NamedTuple):
-    """Scalars of a training step: mean loss, global norm of the gradient, target tokens, and the experts' variation.
+    """The metrics of a training step, float32 scalars but for `expert_load`.
 
-    `expert_load` is float32 [mixtures, experts], the share of tokens each expert got.
+    Attributes:
+        loss: mean loss in nats per target token (or label).
+        gradient_norm: global norm of the gradient before clipping.
+        tokens: target tokens (or labels).
+        load_cv, importance_cv: root mean square, over the mixtures, of the coefficients of variation of the experts' load and
+            importance; 0 without experts.
+        expert_load: float32 [mixtures, experts], the share of tokens of each expert.
     """
 
     loss: tf.Tensor
@@ -38,24 +44,26 @@ class StepResult(NamedTuple):
 
 
 class StepFunctions:
-    """Makes and keeps the traced functions of a model.
+    """Traces and keeps the functions of a model.
 
     Args:
         model: a built MultiModel.
-        optimizer: that of `model`'s variables, by path and in parts; None to evaluate alone.
-        hparams: of the run.
-        strategy: replicas that divide each batch among them; model and optimizer were made in its scope. None is one device.
-        call: runs a traced function on arguments elsewhere, where several steps may be under way at a time, and returns what
-            it returns. Noise and dropout then follow from the step's number, so that no two steps share them. None runs it here.
+        optimizer: the optimizer of the model's variables, by path and in parts; None allows evaluation alone.
+        hparams: the run's hyperparameters.
+        strategy: the strategy whose replicas divide each batch among them; model and optimizer were made in its scope. None is
+            one device.
+        call: runs a traced function elsewhere, where several steps may be under way at once, and returns its result. Noise and
+            dropout are then functions of the step's number, so that no two steps share them. None runs functions here.
 
-    With several replicas the gradient is that of the whole batch, summed, and clipped once (Keras's optimizers clip each
-    replica's); losses are divided by the whole batch's weight, and the experts' balance is that of the whole batch.
+    With several replicas the gradients are summed to the gradient of the whole batch and clipped once; Keras's optimizers would
+    clip each replica's. Losses are divided by the weight of the whole batch, and the experts' balance losses are computed for the
+    whole batch.
 
-    Where hparams ask for several problems or batches in a step there are, beside `train`'s fused functions, others that add a
-    batch's gradient to accumulators and one that applies their sum, so that no mixture is traced anew.
+    If hparams ask for several problems or batches per step, further functions add a batch's gradient to accumulators, and one
+    function applies the sum. So no combination of problems needs a function of its own.
 
-    A function serves several kinds of input (see InputSwitch), but not where steps run elsewhere, on workers that may have a
-    problem each, or under XLA, which would compile all kinds anew for each length of one.
+    A function serves several kinds of input (see InputSwitch) with two exceptions. Steps that run elsewhere are on workers that
+    may have one problem each, and XLA would compile all kinds again for each length of one.
     """
 
     def __init__(
@@ -83,21 +91,33 @@ class StepFunctions:
         self._apply = self._make_apply()
 
     def train(self, problem: str, batch: Batch, rate: float, step: int) -> StepResult:
-        """One step on a batch of `problem` at learning rate `rate`; `step` counts from 1."""
+        """Trains one step on a batch of `problem` and returns its metrics.
+
+        Args:
+            problem: the problem's name.
+            batch: as TrainingBatches yields it.
+            rate: the learning rate.
+            step: the step's number, counted from 1.
+        """
         function = self._function("train", problem, self._make_train)
         scalars = [tf.constant(value, tf.float32) for value in (rate, step, self._model.specs[problem].loss_weight)]
         return self._call(function, (*self._inputs.arguments(problem, batch), *scalars))
 
     def train_on_several(self, drawn: Sequence[tuple[str, Sequence[Batch]]], rate: float, step: int) -> list[StepResult]:
-        """One step on several batches; each of `drawn` is a problem and its batches.
+        """Trains one step on several batches and returns the metrics of each problem.
 
-        The gradient is the mean over `drawn` of each problem's, so that neither clip_norm nor the rate depends on their number; a
-        problem's is that of its batches joined: every loss is divided by the weight of them all. The experts' balance losses
-        are those of each batch alone, and are averaged. The gradient is clipped once. A variable that none of the problems
-        reads stays as it is.
+        The gradient is the mean of the problems' gradients, so that neither clip_norm nor the rate depends on their number. A
+        problem's batches count as one joined batch: each loss is divided by the weight of all of them. The experts' balance
+        losses are computed per batch and averaged. The gradient is clipped once. A variable that none of the problems reads does
+        not change.
+
+        Args:
+            drawn: (problem, its batches) for each problem of the step.
+            rate: the learning rate.
+            step: the step's number, counted from 1.
 
         Returns:
-            A result for each of `drawn`: `loss` and `tokens` of all its batches, the mean of their experts' figures, and the norm
+            A result for each of `drawn`: `loss` and `tokens` of all its batches, the mean of its experts' metrics, and the norm
             of the whole gradient.
         """
         results: list[StepResult] = []
@@ -115,7 +135,7 @@ class StepFunctions:
         return [result._replace(gradient_norm=norm) for result in results]
 
     def evaluate(self, problem: str, batch: Batch) -> MetricSums:
-        """Sums of the teacher-forced measures over a batch of `problem`."""
+        """Returns the sums of the teacher-forced metrics over a batch of `problem`."""
         function = self._function("evaluate", problem, self._make_evaluate)
         return self._call(function, self._inputs.arguments(problem, batch))
 
@@ -158,7 +178,7 @@ class StepFunctions:
         return self._replicated(replica_apply, [tf.TensorSpec([len(self._accumulators)], tf.float32), _SCALAR, _SCALAR])
 
     def _make_accumulators(self) -> dict[str, tf.Variable]:
-        """A sum of gradients for every trainable variable; each replica has its own until they are applied."""
+        """Returns a variable for the sum of gradients per trainable variable; each replica has its own sums until `_apply`."""
         with self._strategy.scope():
             return {
                 name: tf.Variable(
@@ -173,9 +193,13 @@ class StepFunctions:
     def _differentiate(
         self, problem: str, batch: Batch, choice: Choice, loss_weight: Any, weight: Any = None, balance_weight: Any = 1.0
     ) -> tuple[dict[str, tf.Tensor], StepResult]:
-        """A replica's part of the gradient, by the variables' paths, and the result but for the norm.
+        """Returns a replica's part of the gradient, by the variables' paths, and the step's metrics without the norm.
 
-        `weight`: what the loss is divided by, None is the batch's own. `balance_weight`: a factor on the experts' balance losses.
+        Args:
+            problem, batch, choice: as in a traced function.
+            loss_weight: factor on the loss.
+            weight: divides the loss; None is the batch's own weight.
+            balance_weight: factor on the experts' balance losses.
         """
         variables = in_parts(by_path(self._model.trainable_variables))
         batch, rows, share = self._part(batch)
@@ -197,7 +221,10 @@ class StepFunctions:
         return used, StepResult(self._sum(loss), tf.zeros(()), tokens, *_expert_statistics(routings))
 
     def _replicated(self, function: Callable[..., Any], signature: list[Any]) -> Callable[..., Any]:
-        """`function` traced once, run on every replica; the first one's results, which all share."""
+        """Returns a traced function that runs `function` on every replica and returns the first replica's results.
+
+        The results are the same on all replicas.
+        """
 
         @tf.function(input_signature=signature, autograph=False, jit_compile=self._compiled or None)
         def run(*arguments: Any) -> Any:
@@ -207,7 +234,10 @@ class StepFunctions:
         return run
 
     def _noise(self, number: tf.Tensor) -> contextlib.AbstractContextManager[Any]:
-        """What is traced within draws the noise of step `number`, where steps may overlap; else where the last step left off."""
+        """Makes everything traced within draw the noise of step `number` if steps may overlap.
+
+        Otherwise the noise continues where the last step ended.
+        """
         if not self._seeds:
             return contextlib.nullcontext()
         counter = tf.cast(number, tf.int64) * _DRAWS
@@ -230,7 +260,7 @@ class StepFunctions:
         return tf.nest.map_structure(lambda value: value[first : first + count], batch), (first, count, total), share
 
     def _sum(self, values: Any) -> Any:
-        """Summed over the replicas."""
+        """Returns the sums of `values` over the replicas."""
         if self._replicas == 1:
             return values
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
@@ -245,26 +275,29 @@ class StepFunctions:
 
 
 def target_weight(spec: ProblemSpec, batch: Batch) -> tf.Tensor:
-    """What a batch's loss is divided by, float32 scalar: target tokens, or examples where targets are labels."""
+    """Returns the weight of a batch, by which its loss is divided, a float32 scalar: its target tokens or its labels."""
     targets = batch["targets"]
     return tf.cast(tf.shape(targets)[0] if isinstance(spec.targets, Label) else tf.math.count_nonzero(targets), tf.float32)
 
 
 def _joined(parts: list[StepResult]) -> StepResult:
-    """Of one problem's batches: losses, divided by the weight of all, and tokens are summed, the experts' figures averaged."""
+    """Returns the result of one problem's batches together: losses and tokens are summed, the experts' metrics averaged.
+
+    The losses have been divided by the weight of all batches.
+    """
     columns = {name: tf.add_n([getattr(part, name) for part in parts]) for name in StepResult._fields}
     sums = ("loss", "tokens")
     return StepResult(**{name: total if name in sums else total / len(parts) for name, total in columns.items()})
 
 
 def _seeds(model: Model) -> list[tuple[Any, int]]:
-    """States of a model's noise and dropout, Keras variables int64 [2], and the seed in each; the other number counts draws."""
+    """Returns the states of a model's noise and dropout, Keras variables int64 [2] of seed and number of draws, and the seeds."""
     states = [variable for variable in model.non_trainable_variables if variable.path.endswith("/seed_generator_state")]
     return [(state, int(state.numpy()[0])) for state in states]
 
 
 def _expert_statistics(routings: Sequence[Any]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Root of the mean CV^2 of load and importance, and each expert's share of the load."""
+    """Returns the root mean square variations of load and importance, and each expert's share of the load (see StepResult)."""
     if not routings:
         return tf.zeros(()), tf.zeros(()), tf.zeros((0, 0))
     load = tf.stack([routing.load for routing in routings])

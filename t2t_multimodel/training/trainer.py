@@ -1,4 +1,4 @@
-"""The training loop: a step trains one problem, or several."""
+"""The training loop: each step trains one problem or several."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from t2t_multimodel.training.best import keep_best
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.training.decisions import Decisions
 from t2t_multimodel.training.evaluation_record import forget_record, save_record, with_record
-from t2t_multimodel.training.metrics import MetricSums, measures_of
+from t2t_multimodel.training.metrics import MetricSums, mean_metrics
 from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, formatted, shortened
 from t2t_multimodel.training.moving_averages import MovingAverages
 from t2t_multimodel.training.optimizer import learning_rate, make_optimizer
@@ -40,18 +40,19 @@ MAX_SKIPPED = 10
 
 
 class Trainer:
-    """Trains a model on several problems and keeps what came of it.
+    """Trains a model on several problems, and writes its checkpoints and metrics.
 
     Args:
         model: a built MultiModel.
-        problems: what to train on; their records lie in `data_dir`.
-        hparams: of the run.
-        data_dir, output_dir: records; checkpoints, `metrics.jsonl` and TensorBoard events.
-        strategy: in whose scope the model was built; None is one device.
-        cluster: of "multi_worker". All its workers call `train`; the chief alone writes.
-        samples: decodes that many first examples of a problem's split, for people to read at each evaluation.
-        profile: first and last step to profile.
-        figures: by problem and split, what every row of theirs in metrics.jsonl says besides.
+        problems: the problems to train on.
+        hparams: the run's hyperparameters.
+        data_dir: the folder of the problems' records.
+        output_dir: the folder for checkpoints, `metrics.jsonl` and TensorBoard events.
+        strategy: the strategy in whose scope the model was built; None is one device.
+        cluster: the workers of "multi_worker". All of them call `train`; only the chief writes.
+        samples: samples(problem, split, count) decodes the first examples of a split, which each evaluation shows.
+        profile: the first and the last step to profile.
+        figures: further values for every row of a problem and split in metrics.jsonl, by (problem, split).
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Trainer:
         figures: Mapping[tuple[str, str], Mapping[str, float]] | None = None,
     ) -> None:
         self._figures = figures
-        self._peers = WorkerGroup(strategy, cluster)
+        self._workers = WorkerGroup(strategy, cluster)
         self.problems = {problem.name: problem for problem in problems}
         self.hparams = hparams
         self.data_dir = data_dir
@@ -82,38 +83,41 @@ class Trainer:
         slots = {kind: joined(variables) for kind, variables in self._optimizer.slots.items()}
         averages = self._averages.variables
         self._checkpoints = Checkpoints(
-            output_dir, model, slots, list(self.problems), keep, print_line, averages, writes=self._peers.is_chief
+            output_dir, model, slots, list(self.problems), keep, print_line, averages, writes=self._workers.is_chief
         )
         self._decisions = Decisions(list(self.problems), hparams.training)
         self._samples = samples
-        self._profile = ProfiledSteps(profile if self._peers.is_chief else None, output_dir)
+        self._profile = ProfiledSteps(profile if self._workers.is_chief else None, output_dir)
         self._counts = dict.fromkeys(self.problems, 0)
         self._saved_at = 0.0  # when the last checkpoint was written, or its evaluation ended
-        self._save_is_due = False  # by the clock, as all workers know it
-        self._skipped = 0  # steps in a row
-        self._stop = 0  # the signal that asked for it
-        self._stopped = self._late = False  # as all workers know it
-        self.interrupted = 0  # the signal that ended training before its time
+        self._save_is_due = False  # by the clock; all workers agree on it
+        self._skipped = 0  # steps in a row that were not finite
+        self._stop = 0  # the signal that this worker received
+        self._stopped = self._late = False  # all workers agree on both
+        self.interrupted = 0  # the signal that ended training early
 
     def train(self, until: int | None = None, seconds: float = 0.0) -> int:
-        """Trains from the newest checkpoint on until `until` (default train_steps) or for `seconds`, if that is not 0.
+        """Trains from the newest checkpoint on and returns the number of steps done.
 
-        Evaluates every eval_every steps and at the end, and saves before that; saves every save_every steps and save_minutes as
-        well, and on SIGTERM or Ctrl-C of one worker, after which it returns in all; an evaluation is left for that. Ends before
-        its time when all problems have stopped early. A step whose gradient is not finite changes no weights. Returns the steps
-        done.
+        Every eval_every steps and at the end it saves a checkpoint and evaluates. It also saves every save_every steps and every
+        save_minutes. On SIGTERM or Ctrl-C of one worker it breaks off an evaluation, saves, and returns in all workers. It ends
+        early when all problems have stopped early. A step whose gradient is not finite changes no weights.
 
-        A run that was stopped or killed goes on as if it never had been: the same batches, noise and weights follow. An
-        evaluation that was not finished is done first.
+        A run that was stopped or killed goes on as if it had not been: the same batches, noise and weights follow. An unfinished
+        evaluation is done first.
+
+        Args:
+            until: the step at which to end; None means train_steps.
+            seconds: the time after which to end; 0 means no limit.
 
         Raises:
-            NotFinite: ten steps in a row were not finite; the newest checkpoint is from before.
+            NotFinite: ten steps in a row were not finite. The newest checkpoint is from before them.
         """
         config = self.hparams.training
         total = config.train_steps if until is None else until
         step = self._restored_step()
         self._counts = self._checkpoints.counts
-        writer = MetricsWriter(self.output_dir, step, self._figures) if self._peers.is_chief else NoMetrics()
+        writer = MetricsWriter(self.output_dir, step, self._figures) if self._workers.is_chief else NoMetrics()
         progress = Progress(total, step, seconds=seconds)
         writer.write_hparams({name: value for part in self.hparams.to_dict().values() for name, value in part.items()})
         if step:
@@ -131,26 +135,26 @@ class Trainer:
         return step
 
     def _restored_step(self) -> int:
-        """The step of the newest checkpoint, restored with what evaluations found up to it; the same for all workers."""
+        """Restores the newest checkpoint and the evaluations up to it, the same in all workers; returns its step, or 0."""
         step = self._checkpoints.restore() or 0
         saved = self._checkpoints.evaluations
         text = with_record(self.output_dir, step, saved)
-        steps, recorded = self._peers.total([step, text != saved])
-        if steps != step * self._peers.count:
+        steps, recorded = self._workers.total([step, text != saved])
+        if steps != step * self._workers.count:
             raise DataError(
                 f"this worker found step {step} in {self.output_dir}, others did not; it should be a folder that all share"
             )
-        self._decisions.text = text if recorded == self._peers.count else saved
-        if not step and self._peers.is_chief:
+        self._decisions.text = text if recorded == self._workers.count else saved
+        if not step and self._workers.is_chief:
             forget_record(self.output_dir)
         return step
 
     def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
         config = self.hparams.training
         plan, batches = self._schedule(), self._batches()
-        self._keep_best()  # A process that was killed may have saved and not come to it.
+        self._keep_best()  # A process may have been killed between saving and this.
         first, saved, evaluated = step, step, 0
-        if step and step % config.eval_every == 0 and not self._decisions.has(step):  # A process was killed or stopped meanwhile.
+        if step and step % config.eval_every == 0 and not self._decisions.has(step):  # The evaluation was broken off.
             writer.forget_evaluation(step)
             evaluated = self._decide(step, writer, progress)
         schedule = self._decisions.schedule(plan)
@@ -186,41 +190,41 @@ class Trainer:
         if self._stopped:
             progress.say(f"stopped at step {step}; the checkpoint is written, the same command goes on from it")
         elif step != evaluated:
-            if step == first:  # A finished run was started again, or one that was killed while it evaluated.
+            if step == first:  # The run had finished, or was killed in its last evaluation.
                 writer.forget_evaluation(step)
             left = self.evaluate(step, writer, progress) is None
         self.interrupted = self._stop if left or (step < total and not self._decisions.finished) else 0
-        self._peers.total([0])  # nobody leaves while the chief is still writing
+        self._workers.total([0])  # no worker ends while the chief is still writing
         return step
 
     def _decide(self, step: int, writer: MetricsWriter, progress: Progress) -> int:
-        """Evaluates `step` and keeps what follows from it; returns the step, or 0 where a signal ended the evaluation."""
+        """Evaluates `step` and makes the decisions that follow; returns the step, or 0 if a signal broke off the evaluation."""
         found = self.evaluate(step, writer, progress)
         if found is None:
             return 0
         for line in self._decisions.add(step, found):
             progress.say(line)
-        if self._peers.is_chief:
+        if self._workers.is_chief:
             save_record(self.output_dir, step, self._decisions.text)
         self._keep_best()
         return step
 
     def _goes_on(self, step: int, total: int, deadline: float) -> bool:
-        """Whether there is a step to be done after `step` steps; all workers hear the same, so that one can stop them all."""
+        """Returns whether another step follows after `step` steps. All workers get the same result, so that one can stop all."""
         now, every = time.monotonic(), self.hparams.training.save_minutes * 60
-        due = self._peers.is_chief and 0 < every <= now - self._saved_at
-        stopped, late, save = self._peers.total([bool(self._stop), now >= deadline, due])
+        due = self._workers.is_chief and 0 < every <= now - self._saved_at
+        stopped, late, save = self._workers.total([bool(self._stop), now >= deadline, due])
         self._stopped, self._late, self._save_is_due = bool(stopped), bool(late), bool(save)
         return step < total and not (stopped or late or self._decisions.finished)
 
     def _may_save(self) -> bool:
-        """Whether no step is under way, so that a checkpoint holds what it counts."""
+        """Returns whether no step is under way, so that a checkpoint holds exactly the steps that it counts."""
         return True
 
     def _next(
         self, schedule: ProblemSchedule, batches: dict[str, TrainingBatches], step: int
     ) -> tuple[float, list[tuple[str, StepResult]]]:
-        """Does the step after `step` steps; returns its learning rate, and the result of each problem it trained."""
+        """Trains the step after `step` steps; returns its learning rate and the result of each problem it trained."""
         config = self.hparams.training
         rate = learning_rate(step, config)
         return rate, self._step(schedule.draw(step, config.problems_per_step), batches, rate, step + 1)
@@ -228,14 +232,18 @@ class Trainer:
     def _step(
         self, names: Sequence[str], batches: dict[str, TrainingBatches], rate: float, step: int
     ) -> list[tuple[str, StepResult]]:
-        """Trains the drawn problems, one after the other in one update, and returns each one's result."""
+        """Trains the problems `names` in one update and returns (name, result) for each."""
         if len(names) == self.hparams.training.accumulate_steps == 1:
             return [(names[0], self.steps.train(names[0], next(batches[names[0]]), rate, step))]
         drawn = [(name, [next(batches[name]) for _ in range(self.hparams.training.accumulate_steps)]) for name in names]
         return list(zip(names, self.steps.train_on_several(drawn, rate, step), strict=True))
 
     def _is_finite(self, step: int, saved: int, results: Sequence[tuple[str, StepResult]], progress: Progress) -> bool:
-        """Whether a step was a step; says so where it was skipped, and gives up where that goes on."""
+        """Returns whether loss and gradient of a step were finite; otherwise reports that the step was skipped.
+
+        Raises:
+            NotFinite: MAX_SKIPPED steps in a row were skipped.
+        """
         if all(np.isfinite([float(result.loss), float(result.gradient_norm)]).all() for _, result in results):
             self._skipped = 0
             return True
@@ -260,22 +268,22 @@ class Trainer:
         return step
 
     def _keep_best(self) -> None:
-        if self._peers.is_chief:
+        if self._workers.is_chief:
             keep_best(self.output_dir, self.hparams.training.dev_metric, self._decisions.best())
 
     def evaluate(
         self, step: int, writer: MetricsWriter, progress: Progress, split: str = "dev"
     ) -> dict[str, dict[str, float]] | None:
-        """Returns teacher-forced measures of every problem on `split`, at most eval_steps batches of each.
+        """Evaluates and returns the teacher-forced metrics of every problem on `split`, at most eval_steps batches of each.
 
-        They are measures of the moving averages where a run keeps those. None where a signal came meanwhile: the problems after
-        that are not evaluated.
+        If the run keeps moving averages, they are evaluated. If a signal comes, the remaining problems are not evaluated and the
+        result is None.
         """
         found = {}
         names = [name for name, problem in self.problems.items() if split in problem.splits]
         limit = self.hparams.training.eval_steps
         with self._averages.in_place():
-            for name, metrics in zip(names, self._map(lambda name: self.measures(name, split, limit), names), strict=True):
+            for name, metrics in zip(names, self._map(lambda name: self.metrics(name, split, limit), names), strict=True):
                 if metrics is None:
                     progress.say(f"step {step}: stopped while evaluating {name}; the same command does the evaluation again")
                     return None
@@ -287,7 +295,7 @@ class Trainer:
         return found
 
     def _say_samples(self, step: int, name: str, split: str, writer: MetricsWriter, progress: Progress) -> None:
-        """Decoded examples: all for the files, the first for the terminal; none once a signal has come."""
+        """Decodes examples, writes all to the files and says the first; does nothing once a signal has come."""
         count = self.hparams.training.eval_samples
         if self._samples and count and not self._stop:
             samples = self._samples(self.problems[name], split, count)
@@ -297,22 +305,25 @@ class Trainer:
             progress.say(f"  {given} -> wanted {shortened(first.references[0])}, got {shortened(first.output)}")
 
     def _map(self, function: Callable[[str], dict[str, float] | None], names: Sequence[str]) -> Iterable[dict[str, float] | None]:
-        """function(name) of each, in order."""
+        """Returns function(name) for each of `names`, in order."""
         return map(function, names)
 
-    def measures(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float] | None:
-        """Returns teacher-forced measures of one problem over its `split`, or its first `limit` batches.
+    def metrics(self, name: str, split: str = "dev", limit: int = 0) -> dict[str, float] | None:
+        """Returns the teacher-forced metrics of one problem on its `split`, or on its first `limit` batches.
 
-        None, in all workers, where one of them was asked to stop before its last batch.
+        The result is None in all workers if one of them was asked to stop before its last batch.
+
+        Raises:
+            DataError: no example of the split is within the limits of length.
         """
         batches = evaluation_batches(self.problems[name], self.data_dir, self.hparams, split)
-        own = (batches.take(limit) if limit else batches).shard(self._peers.count, self._peers.index)
+        own = (batches.take(limit) if limit else batches).shard(self._workers.count, self._workers.index)
         sums = [0.0] * len(MetricSums._fields)
         for batch in own:
             if self._stop:
                 break
             sums = [total + float(value) for total, value in zip(sums, self.steps.evaluate(name, batch), strict=True)]
-        *sums, stopped = self._peers.total([*sums, bool(self._stop)])
+        *sums, stopped = self._workers.total([*sums, bool(self._stop)])
         if stopped:
             return None
         found = MetricSums(*sums)
@@ -320,10 +331,10 @@ class Trainer:
             raise DataError(
                 f"no {split} example of {name} is within the limits; a larger max_length or max_seconds evaluates some"
             )
-        return measures_of(found)
+        return mean_metrics(found)
 
     def request_stop(self, number: int = signal.SIGTERM) -> None:
-        """The loop ends after the step that is running, in all workers, and saves; `number` is the signal that asks for it."""
+        """Makes the loop of all workers save and end after the running step; `number` is the signal that asks for it."""
         self._stop = number
 
     def _schedule(self) -> ProblemSchedule:
@@ -332,7 +343,7 @@ class Trainer:
         return ProblemSchedule(list(self.problems), sizes, c.problem_schedule, c.temperature, c.problem_weights, c.seed)
 
     def _batches(self) -> dict[str, TrainingBatches]:
-        """Batches of each problem, from where the checkpoint left them."""
+        """Returns the batches of each problem, starting at the checkpoint's position."""
         seed, positions = self.hparams.training.seed, self._checkpoints.positions
         return {
             name: TrainingBatches(problem, self.data_dir, self.hparams, seed + i, positions[name])

@@ -1,4 +1,4 @@
-"""The first weights of a run taken from a run of other problems: new tasks are added on the fly (arXiv 1706.05137, section 1)."""
+"""Starts a run with the weights of a run of other problems, to add new tasks to a trained model (arXiv 1706.05137, section 1)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from t2t_multimodel.utils.errors import DataError
 
 
 def load_matching_weights(variables: Mapping[str, tf.Variable], output_dir: Path, report: Callable[[str], None]) -> None:
-    """Gives `variables`, by path, what those of the same path and shape have in the newest checkpoint of `output_dir`.
+    """Assigns weights of the newest checkpoint of `output_dir` to the variables with the same path and shape.
 
-    The others keep their first values, as the command token of a target space that was not there; optimizer, noise and positions
-    in the data begin anew. Two lines tell what was taken over and what is new.
+    Other variables keep their initial values, such as the command token of a new target space. The optimizer, the noise and the
+    positions in the data are not restored. Two lines report which variables were loaded and which are new.
+
+    Args:
+        variables: the model's variables by path.
+        output_dir: the folder of the other run.
+        report: called with each line.
 
     Raises:
-        DataError: there is no checkpoint, or none of its weights fits; nothing is changed then.
+        DataError: there is no checkpoint, or none of its weights fits; then no variable has changed.
     """
     step, values = newest_weights(output_dir, report)
     fits = {name: name in values and values[name].shape == tuple(variable.shape) for name, variable in variables.items()}
@@ -32,7 +37,7 @@ def load_matching_weights(variables: Mapping[str, tf.Variable], output_dir: Path
 
 
 def _described(names: Iterable[str]) -> str:
-    """The parts of the model that variables belong to, with how many of each: "encoder (40), language (2)"."""
+    """Returns the parts of the model to which the variables belong, with their numbers, like "encoder (40), language (2)"."""
     counts: dict[str, int] = {}
     for name in names:
         part = name.partition(".")[0]

@@ -9,7 +9,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.features import Label, ProblemSpec, Text
 from t2t_multimodel.runs.run_config import RunConfig, build_model
-from t2t_multimodel.training.metrics import MetricSums, measures_of
+from t2t_multimodel.training.metrics import MetricSums, mean_metrics
 from t2t_multimodel.training.trainer import Trainer
 
 HPARAMS = HParams().override(
@@ -25,7 +25,7 @@ SPECS = (
 
 @pytest.fixture(scope="session", autouse=True)
 def as_in_a_run():
-    """Grappler is off, as `train_run` has it."""
+    """Switches Grappler off, as `train_run` does."""
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
@@ -36,7 +36,7 @@ def hparams():
 
 @pytest.fixture(scope="session")
 def make_model():
-    """A new model; `changes` are hyperparameters."""
+    """Returns a new model; `changes` are hyperparameters."""
 
     def make(**changes):
         return build_model(RunConfig("tiny", HPARAMS.override(**changes), SPECS, 23, "", ""))
@@ -46,7 +46,7 @@ def make_model():
 
 @pytest.fixture(scope="session")
 def make_batch():
-    """Rows of ids for a problem, each ended by 1 and padded with 0."""
+    """Returns rows of ids for a problem; each ends with 1 and is padded with 0."""
 
     def make(problem, *lengths, seed=0):
         generator = np.random.default_rng(seed)
@@ -66,7 +66,7 @@ def make_batch():
 
 @pytest.fixture(scope="session")
 def pretended_data(tmp_path_factory):
-    """The records of COPY and TOPIC."""
+    """Returns a folder with the records of COPY and TOPIC."""
     folder = tmp_path_factory.mktemp("data")
     generate([COPY, TOPIC], folder, folder, 290, num_shards=1, report=lambda line: None)
     return folder
@@ -74,7 +74,7 @@ def pretended_data(tmp_path_factory):
 
 @pytest.fixture
 def make_trainer(hparams, pretended_data, tmp_path):
-    """A trainer whose steps pretend, and its model; `dev(problem, steps)` is the dev loss, instead of that of an evaluation."""
+    """Returns a trainer with fake steps, and its model. `dev(problem, steps)` returns the dev loss in place of an evaluation."""
 
     def make(changes="", losses=None, at=None, dev=None, output_dir=tmp_path):
         output_dir.mkdir(exist_ok=True)
@@ -83,7 +83,7 @@ def make_trainer(hparams, pretended_data, tmp_path):
         trainer = Trainer(model, [COPY, TOPIC], settings.override(changes), pretended_data, output_dir)
         trainer.steps = FakeSteps(model, losses, at)
         if dev:
-            trainer.measures = lambda name, *args: measures_of(MetricSums(dev(name, model.number.numpy()), 1, 1, 1, 1, 1))
+            trainer.metrics = lambda name, *args: mean_metrics(MetricSums(dev(name, model.number.numpy()), 1, 1, 1, 1, 1))
         return trainer, model
 
     return make

@@ -1,4 +1,4 @@
-"""Asynchronous steps that pretend: what is under way at a time, what is counted and saved, and when a run ends."""
+"""The asynchronous loop with fake steps: which steps are under way at once, what is counted and saved, and when a run ends."""
 
 import json
 import os
@@ -23,7 +23,7 @@ PROBLEMS = [fake_problem(name, [{"inputs": "abc"[: i % 3 + 1], "targets": "xyz"}
 
 
 class FakeServers:
-    """`num_workers` that compute nothing."""
+    """A cluster of `num_workers` workers that compute nothing."""
 
     strategy = tf.distribute.get_strategy()
     coordinator = None
@@ -36,7 +36,7 @@ class FakeServers:
 
 
 class FakeSteps:
-    """A step takes `seconds` and calls at[step]; `begun` has (problem, step, all that were under way then), in order."""
+    """Fake steps that take `seconds` and call at[step]; `begun` has (problem, step, problems under way then), in order."""
 
     def __init__(self, model, seconds=0.0, losses=None, at=None):
         self.model, self.seconds, self.losses, self.at = model, seconds, losses or {}, at or {}
@@ -78,7 +78,7 @@ def make_trainer(hparams, data_dir, tmp_path):
 
 
 def checkpoint(folder, step):
-    """What the checkpoint of a step says: the steps that the model has had, and each problem's steps and batches."""
+    """Returns the content of a step's checkpoint: the model's number of steps, and each problem's steps and batches."""
     reader = tf.train.load_checkpoint(str(folder / f"ckpt-{step}"))
     values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")}
     counts = [int(values[f"counts/{name}/.ATTRIBUTES/VARIABLE_VALUE"]) for name in "abc"]
@@ -159,7 +159,7 @@ def test_ten_steps_in_a_row_that_are_no_numbers_end_the_run(make_trainer):
 
 
 def test_lost_tasks_are_looked_for(make_trainer, monkeypatch):
-    monkeypatch.setattr(async_trainer, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(async_trainer, "SECONDS_BETWEEN_CHECKS", 0.01)
     trainer = make_trainer("train_steps=3", seconds=0.1)
     trainer.train()
     assert trainer._servers.reports

@@ -1,4 +1,4 @@
-"""The loop around the steps, with steps that only pretend: what is written, saved and evaluated, and how it goes on."""
+"""The training loop with fake steps: what is written, saved and evaluated, and how a run is resumed."""
 
 import tempfile
 
@@ -7,7 +7,7 @@ from pretended_training import saved, written
 
 from t2t_multimodel.training import trainer as module
 from t2t_multimodel.training.checkpoints import newest_weights
-from t2t_multimodel.training.metrics import MetricSums, measures_of
+from t2t_multimodel.training.metrics import MetricSums, mean_metrics
 from t2t_multimodel.utils.errors import DataError
 
 
@@ -62,16 +62,16 @@ def test_training_figures_are_means_since_the_last_line(make_trainer, tmp_path, 
 
 
 def test_measures_are_means():
-    measures = measures_of(MetricSums(6.0, 2.0, 3.0, 4.0, 1.0, 2.0))
+    measures = mean_metrics(MetricSums(6.0, 2.0, 3.0, 4.0, 1.0, 2.0))
     wanted = {"loss": 1.5, "log_perplexity": 1.5, "neg_log_perplexity": -1.5, "accuracy": 0.5, "accuracy_top5": 0.75}
     assert measures == wanted | {"accuracy_per_sequence": 0.5, "examples": 2.0}
 
 
 def test_evaluation_is_cut_at_eval_steps(make_trainer):
     trainer, _ = make_trainer("batch_tokens=16")
-    trainer.measures("copy")
+    trainer.metrics("copy")
     whole = len(trainer.steps.evaluated)
-    trainer.measures("copy", limit=2)
+    trainer.metrics("copy", limit=2)
     assert whole > 2
     assert len(trainer.steps.evaluated) == whole + 2
 

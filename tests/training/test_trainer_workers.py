@@ -1,4 +1,4 @@
-"""The loop as one of several workers: the chief alone writes, all stop after the same step, evaluations are divided."""
+"""The training loop with several workers: only the chief writes, all stop after the same step, evaluations are divided."""
 
 import pytest
 from pretended_training import saved
@@ -8,7 +8,7 @@ from t2t_multimodel.utils.errors import DataError
 
 
 class OtherWorker:
-    """This worker is `index` of two; the other one's values are `adds` of each call's own, the calls counted from 0."""
+    """This worker is `index` of two. `adds(call, values)` returns the other worker's values; calls count from 0."""
 
     count = 2
 
@@ -26,8 +26,8 @@ class OtherWorker:
 
 @pytest.fixture
 def make_worker(make_trainer, monkeypatch):
-    def make(peers, *args):
-        monkeypatch.setattr(module, "WorkerGroup", lambda strategy, cluster: peers)
+    def make(workers, *args):
+        monkeypatch.setattr(module, "WorkerGroup", lambda strategy, cluster: workers)
         return make_trainer(*args)[0]
 
     return make
@@ -42,7 +42,7 @@ def test_a_worker_that_is_not_the_chief_trains_and_leaves_nothing(make_worker, t
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_workers_stop_when_another_was_told_to_or_its_time_is_over(place, make_worker, tmp_path):
-    """The first call agrees on the step that was restored, one more comes before each step."""
+    """The first call is about the restored step; one more call comes before each step."""
     trainer = make_worker(
         OtherWorker(0, lambda call, values: [call == 5 and i == place for i in range(len(values))]), "eval_every=50"
     )
@@ -53,16 +53,16 @@ def test_workers_stop_when_another_was_told_to_or_its_time_is_over(place, make_w
 
 def test_an_evaluation_ends_in_all_workers_when_another_was_told_to_stop(make_worker, tmp_path):
     trainer = make_worker(OtherWorker(0, lambda call, values: [0] * (len(values) - 1) + [len(values) > 3]), "batch_tokens=16")
-    assert trainer.measures("copy") is None
+    assert trainer.metrics("copy") is None
     assert len(trainer.steps.evaluated) > 1
 
 
 def test_workers_divide_the_batches_of_an_evaluation(make_worker):
     half = make_worker(OtherWorker(1, lambda call, values: [10 * value for value in values]), "batch_tokens=16")
-    found = half.measures("copy")
+    found = half.metrics("copy")
     batches = len(half.steps.evaluated)
     whole = make_worker(OtherWorker(0, lambda call, values: [0 * value for value in values]), "batch_tokens=16")
-    whole.measures("copy")
+    whole.metrics("copy")
     assert batches >= 1
     assert found["examples"] == 11 * 2.0 * batches
     assert 0 <= len(whole.steps.evaluated) - batches <= 1
