@@ -1,4 +1,4 @@
-"""Trees by constraint: whatever the scores say, and nothing a tree may be is left out."""
+"""The constraint to trees: every output is a tree, whatever the scores are, and every tree is allowed."""
 
 import itertools
 
@@ -18,7 +18,7 @@ TREES = WellFormedTrees(SYMBOLS, SIZE)
 
 
 def run(strategy, words, limits, seed):
-    """The outputs for sentences of so many words under random scores that like brackets."""
+    """Returns the outputs for sentences of so many words under random scores that favour brackets."""
     limits, words, width = tf.constant(limits), tf.constant(words), strategy.width
     found = strategy.start(len(words), int(tf.reduce_max(limits)), limits)
     tree, random, position = TREES.start(tf.repeat(words, width)), np.random.default_rng(seed), 0
@@ -51,7 +51,7 @@ def test_every_output_is_a_tree_over_its_words_and_ends_in_time(strategy, seed):
 
 
 def reachable(words, remaining, tree, written=()):
-    """All outputs that the constraint lets through."""
+    """Returns all outputs that the constraint allows."""
     allowed = TREES.allowed(tree, tf.constant([remaining]))[0].numpy().nonzero()[0].tolist()
     assert allowed
     for token in allowed:

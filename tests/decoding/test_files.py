@@ -1,4 +1,4 @@
-"""Files of inputs: a line out for every line in."""
+"""Files of inputs: every line of input gives one prediction or None."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,7 +16,7 @@ from t2t_multimodel.utils.errors import DataError
 
 
 class FakeDecoder:
-    """Answers with the input in capitals, or with the size of a file."""
+    """Predicts the input in capitals, or the size of a file."""
 
     def __init__(self, inputs):
         self._spec = ProblemSpec("fake", inputs, Text(), "to_fake")

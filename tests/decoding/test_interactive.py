@@ -1,4 +1,4 @@
-"""The prompt: what each line is answered with."""
+"""The prompt: the output and the messages for each line."""
 
 import io
 import sys
@@ -22,7 +22,7 @@ SPECS = [
 
 
 class FakeDecoder:
-    """Answers in capitals; remembers what it was warmed up for."""
+    """Predicts the input in capitals, and remembers the problems for which it was warmed up."""
 
     def __init__(self):
         self.specs = {spec.name: spec for spec in SPECS}
@@ -51,7 +51,7 @@ class FakeDecoder:
 
 
 def run(*lines, problem="mini_ende"):
-    """(prompts, answers, messages) of a session; an exception among `lines` is raised instead of a line."""
+    """Returns (prompts, outputs, messages) of a session; an exception in `lines` is raised in place of a line."""
     prompts, answers, messages = [], [], []
     rest = iter(lines)
 

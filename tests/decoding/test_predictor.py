@@ -23,7 +23,7 @@ HPARAMS = HParams().override("max_length=40,mel_bins=4,audio_input=spectrogram")
 
 
 class Words:
-    """A vocabulary that grows: a word, an id."""
+    """A vocabulary that gives each new word the next id."""
 
     def __init__(self):
         self.words = ["<pad>", "<eos>", "<unk>"]
@@ -45,7 +45,7 @@ class Words:
 
 
 class FakeSearch:
-    """Says the input again; remembers the batches it got. A class is as likely as its index is high."""
+    """Returns the input as output and remembers its batches. Classes with higher indices are likelier."""
 
     def __init__(self):
         self.batches = []

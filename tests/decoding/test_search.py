@@ -49,7 +49,7 @@ def search(model):
 
 
 def decode(search, *arguments):
-    """The ids [B, T] of the best outputs."""
+    """Returns the ids [B, T] of the best outputs."""
     return search.decode(*arguments).ids[:, 0]
 
 
@@ -62,7 +62,7 @@ def sentences(*lengths):
 
 
 def naive(model, problem, batch, max_length):
-    """One token after the other, the whole model again for each; what stands behind the token in question must not matter."""
+    """Decodes token by token with the whole model each time; the values after the current token must not matter."""
     whole = tf.function(lambda batch: model(batch, problem=problem))
     ids = np.zeros((len(batch["inputs"]), 0), np.int32)
     done = np.zeros(len(ids), bool)
@@ -76,7 +76,7 @@ def naive(model, problem, batch, max_length):
 
 
 def scores(model, batch, ids):
-    """The log-probabilities of whole outputs, by the model as it is trained; padding is never offered."""
+    """Returns the log-probabilities of whole outputs, by the model's training graph; padding has probability 0."""
     logits = tf.where(tf.range(50) == 0, -1e9, model({**batch, "targets": tf.constant(ids)}, problem="ende"))
     each = tf.gather(tf.nn.log_softmax(logits), ids, batch_dims=2).numpy()
     return (each * (ids > 0)).sum(axis=1)
@@ -139,7 +139,7 @@ def test_images_are_classified(model, search):
 
 
 class Replay:
-    """A model that says one sentence a row; what it is asked for is counted."""
+    """A model that writes one given sentence per row and counts its calls."""
 
     def __init__(self, *rows):
         self.rows = tf.constant(rows)

@@ -13,14 +13,14 @@ LIMIT = 4
 
 
 def table(seed, sharpness=2.0):
-    """log P(next | last) [last, next]; the first row is the start; padding is impossible."""
+    """Returns log P(next | last) as [last, next]. The first row is the start. Padding is impossible."""
     logits = sharpness * np.random.default_rng(seed).normal(size=(WORDS, WORDS))
     logits[:, 0] = -1e9
     return (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))).astype(np.float32)
 
 
 def run(strategy, *tables, limits=None):
-    """What the strategy finds for a sentence of each table, and the number of steps."""
+    """Returns the strategy's outputs for one sentence per table, and the number of steps."""
     limits = np.array(limits or [LIMIT] * len(tables), np.int32)
     stacked, length = tf.constant(np.stack(tables)), int(limits.max())
     found, position = strategy.start(len(tables), length, tf.constant(limits)), 0
@@ -33,7 +33,7 @@ def run(strategy, *tables, limits=None):
 
 
 def outputs(log_probs, limit=LIMIT):
-    """(ids, log-probability, has ended) of every output of at most `limit` tokens."""
+    """Yields (ids, log-probability, whether it has ended) for every output of at most `limit` tokens."""
     for length in range(1, limit + 1):
         for words in itertools.product((2, 3, 4), repeat=length - 1):
             for last in (EOS, 2, 3, 4) if length == limit else (EOS,):
@@ -42,7 +42,7 @@ def outputs(log_probs, limit=LIMIT):
 
 
 def ranked(log_probs, alpha):
-    """All outputs, the best first: those that ended by penalised score, then those that were cut."""
+    """Returns all outputs, the best first: those that ended, by penalised score, then those that were cut."""
     scored = [(ended, total / ((5 + len(ids)) / 6) ** alpha, ids) for ids, total, ended in outputs(log_probs)]
     return sorted(scored, reverse=True)
 
@@ -114,7 +114,7 @@ def test_sampling_that_leaves_no_choice_is_greedy(strategy):
 
 
 def frequencies(strategy, log_probs, draws=4000):
-    """How often each id comes first in as many sentences of one batch."""
+    """Returns how often each id is the first token, in one batch of that many sentences."""
     ids, _, _ = run(strategy, *[log_probs] * draws, limits=[1] * draws)
     return np.bincount(ids[:, 0, 0], minlength=WORDS) / draws
 

@@ -1,4 +1,4 @@
-"""TF_CONFIG: what it says, and one line for each way to get it wrong."""
+"""The cluster of TF_CONFIG, and the one-line error for each way to get it wrong."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The launcher of a cluster on one machine: who is started, who is told to end, and what is said. Its tasks only pretend."""
+"""The launcher of a cluster on one machine: the tasks that it starts and ends, and its messages. The tasks do not train."""
 
 import json
 import os

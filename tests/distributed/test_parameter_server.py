@@ -1,4 +1,4 @@
-"""The processes of asynchronous training: which clusters fit, and what is said of a task that is not there."""
+"""The processes of asynchronous training: the clusters that fit, and the messages about missing tasks."""
 
 import socket
 
@@ -44,7 +44,7 @@ def listener():
 
 @pytest.fixture
 def nobody():
-    """A port at which nobody listens."""
+    """Returns a port at which nobody listens."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         yield unused.getsockname()[1]

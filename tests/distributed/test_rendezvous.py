@@ -1,4 +1,4 @@
-"""Tasks that wait for each other: who is missing is named by all who are there."""
+"""Tasks wait for each other, and every task that has started names the missing ones."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ def clusters():
 
 
 def met(*tasks, timeout=20):
-    """What each of the tasks (cluster, facts, seconds after which it comes) hears: "" or an error."""
+    """Returns each task's result, "" or an error; a task is (cluster, facts, seconds after which it starts)."""
     heard = {}
 
     def task(place, cluster, facts, after):

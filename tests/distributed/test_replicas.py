@@ -26,7 +26,7 @@ SECONDS = 900
 
 @pytest.fixture(scope="module", params=CHANGES)
 def trained(request, root, tmp_path_factory):
-    """What 50 steps gave on one device, on two logical CPUs of one process, and in each of two workers on loopback."""
+    """Returns the results of 50 steps on one device, on two logical CPUs of one process, and in each of two loopback workers."""
     folder = tmp_path_factory.mktemp("replicas")
     command = [sys.executable, str(root / "tests" / "helpers" / "replicas_program.py"), str(folder), "50", request.param]
     environment = os.environ | {"PYTHONPATH": str(root)}
@@ -45,7 +45,7 @@ def trained(request, root, tmp_path_factory):
 
 
 def furthest(first, second, prefix, size):
-    """The largest difference of two tensors, relative to the first one's `size`."""
+    """Returns the largest difference of two tensors, relative to the `size` of the first."""
     names = [name for name in first if name.startswith(prefix)]
     assert len(names) > 90 and first.keys() == second.keys()
     return max(size(first[name] - second[name]) / max(size(first[name]), 1e-6) for name in names)

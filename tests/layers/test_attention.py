@@ -1,4 +1,4 @@
-"""Attention against head-by-head loops; what a position may read."""
+"""Attention against head-by-head loops, and the positions that a position may read."""
 
 import numpy as np
 import numpy_reference as reference

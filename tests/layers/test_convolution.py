@@ -1,4 +1,4 @@
-"""Depthwise convolutions, pooling and ConvStep against plain loops; what must not change them."""
+"""Depthwise convolutions, pooling and ConvStep against plain loops, and changes of the input that must not reach an output."""
 
 import math
 

@@ -17,7 +17,7 @@ N, D, E, K = 12, 8, 6, 3
 
 
 class FixedRouter(keras.layers.Layer):
-    """Sends every token where it is told."""
+    """Routes every token to given experts."""
 
     def __init__(self, experts, gates):
         super().__init__()

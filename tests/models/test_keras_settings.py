@@ -1,4 +1,4 @@
-"""What a user's keras.json says of dtypes, image layout and epsilon is for the user's own models: ours has its own."""
+"""A user's keras.json (dtypes, image layout, epsilon) does not change this package's model."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ NAMES = ("speech", "image_label")
 
 
 def made():
-    """A model, its losses in training, and the logits of a step of decoding."""
+    """Returns a model's losses in training and the logits of a decoding step."""
     keras.utils.set_random_seed(5)
     model = tiny.make(NAMES, dropout=0.1)
     terms = {name: model.loss_terms(tiny.batch(name), name) for name in NAMES}

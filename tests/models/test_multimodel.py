@@ -33,7 +33,7 @@ CASES = [(name, "paper") for name in SPECS] + [
 
 
 def model_of(variant):
-    """The model of a variant, with the problems that CASES has for it alone."""
+    """Returns the model of a variant, with that variant's problems in CASES."""
     if variant == "paper":
         return tiny.model()
     return tiny.model(tuple(name for name, of in CASES if of == variant), **VARIANTS[variant])
@@ -49,7 +49,7 @@ def logits(model, made, name):
 
 @functools.cache
 def traced(name):
-    """One function for texts of any number and lengths."""
+    """Returns one traced function for any number of texts of any length."""
     signature, model = [tf.TensorSpec((None, None), tf.int32)] * 2, tiny.model()
 
     def run(inputs, targets):
@@ -104,7 +104,7 @@ def test_longer_padding_of_the_targets_changes_no_real_position():
 
 
 def changed_from(t, targets):
-    """Other ids from position t on, but for the last, which stays 1."""
+    """Returns ids with other values from position t on, except the last, which stays 1."""
     changed = targets.copy()
     changed[:, t:-1] = 3 + (changed[:, t:-1] - 2) % (VOCAB - 3)
     return changed
@@ -171,7 +171,7 @@ def test_variables_are_the_same_ones_in_the_same_order_whenever_a_model_is_made(
 
 
 def by_path(model):
-    """Weights by their paths; `tf.train.Checkpoint(model=...)` would follow no layer that is kept in a list or a dict."""
+    """Returns the weights by their paths; `tf.train.Checkpoint(model=...)` would miss layers in a list or a dict."""
     return {v.path.partition("/")[2].replace("/", "."): v.value for v in model.variables}
 
 
@@ -179,7 +179,7 @@ def by_path(model):
 
 
 def cross_entropy(made, values, smoothing):
-    """Smoothed cross-entropy, one position at a time."""
+    """Returns the smoothed cross-entropy, computed one position at a time."""
     total, weight = 0.0, 0
     for place, target in np.ndenumerate(made["targets"]):
         if target == 0 and made["targets"].ndim == 2:
@@ -223,7 +223,7 @@ def test_the_cross_entropy_of_even_logits_is_the_logarithm_of_their_number():
 
 
 def used(model, name):
-    """Paths of the variables that the problem is to train."""
+    """Returns the paths of the variables that the problem trains."""
     spec = SPECS[name]
     parts = [model._net(spec.inputs), model._net(spec.targets), model.encoder]
     if not isinstance(spec.targets, Label):

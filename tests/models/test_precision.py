@@ -1,4 +1,4 @@
-"""bfloat16 and float16: what the model computes is what it computes in float32, up to the type's rounding."""
+"""In bfloat16 and float16 the model computes the same as in float32, up to the type's rounding."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ HALF = pytest.mark.parametrize("precision", TOLERANCES)
 
 
 def in_float32_and(precision, **changes):
-    """Two models of the same weights; every expert computes every token, as a close choice of experts may turn on rounding."""
+    """Returns two models with the same weights. Every expert computes every token, since rounding may change a close choice."""
     keras.utils.set_random_seed(1)
     every = {"num_experts": 3, "moe_k": 3, **changes}
     wide, half = (tiny.model(**every, precision=name) for name in ("float32", precision))

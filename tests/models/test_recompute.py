@@ -11,7 +11,7 @@ NOISY = {"dropout": 0.3, "attention_dropout": 0.2, "embedding_dropout": 0.1, "mi
 
 @pytest.fixture(scope="module")
 def models():
-    """Two models of equal weights and states of noise, which keep and recompute."""
+    """Returns two models with equal weights and states of noise; one keeps inner values, the other recomputes them."""
     keeps, again = (tiny.make(("translate",), **NOISY, recompute=value) for value in (False, True))
     for target, source in zip(again.variables, keeps.variables, strict=True):
         target.assign(source)
@@ -19,7 +19,7 @@ def models():
 
 
 def gradient(model, batch, rows):
-    """The loss, the gradient, and the states of noise afterwards."""
+    """Returns the loss, the gradient, and the states of noise afterwards."""
 
     @tf.function(autograph=False)
     def run():

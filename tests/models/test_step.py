@@ -15,7 +15,7 @@ DECODED = [name for name, spec in SPECS.items() if not isinstance(spec.targets, 
 
 @pytest.fixture(scope="module", autouse=True)
 def not_as_initialised():
-    """Gates, gains and shifts that are not the same everywhere; as they were, afterwards."""
+    """Gives gates, gains and shifts different values, and restores them afterwards."""
     variables = tiny.model().trainable_variables
     before, random = [np.asarray(v) for v in variables], np.random.default_rng(5)
     for variable, value in zip(variables, before, strict=True):
@@ -26,7 +26,7 @@ def not_as_initialised():
 
 
 def step_by_step(model, encoded, targets, name, rows_each=1):
-    """Logits float32 [R, T, V] from `step`, in one traced loop."""
+    """Returns logits float32 [R, T, V] from `step`, in one traced loop."""
 
     @tf.function(autograph=False)
     def run(targets):

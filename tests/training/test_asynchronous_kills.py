@@ -22,7 +22,7 @@ SECONDS = 3000
 
 
 class Processes:
-    """A `command` in a process for each task of `jobs`; the chief writes into `folder`, and all write logs there."""
+    """Runs `command` in one process per task of `jobs`; the chief writes to `folder`, and all write their logs there."""
 
     def __init__(self, command, jobs, root, folder):
         self._clusters = {cluster.name: cluster for cluster in local_clusters(jobs)}
@@ -44,7 +44,7 @@ class Processes:
         return (self._folder / "chief 0.log").read_text()
 
     def until(self, step):
-        """Waits for the checkpoint of a step, or of a later one."""
+        """Waits for the checkpoint of a step or of a later one."""
         end = time.monotonic() + SECONDS
         while int((tf.train.latest_checkpoint(str(self._folder)) or "ckpt-0").rpartition("-")[2]) < step:
             assert self._running["chief 0"].poll() is None, self.said()
@@ -52,7 +52,7 @@ class Processes:
             time.sleep(0.05)
 
     def code(self):
-        """The chief's exit code, when it has ended."""
+        """Waits until the chief has ended, and returns its exit code."""
         return self._running["chief 0"].wait(SECONDS)
 
     def __enter__(self):
@@ -78,7 +78,7 @@ def flags(data_dir, output_dir, names, hparams_set, hparams):
 
 
 def killed_run(processes, every, total):
-    """A worker is killed between checkpoints and comes back, later the chief is; the run ends by itself."""
+    """A worker and later the chief are killed between checkpoints and started again; then the run ends by itself."""
     with processes:
         processes.until(every)
         processes.kill("worker 0")
@@ -95,7 +95,7 @@ def killed_run(processes, every, total):
 
 
 def check_run(folder, total, names, split):
-    """Every step is counted once, every problem was trained, and its last loss on `split` is below its first."""
+    """Checks that every step is counted once, and that every problem's last loss on `split` is below its first."""
     reader = tf.train.load_checkpoint(str(folder / f"ckpt-{total}"))
     counts = {name: int(reader.get_tensor(f"counts/{name}/.ATTRIBUTES/VARIABLE_VALUE")) for name in names}
     assert sum(counts.values()) == total

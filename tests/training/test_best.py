@@ -17,7 +17,7 @@ FIRST, SECOND = {"mean": Best(5, 2.0)}, {"mean": Best(10, 1.0)}
 
 @pytest.fixture
 def output_dir(tmp_path):
-    """Checkpoints of the steps 5 and 10, of a number that is the step, and a config."""
+    """Returns a folder with a config and checkpoints of steps 5 and 10, whose only weight is the step."""
     number = tf.Variable(0)
     for step in (5, 10):
         number.assign(step)
@@ -27,7 +27,7 @@ def output_dir(tmp_path):
 
 
 def kept_number(output_dir):
-    """What the checkpoint holds that whoever opens the directory finds."""
+    """Returns the weight in the checkpoint that the folder's file `checkpoint` names."""
     path = tf.train.latest_checkpoint(str(output_dir / "best" / "mean-loss"))
     return int(tf.train.load_checkpoint(path).get_tensor("number/.ATTRIBUTES/VARIABLE_VALUE"))
 

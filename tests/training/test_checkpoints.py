@@ -17,7 +17,7 @@ from t2t_multimodel.utils.errors import DataError
 
 
 class Run:
-    """Model, optimizer, steps and checkpoints of a run in `folder`."""
+    """Returns model, optimizer, steps and checkpoints of a run in `folder`."""
 
     def __init__(self, model, hparams, folder):
         self.model = model
@@ -157,7 +157,7 @@ def full_for_the_list_of_checkpoints(*args, **kwargs):
 
 @contextlib.contextmanager
 def small_files():
-    """The system lets no file grow beyond 1,000 bytes: real files that are written half."""
+    """The system limits files to 1,000 bytes, so that checkpoints are really written in part."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))

@@ -1,4 +1,4 @@
-"""What evaluations decide, by hand: who stops and when, adaptive shares, the best of each figure."""
+"""Decisions against values worked out by hand: which problems stop and when, adaptive shares, the best evaluations."""
 
 import math
 
@@ -17,7 +17,7 @@ def measures(loss, accuracy=0.5):
 
 
 def decided(rows, **settings):
-    """Decisions after evaluations of "a" and "b" every 10 steps; `rows` hold their losses, or (loss, accuracy)."""
+    """Returns the decisions after evaluations of "a" and "b" every 10 steps; `rows` have their losses or (loss, accuracy)."""
     decisions = Decisions(NAMES, TrainingConfig(**settings))
     for i, row in enumerate(rows, start=1):
         there = {name: np.atleast_1d(figures).tolist() for name, figures in zip(NAMES, row, strict=True) if figures is not None}

@@ -23,5 +23,5 @@ def test_every_kind_of_problem_is_stored():
 
 @pytest.mark.parametrize("kind", golden.KINDS)
 def test_losses_and_gradient_norms_are_those_stored(kind, found):
-    """If they are meant to change: `python tests/helpers/golden.py` stores the new ones, and the commit's message says why."""
+    """If a change is intended, `python tests/helpers/golden.py` stores the new values, and the commit's message says why."""
     np.testing.assert_allclose(found[kind], wanted()[kind], rtol=1e-5, err_msg=f"rows are steps: [loss, gradient norm] of {kind}")

@@ -1,4 +1,4 @@
-"""One traced function for several kinds of input: each problem's step is the one that it takes alone."""
+"""One traced function for several kinds of input trains each problem as a function of its own does."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ QUIET = {"num_experts": 0, "dropout": 0.0, "encoder_blocks": 1, "decoder_blocks"
 
 
 class Run:
-    """Steps of the tiny model: one function for all of NAMES, or, with `call`, one for each. Slot "m" is the last gradient."""
+    """Returns steps of the tiny model: one function for all NAMES, or with `call` one per name. Slot "m" is the last gradient."""
 
     def __init__(self, optimizer="adam", call=None):
         self.model = tiny.make((*NAMES, "image_label"), **QUIET)
@@ -27,7 +27,7 @@ class Run:
         self.steps = StepFunctions(self.model, self.optimizer, hparams, call=call)
 
     def values(self):
-        """Weights and slots by name, copied."""
+        """Returns copies of weights and slots, by name."""
         kinds = {"weight": self.weights, **self.optimizer.slots}
         return {f"{kind}:{name}": variable.numpy() for kind, of in kinds.items() for name, variable in of.items()}
 

@@ -25,7 +25,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(PROGRAM.parents[2])}
 
 
 class Plan(NamedTuple):
-    """How often a run is killed, its steps, and changes of its hyperparameters."""
+    """The number of kills in a run, its steps, and changes of its hyperparameters."""
 
     kills: int
     steps: int
@@ -42,7 +42,7 @@ def command(plan, data_dir, output_dir):
 
 
 def run(plan, data_dir, output_dir, seconds):
-    """Trains until the end, or for so many seconds and is killed; returns the exit code and what was said."""
+    """Trains to the end, or until a kill after so many seconds; returns the exit code and the messages."""
     try:
         trained = command(plan, data_dir, output_dir)
         ended = subprocess.run(trained, capture_output=True, text=True, timeout=seconds, env=ENVIRONMENT)  # then SIGKILL ends it
@@ -59,7 +59,7 @@ def values(plan, output_dir):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """Runs a plan once, without a kill; gives data_dir, the values of the last checkpoint, and the seconds it took."""
+    """Runs a plan once without a kill; returns data_dir, the last checkpoint's values, and the seconds that it took."""
 
     @functools.cache
     def run_once(plan):
@@ -87,7 +87,7 @@ def test_a_killed_run_ends_with_the_same_bits(unbroken, plan, tmp_path):
 
 
 def run_workers(data_dir, output_dir, stop=False):
-    """Trains with two workers and returns what each said; with `stop`, the chief gets SIGTERM after the first checkpoint."""
+    """Trains with two workers and returns their messages; with `stop` the chief gets SIGTERM after the first checkpoint."""
     environments = [ENVIRONMENT | {"TF_CONFIG": cluster.tf_config()} for cluster in local_clusters({"worker": 2})]
     trained = command(ORDINARY, data_dir, output_dir)
     with contextlib.ExitStack() as stack:
@@ -116,7 +116,7 @@ def test_two_workers_that_were_stopped_end_where_one_device_does(unbroken, tmp_p
 
 
 def assert_near(found, wanted):
-    """Weights but for rounding; steps, positions in the data and states of the noise to the bit."""
+    """Checks that weights are equal up to rounding, and steps, positions in the data and states of noise exactly."""
     assert found.keys() == wanted.keys()
     weights = [name for name in wanted if name.startswith("model/") and wanted[name].dtype == np.float32]
     exact = [name for name in wanted if name.startswith(("model/", "positions/", "step")) and name not in weights]

@@ -1,4 +1,4 @@
-"""Memory by arithmetic: parameters and slots against what a model and its optimizers have, the peak against sums by hand."""
+"""The counted memory: parameters and slots against a model and its optimizers, the peak against sums by hand."""
 
 import pytest
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""The file of figures, and progress on a terminal and in a file."""
+"""metrics.jsonl and TensorBoard's events, and progress on a terminal and in a file."""
 
 import html
 import json
@@ -48,7 +48,7 @@ class Example(NamedTuple):
 
 
 def events(output_dir):
-    """What TensorBoard reads: (step, tag) to tensor."""
+    """Returns TensorBoard's tensors by (step, tag)."""
     files = sorted((output_dir / "events").iterdir())
     found = [value for file in files for event in EventFileLoader(str(file)).Load() for value in with_step(event)]
     return {(step, value.tag): value for step, value in found}
@@ -59,7 +59,7 @@ def with_step(event):
 
 
 def read_back(output_dir, tag):
-    """The steps and values of a tag as TensorBoard has them without its fast loader."""
+    """Returns the steps and values of a tag as TensorBoard reads them without its fast loader."""
     accumulator = EventAccumulator(str(output_dir / "events"), {"tensors": 0})
     accumulator.Reload()
     return [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in accumulator.Tensors(tag)]

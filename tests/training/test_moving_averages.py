@@ -1,4 +1,4 @@
-"""Moving averages of the weights: against NumPy, over a stop, and as what a run is evaluated and decoded with."""
+"""Moving averages of the weights: against NumPy, across a stop, and in evaluation and decoding."""
 
 import dataclasses
 
@@ -55,7 +55,7 @@ def test_without_a_decay_there_are_none():
 
 @pytest.fixture(scope="module")
 def output_dir(tmp_path_factory):
-    """A run whose weights are 1 and their averages 2."""
+    """Returns a run in which all weights are 1 and their averages 2."""
     folder = small_run.make(tmp_path_factory.mktemp("run"))
     config = RunConfig.load(folder)
     config = dataclasses.replace(config, hparams=config.hparams.override(ema_decay=0.9))
@@ -70,7 +70,7 @@ def output_dir(tmp_path_factory):
 
 
 def values(folder):
-    """All values that the weights of an opened run have."""
+    """Returns all values in the weights of an opened run."""
     return {float(value) for weight in open_run(folder)[2].trainable_variables for value in np.unique(weight.numpy())}
 
 

@@ -61,7 +61,7 @@ def test_every_schedule_falls_after_the_warm_up_without_a_jump(kind):
 
 
 class NumpyAdam:
-    """Algorithm 1 of arXiv 1412.6980 with the corrections in the rate (its section 2), after clipping by the global norm."""
+    """Adam by algorithm 1 of arXiv 1412.6980, with the corrections in the rate (section 2), after clipping by global norm."""
 
     def __init__(self, variables, config):
         self.values = {name: value.numpy().astype("float64") for name, value in variables.items()}
@@ -105,7 +105,7 @@ def test_adam_equals_numpy_adam(clip_norm):
 
 
 class NumpyAdafactor:
-    """Algorithms 4 and 5 of arXiv 1804.04235, with relative steps; a tensor of rank 3 is a stack of matrices."""
+    """Adafactor by algorithms 4 and 5 of arXiv 1804.04235, with relative steps; a tensor of rank 3 is a stack of matrices."""
 
     def __init__(self, variables):
         self.values = {name: value.numpy().astype("float64") for name, value in variables.items()}

@@ -1,4 +1,4 @@
-"""Which problem a step trains: without a state, and as often as its schedule says."""
+"""The schedule of problems: it keeps no state, and each problem comes as often as its probability says."""
 
 import collections
 

@@ -1,4 +1,4 @@
-"""A profiler that does not work costs the profile alone."""
+"""A profiler that fails does not end the run."""
 
 import pytest
 import tensorflow as tf

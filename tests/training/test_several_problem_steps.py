@@ -1,4 +1,4 @@
-"""Steps of several batches or problems: their gradient is that of the joined batch, or the mean of the problems'."""
+"""Steps of several batches or problems: the gradient equals the joined batch's, or the mean of the problems' gradients."""
 
 import numpy as np
 import pytest
@@ -14,12 +14,12 @@ QUIET = {**SHORT, "encoder_blocks": 1, "num_experts": 0, "dropout": 0.0, "attent
 
 @pytest.fixture(scope="module")
 def joint(hparams):
-    """Of two problems and two batches a step; Adam's first moment is then the gradient, as long as nothing is clipped."""
+    """Returns hyperparameters for two problems and two batches per step; Adam's first moment is then the unclipped gradient."""
     return hparams.override(problems_per_step=2, accumulate_steps=2, beta1=0.0, clip_norm=0.0)
 
 
 class Run:
-    """A model and its steps; `gradients` is what the last step updated with, 0 where it left a variable out."""
+    """A model and its steps; `gradients` are those of the last step, 0 for a variable that it left out."""
 
     def __init__(self, model, hparams):
         self.model = model
@@ -28,13 +28,13 @@ class Run:
         self._first = [variable.numpy() for variable in by_path(model.variables).values()]
 
     def restart(self):
-        """The first weights and states of noise, and empty slots."""
+        """Restores the initial weights and states of noise, and empties the slots."""
         for variable, value in zip(by_path(self.model.variables).values(), self._first, strict=True):
             variable.assign(value)
         self.clear()
 
     def clear(self):
-        """Empty slots."""
+        """Sets all slots to 0."""
         for slot in (slot for kind in self.optimizer.slots.values() for slot in kind.values()):
             slot.assign(tf.zeros_like(slot))
 
@@ -53,7 +53,7 @@ def noisy(make_model, joint):
 
 
 def concatenated(*batches):
-    """One batch of the rows of several, padded to the longest."""
+    """Returns one batch with the rows of several, padded to the longest."""
 
     def join(tensors):
         width = max(tensor.shape[-1] for tensor in tensors)
@@ -103,7 +103,7 @@ def test_the_gradient_of_several_problems_is_the_mean_of_theirs_noise_and_expert
 
 
 def test_experts_are_balanced_by_the_mean_over_batches(noisy, make_batch):
-    """Of batches of one weight, the gradient, balance losses included, is the mean of each one's."""
+    """If all batches have the same weight, the gradient, balance losses included, is the mean of the batches' gradients."""
     batches = [make_batch("topic", 4, 7, 5, seed=seed) for seed in (1, 2)]
     noisy.restart()
     gradients = []

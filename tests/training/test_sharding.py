@@ -1,4 +1,4 @@
-"""Experts in parts, as parameter servers hold them: the same steps, and the same checkpoint as one device's."""
+"""Experts divided into parts, as on parameter servers, give the same steps and the same checkpoint as on one device."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_experts_alone_are_divided_and_each_server_has_some():
 
 
 def divided(next_creator, **options):
-    """Makes variables as ParameterServerStrategy does with that partitioner and three servers, but all of them here."""
+    """Makes variables on this device as ParameterServerStrategy makes them with the partitioner and three servers."""
     value = options.pop("initial_value")
     value = tf.convert_to_tensor(value() if callable(value) else value)
     count = by_experts(4, 3)(value.shape, value.dtype)[0] if value.shape.rank else 1
@@ -33,7 +33,7 @@ def divided(next_creator, **options):
 
 @pytest.fixture(scope="module")
 def trained(make_model, make_batch, hparams, tmp_path_factory):
-    """A model as it is and one with its experts in parts: after two steps, their results, weights and checkpoints."""
+    """Returns results, weights and checkpoints after two steps, of a whole model and of one with its experts in parts."""
     folder = tmp_path_factory.mktemp("checkpoints")
 
     def train(name, scope):

@@ -1,4 +1,4 @@
-"""Traced steps: they learn, one trace serves many, and what they measure is what NumPy measures."""
+"""Traced steps: they learn, one trace serves many problems, and their metrics equal NumPy's."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def steps(model, optimizer, hparams):
 
 @pytest.fixture(autouse=True)
 def unchanged(model, optimizer):
-    """Each test starts with the first weights and empty slots."""
+    """Restores the initial weights and empties the slots before each test."""
     weights = model.get_weights()
     yield
     model.set_weights(weights)

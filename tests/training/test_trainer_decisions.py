@@ -1,4 +1,4 @@
-"""What a run's evaluations change: problems stop, shares adapt, the best checkpoints are kept; and what averages do to them."""
+"""The effects of a run's evaluations: problems stop, shares adapt, the best checkpoints are kept, also with averages."""
 
 import json
 
@@ -10,12 +10,12 @@ from t2t_multimodel.training import trainer as module
 
 
 def order(trainer):
-    """The problems of the steps it did."""
+    """Returns the problems of the steps that were done."""
     return [name for name, _, _ in trainer.steps.trained]
 
 
 def dev(name, step):
-    """The dev loss of "copy" falls always, that of "topic" until step 4."""
+    """Returns a dev loss that always falls for "copy", and until step 4 for "topic"."""
     return 8.0 / step if name == "copy" else max(2.0, 4.0 - step / 2)
 
 

@@ -1,4 +1,4 @@
-"""What ends a run: a request, a signal, its time, steps that are no numbers; its checkpoint is written, or as it was."""
+"""The ends of a run: a request, a signal, a time limit, steps that are not finite, and the checkpoint after each."""
 
 import os
 import signal

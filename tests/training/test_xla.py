@@ -1,4 +1,4 @@
-"""A step compiled by XLA trains as one without. Compiling takes most of a minute on a CPU."""
+"""A step compiled by XLA trains like a step without XLA. Compiling takes most of a minute on a CPU."""
 
 import numpy as np
 import pytest
