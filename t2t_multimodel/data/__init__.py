@@ -1,1 +1,1 @@
-"""From raw files to batches: problems, vocabulary, records, and the input pipeline."""
+"""From raw files to batches: reads raw data, makes the vocabulary and the records, and batches the records."""

@@ -1,4 +1,4 @@
-"""What is in records that exist: statistics of each split, and a few of its examples."""
+"""Reads existing records and describes them: statistics per split, and a few of its examples."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text
 from t2t_multimodel.utils.errors import DataError
 
-# Train splits are shuffled as a whole, so that the first of their records are as good as any.
+# mm-datagen shuffles a train split as a whole, so its first records are a random sample.
 MOST_READ = 20_000
 EXAMPLES = 6
 _SEED = 7
 
 
 class Record(NamedTuple):
-    """An example: token ids, bytes of an image, PCM bytes of sound or the index of a class; references are text."""
+    """One example as its record holds it.
+
+    Attributes:
+        inputs, targets: token ids of a text, the bytes of an image file, PCM bytes of a sound, or the index of a class.
+        references: further correct targets, as text; may be empty.
+    """
 
     inputs: Any
     targets: Any
@@ -34,14 +39,15 @@ class Record(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What there is to be measured of one side of a split.
+    """The statistics of one side (inputs or targets) of a split.
 
     Attributes:
-        feature: what the side is.
-        sizes: of each example: tokens of a text, pixels of a picture's shorter side, seconds of sound; none of a class.
-        words: of all texts together; symbols of trees.
-        fallback: tokens that are single bytes, because the vocabulary has no piece, or unknown.
-        classes: examples of each class, in the order of classes.
+        feature: the feature of this side.
+        sizes: one number per example: tokens of a text, pixels of a picture's shorter side, or seconds of a sound. Empty for
+            classes.
+        words: the number of words in all texts together; for trees, the number of symbols.
+        fallback: the number of tokens that are unknown, or single bytes because the vocabulary has no piece for them.
+        classes: the number of examples per class name, in the order of the classes.
     """
 
     feature: Feature
@@ -52,7 +58,16 @@ class Measured(NamedTuple):
 
 
 class Inspected(NamedTuple):
-    """A split of some records: how many examples it has, how many of them were read, both sides, and some examples."""
+    """The statistics of one split.
+
+    Attributes:
+        name: the records' name.
+        split: "train", "dev" or "test".
+        examples: the number of examples in the split.
+        read: the number of examples that the statistics come from.
+        sides: the statistics of "inputs" and "targets".
+        chosen: a few examples to show.
+    """
 
     name: str
     split: str
@@ -63,16 +78,16 @@ class Inspected(NamedTuple):
 
 
 def recorded_names(data_dir: Path) -> list[str]:
-    """The names of all records in a data_dir."""
+    """Returns the names of all records in a data_dir."""
     manifests = {path.stem: path for path in sorted(data_dir.glob("*.json"))}
     return [name for name, path in manifests.items() if '"vocabulary_sha256"' in path.read_text(encoding="utf-8")]
 
 
 def inspect(data_dir: Path, names: Sequence[str]) -> Iterator[Inspected]:
-    """Every split of the records `names`, of its first `MOST_READ` records.
+    """Yields the statistics of every split of the records `names`, each from its first `MOST_READ` records.
 
     Raises:
-        DataError: the vocabulary or records are missing, damaged or do not belong together.
+        DataError: the vocabulary or some records are missing, damaged, or made with different vocabularies.
     """
     vocabulary = Vocabulary.load(data_dir / FILE_NAME)
     for name in names:
@@ -102,7 +117,7 @@ def left_out_lines_of(data_dir: Path, names: Sequence[str], hparams: HParams) ->
 
 
 def _spec(name: str, manifest: Manifest) -> ProblemSpec:
-    """The features of records, from their manifest."""
+    """Returns the problem's features as the records' manifest describes them."""
     return ProblemSpec.from_dict({"name": name, "target_space": "", "metrics": [], **features_of(manifest)})
 
 
@@ -139,7 +154,7 @@ def _raw(feature: Feature, value: Any) -> Any:
 
 
 class _Measure:
-    """Collects what `Measured` holds, value by value."""
+    """Collects the statistics of `Measured`, value by value."""
 
     def __init__(self, feature: Feature, vocabulary: Vocabulary) -> None:
         self._feature = feature

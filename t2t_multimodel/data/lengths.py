@@ -1,4 +1,4 @@
-"""How long examples may be, how long those of records are, and what a set's limits leave out."""
+"""Returns the limits on an example's length, the lengths in given records, and what a hyperparameter set's limits leave out."""
 
 from __future__ import annotations
 
@@ -14,41 +14,47 @@ from t2t_multimodel.data.records import damaged_records, parse_example, read_man
 from t2t_multimodel.features import Audio, Feature, Text
 from t2t_multimodel.problem import Problem
 
-# An evaluation takes longer examples than training does, but not one that alone would fill the memory.
+# Evaluation takes examples up to this many times longer than training does. Without any limit one example could fill the memory.
 _EVALUATED = 4
 _LEAST_TOKENS, _LEAST_SECONDS = 1024, 60.0
-# Of a split, so that a large corpus does not have to be read before training: train splits are shuffled as a whole.
+# Only this much of a split is read, so that training on a large corpus starts at once. mm-datagen shuffles train splits as a
+# whole, so the first records are a random sample.
 MOST_EXAMPLES, MOST_BYTES = 200_000, 1 << 30
 _BLOCK = 256
-_NO_SAMPLES = "without a sample"  # as a record of an earlier version may be
+_NO_SAMPLES = "without a sample"  # Records of earlier versions may hold recordings without a sample.
 WARNED_SHARE = 0.05
 
 
 def longest_text(hparams: HParams, training: bool) -> int:
-    """Returns the tokens of the longest text, end of sequence included, that is trained on, or evaluated."""
+    """Returns the length in tokens of the longest text that is used, end of sequence included.
+
+    Args:
+        training: True for the limit in training, False for the limit in evaluation.
+    """
     limit = hparams.data.max_length
     return limit if training else max(_EVALUATED * limit, _LEAST_TOKENS)
 
 
 def longest_seconds(hparams: HParams, training: bool) -> float:
-    """Returns the seconds of the longest sound that is trained on, or evaluated."""
+    """Returns the length in seconds of the longest sound that is used, in training or in evaluation."""
     limit = hparams.data.max_seconds
     return limit if training else max(_EVALUATED * limit, _LEAST_SECONDS)
 
 
 def sound_limit(feature: Audio, hparams: HParams, training: bool) -> int:
-    """Returns the length of the longest sound in samples or, where the model reads spectrograms, in frames."""
+    """Returns the length of the longest sound that is used: in samples, or in frames if the model reads spectrograms."""
     rate = feature.sample_rate if hparams.model.audio_input == "waveform" else 1000.0 / hparams.data.hop_ms
     return int(longest_seconds(hparams, training) * rate) + 1
 
 
 class Lengths(NamedTuple):
-    """The sizes of a split's first examples.
+    """The lengths of a split's first examples.
 
     Attributes:
-        examples: of the whole split.
-        tokens: of the inputs and the targets, ends of sequence included, int64 [read, 2]; 0 for what is no text.
-        samples: of the sound, int64 [read]; 0 without sound.
+        examples: the number of examples in the whole split.
+        tokens: the lengths of the inputs and the targets, end of sequence included, int64 [read, 2]; 0 for a side that is no
+            text.
+        samples: the length of the sound, int64 [read]; 0 without sound.
     """
 
     examples: int
@@ -57,13 +63,13 @@ class Lengths(NamedTuple):
 
 
 def read_lengths(data_dir: Path, records_name: str, inputs: Feature, targets: Feature, split: str) -> Lengths:
-    """Returns the lengths of a split's first examples, at most MOST_EXAMPLES in about MOST_BYTES.
+    """Returns the lengths of a split's first examples: at most MOST_EXAMPLES, from about MOST_BYTES of records.
 
     Args:
-        inputs, targets: the features in the records, which are those of the forward problem.
+        inputs, targets: the features in the records: the forward problem's features if the problem is a reversed one.
 
     Raises:
-        DataError: there are no such records, or they are damaged.
+        DataError: the records are missing or damaged.
     """
     entry = read_manifest(data_dir, records_name)["splits"].get(split)
     examples = entry["examples"] if entry else 0
@@ -89,16 +95,17 @@ def _tokens(values: tf.Tensor, feature: Feature) -> np.ndarray:
 
 
 class LeftOut(NamedTuple):
-    """What limits leave out of a split.
+    """What the limits on length leave out of a split.
 
     Attributes:
-        split: "train", or one that is evaluated.
-        examples, read: of the split, and of those how many were looked at.
-        left_out: examples beyond a limit among those that were read.
-        reasons: how many are beyond each limit, by "max_seconds=10".
-        share: of all seconds of sound or, without sound, of all tokens, from 0 to 1.
-        measured: "sound" or "tokens".
-        longest: the largest size, as "35.2 seconds".
+        split: "train", or a split that is evaluated.
+        examples: the number of examples in the split.
+        read: the number of examples whose lengths were read.
+        left_out: the number of examples beyond a limit, among those read.
+        reasons: the number of examples beyond each limit, by the limit's text, for example "max_seconds=10".
+        share: the share of all seconds of sound that is left out, or without sound of all tokens; from 0 to 1.
+        measured: the unit of `share`: "sound" or "tokens".
+        longest: the largest size with its unit, for example "35.2 seconds".
     """
 
     split: str
@@ -112,15 +119,16 @@ class LeftOut(NamedTuple):
 
     @property
     def is_much(self) -> bool:
-        """Whether people should be warned: more than 5% of the examples or of the data."""
+        """Returns whether to warn people: more than 5% of the examples or of the data are left out."""
         return max(self.share, self.left_out / max(self.read, 1)) > WARNED_SHARE
 
     def figures(self) -> dict[str, float]:
-        """Returns what rows of metrics.jsonl say: shares from 0 to 1 of the examples and of the sound or tokens."""
+        """Returns the entries for metrics.jsonl: which shares, from 0 to 1, of the examples and of the sound or tokens are left
+        out."""
         return {"left_out_examples": self.left_out / max(self.read, 1), f"left_out_{self.measured}": self.share}
 
     def line(self, name: str) -> str:
-        """Returns a line for people about the records of `name`."""
+        """Returns one line for people about the records of `name`."""
         kind = "training" if self.split == "train" else self.split
         counted = f"{self.left_out:,} of {self.read:,} {kind} examples"
         if self.read < self.examples:
@@ -135,13 +143,15 @@ class LeftOut(NamedTuple):
 
 
 def left_out(data_dir: Path, records_name: str, inputs: Feature, targets: Feature, hparams: HParams, split: str) -> LeftOut:
-    """Returns what the limits of `hparams` leave out of a split: of "train" in training, of another one in evaluations.
+    """Returns what the limits of `hparams` leave out of a split.
+
+    The limits of training hold for "train", the limits of evaluation for other splits.
 
     Args:
-        inputs, targets: the features in the records, which are those of the forward problem.
+        inputs, targets: the features in the records: the forward problem's features if the problem is a reversed one.
 
     Raises:
-        DataError: there are no such records.
+        DataError: the records are missing.
     """
     found, training = read_lengths(data_dir, records_name, inputs, targets, split), split == "train"
     most = longest_text(hparams, training)
@@ -151,7 +161,7 @@ def left_out(data_dir: Path, records_name: str, inputs: Feature, targets: Featur
         too_long = -(-found.samples // max(hop, 1)) > sound_limit(inputs, hparams, training)
         beyond[_limit("max_seconds", "seconds", longest_seconds(hparams, training), training)] = too_long
         beyond[_NO_SAMPLES] = found.samples == 0
-    # What is read or written as a label has no tokens.
+    # A Label has no tokens: its length is 0, which is within every limit.
     beyond[_limit("max_length", "tokens", most, training)] = found.tokens.max(axis=1) > most
     out = np.logical_or.reduce(list(beyond.values()))
     sizes = found.samples if isinstance(inputs, Audio) else found.tokens.sum(axis=1)
@@ -173,14 +183,14 @@ def _limit(name: str, unit: str, value: float, training: bool) -> str:
 
 
 def left_out_lines(found: Mapping[str, Sequence[LeftOut]]) -> list[str]:
-    """Returns a line for each problem's split that something is left out of, and one for all others together."""
+    """Returns one line per problem and split that loses examples, and one line for all others together."""
     lines = [each.line(name) for name, splits in found.items() for each in splits if each.left_out]
     whole = [name for name, splits in found.items() if not any(each.left_out for each in splits)]
     return lines + ([f"no example is too long: {', '.join(whole)}"] if whole else [])
 
 
 def left_out_of(problem: Problem, data_dir: Path, hparams: HParams, splits: Sequence[str] = ("train", "dev")) -> list[LeftOut]:
-    """Returns what is left out of those of a problem's `splits` that there are."""
+    """Returns what is left out of each of a problem's `splits`; splits without records are passed over."""
     forward, there = problem.forward(), read_manifest(data_dir, problem.records_name)["splits"]
     records = problem.records_name, forward.inputs, forward.targets
     return [left_out(data_dir, *records, hparams, split) for split in splits if split in there]

@@ -1,10 +1,10 @@
-"""What text is brought to before it is encoded: the same for records, for inputs to decode and in served models.
+"""Normalizes text before it is encoded, in the same way for records, for decoding and in served models.
 
-A `Text` feature names one of three ways in its `normalization`:
+A `Text` feature names one of three kinds of `normalization`:
 
-* "nfc": every run of blanks becomes one space, none is left at the ends, and letters with marks are composed (Unicode's NFC).
-* "spaces": blanks alone, as in records and runs that do not say which way they were made.
-* "none": text stays as it is.
+* "nfc": each run of blanks becomes one space, blanks at both ends are removed, and letters with marks are composed (Unicode NFC).
+* "spaces": the same for blanks, without NFC. Records and runs that name no normalization were made in this way.
+* "none": the text is not changed.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ _BLANKS = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last i
 
 
 def normalize_spaces(text: str) -> str:
-    """`text` with one space in place of each run of blanks, and none at its ends."""
+    """Returns `text` with each run of blanks replaced by one space, and without blanks at both ends."""
     if text.isprintable() and "  " not in text:  # The only printable blank is the space.
         return text.strip(" ")
     return _BLANKS.sub(" ", text).strip(" ")
 
 
 def normalize(text: str, normalization: str) -> str:
-    """`text` as a feature's `normalization` asks; what has been normalized stays as it is."""
+    """Returns `text` normalized as a feature's `normalization` says.
+
+    Normalizing twice gives the same text as normalizing once.
+    """
     if normalization == "none":
         return text
     text = normalize_spaces(text)
@@ -36,7 +39,7 @@ def normalize(text: str, normalization: str) -> str:
 
 
 def is_normalized(text: str) -> bool:
-    """Whether no way of normalizing changes `text`, in a fraction of the time."""
+    """Returns whether every kind of normalization leaves `text` as it is; much faster than normalizing and comparing."""
     if not text.isprintable() or "  " in text or text.strip(" ") != text:
         return False
     return text.isascii() or unicodedata.is_normalized("NFC", text)

@@ -1,4 +1,4 @@
-"""A window of a scaled picture, in memory that follows from the window and not from the whole scaled picture."""
+"""Computes a window of a scaled picture, with memory in proportion to the window instead of the whole scaled picture."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import tensorflow as tf
 
 
 def window_of_scaled(pixels: tf.Tensor, scaled: tf.Tensor, top_left: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Returns what lies in a window of the picture that has been scaled, without scaling the rest.
+    """Returns a window of the picture that results from scaling `pixels`, without scaling the pixels outside the window.
 
-    The values are those of `tf.image.resize(pixels, scaled, antialias=True)`, cut out. Besides `pixels` it takes 4 bytes for each
-    number of [size[0], the window's columns before it is scaled, C], and for those of the window.
+    The values equal the same window of `tf.image.resize(pixels, scaled, antialias=True)`. Besides `pixels` it needs 4 bytes for
+    each number of the window [h, w, C], and of the window with its columns not yet scaled, [h, columns, C].
 
     Args:
         pixels: uint8 [H, W, C].
-        scaled: float64 [2], the whole size of the picture after scaling, in whole numbers.
-        top_left: float64 [2], where the window begins in it, in whole numbers.
-        size: height and width of the window.
+        scaled: float64 [2], the whole height and width of the picture after scaling, in whole numbers.
+        top_left: float64 [2], the window's first row and column in the scaled picture, in whole numbers.
+        size: (h, w), the window's height and width.
 
     Returns:
-        float32 [size[0], size[1], C].
+        float32 [h, w, C].
     """
     stored = tf.cast(tf.shape(pixels)[:2], tf.float64)
 
@@ -27,7 +27,7 @@ def window_of_scaled(pixels: tf.Tensor, scaled: tf.Tensor, top_left: tf.Tensor, 
 
     def scale_window() -> tf.Tensor:
         scale = scaled / stored
-        reach = tf.maximum(1.0 / scale, 1.0) + 1.0  # of the triangle by which pixels are weighted
+        reach = tf.maximum(1.0 / scale, 1.0) + 1.0  # the radius of the triangle filter, in source pixels
         first = tf.maximum(tf.floor(top_left / scale - reach), 0)
         last = tf.minimum(tf.math.ceil((top_left + size) / scale + reach), stored)
         source = tf.slice(pixels, _corner(first), tf.concat([tf.cast(last - first, tf.int32), [-1]], axis=0))
@@ -41,10 +41,10 @@ def window_of_scaled(pixels: tf.Tensor, scaled: tf.Tensor, top_left: tf.Tensor, 
         )
         return scaled_source[0]
 
-    # To scale by 1 changes nothing, and took half of the time of a small picture.
+    # Scaling by 1 changes no value, but takes half of the time of a small picture.
     return tf.cond(tf.reduce_all(scaled == stored), cut, scale_window)
 
 
 def _corner(place: tf.Tensor) -> tf.Tensor:
-    """Row and column, float64 [2], as the place of a first channel, int32 [3]."""
+    """Returns the position (row, column), float64 [2], as a position (row, column, 0), int32 [3]."""
     return tf.pad(tf.cast(place, tf.int32), [[0, 1]])

@@ -1,4 +1,7 @@
-"""Batches of one problem out of its records (tf.data), and out of what a user gives the decoder."""
+"""Makes batches of one problem, from its records (tf.data) or from the inputs that a user gives the decoder.
+
+Letters in shapes: B examples, L positions of a text, T samples or frames of a sound, H height, W width, C channels.
+"""
 
 from __future__ import annotations
 
@@ -29,20 +32,21 @@ SECOND_BOUNDS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 1
 
 
 class TrainingBatches:
-    """An iterator over batches without end: shuffled, examples of like length together, sized in tokens, images or seconds.
+    """An endless iterator over shuffled batches of examples of similar length, sized in tokens, images or seconds of sound.
 
-    Examples longer than max_length or max_seconds are left out. What comes, augmentation included, follows from `seed` and the
-    position alone. The data is read in segments: some shards, or a small data set several times, shuffled and batched by
-    themselves, so that going on from a position reads no more than the segment it lies in again.
+    Examples longer than max_length or max_seconds are left out. The batches, augmentation included, follow from `seed` and the
+    position alone. The data is read in segments: a group of shards, or several passes over a small data set. Each segment is
+    shuffled and batched by itself, so that resuming from a position reads again at most the part of one segment before it.
 
     Args:
-        problem: whose records lie in `data_dir`.
-        hparams: of the run.
-        seed: of order and augmentation.
-        position: (segment, batches of it that have been read) to go on from.
+        problem: the problem whose records in `data_dir` are read.
+        data_dir: the directory with the records.
+        hparams: the run's hyperparameters.
+        seed: decides the order and the augmentation.
+        position: (segment, number of its batches already read), the place to resume from.
 
     Raises:
-        DataError: the records are missing or damaged; or, once a whole pass has shown it, all are too long.
+        DataError: the records are missing or damaged; or a whole pass has shown that all examples are too long.
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class TrainingBatches:
         return self
 
     def __next__(self) -> Batch:
-        for _ in range(self._groups + 2):  # an empty batch ends each segment
+        for _ in range(self._groups + 2):  # Each segment ends with an empty batch.
             segment, batch = next(self._batches)
             if batch["targets"].shape[0]:
                 break
@@ -80,7 +84,10 @@ class TrainingBatches:
 
 
 def _segments(shards: Sequence[str], examples: int, buffer: int, seed: int) -> tuple[int, Callable[[tf.Tensor], tf.data.Dataset]]:
-    """How many segments are an epoch or more, and a function from a segment's number, int64 scalar, to its shuffled records."""
+    """Returns the number of segments per epoch, and a function from a segment's number, int64 [], to its shuffled records.
+
+    A small data set has one segment, which holds several epochs.
+    """
     group = min(len(shards), max(4, -(-len(shards) * SEGMENT_EXAMPLES // examples)))
     groups = -(-len(shards) // group)
     passes = max(1, SEGMENT_EXAMPLES // examples) if groups == 1 else 1
@@ -100,21 +107,30 @@ def _segments(shards: Sequence[str], examples: int, buffer: int, seed: int) -> t
 
 
 def evaluation_batches(problem: Problem, data_dir: Path | str, hparams: HParams, split: str = "dev") -> tf.data.Dataset:
-    """Every example of `split` once, without augmentation, but for those that are far too long (see data.lengths).
+    """Returns batches of every example of `split` once, without augmentation.
 
-    Where targets are text, a batch also has "references" string [B, n], n = 0 where the records have none.
+    Only very long examples are left out (data.lengths).
+
+    The keys and shapes are those of `batch_signature`. If targets are text, a batch also has "references", string [B, n]; n is 0
+    if the records have none.
     """
     records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split))
     return _batches(records, problem, hparams).with_options(_options()).prefetch(2)
 
 
 def num_examples(problem: Problem, data_dir: Path | str, split: str = "train") -> int:
-    """Examples of a split, from the manifest."""
+    """Returns the number of examples of a split, from the manifest."""
     return read_manifest(data_dir, problem.records_name)["splits"][split]["examples"]
 
 
 def batch_signature(spec: ProblemSpec, hparams: HParams) -> Batch:
-    """The TensorSpecs of a training batch: no length and no batch size is fixed, so that one trace serves all."""
+    """Returns the TensorSpecs of a training batch.
+
+    Lengths and the batch size are left open, so that one trace serves all batches.
+
+    "inputs" is int32 [B, L] for text, float32 [B, H, W, C] for images, and for sound float32 [B, T] (waveform) or [B, T,
+    mel_bins] (spectrogram) with "inputs_length", int32 [B]. "targets" is int32 [B, L], or int32 [B] for classes.
+    """
     shapes: Batch = {"inputs": tf.TensorSpec([None, None], tf.int32)}
     if isinstance(spec.inputs, Image):
         shapes["inputs"] = tf.TensorSpec([None, spec.inputs.height, spec.inputs.width, spec.inputs.channels], tf.float32)
@@ -127,28 +143,32 @@ def batch_signature(spec: ProblemSpec, hparams: HParams) -> Batch:
 
 
 def empty_batch(signature: Batch) -> Batch:
-    """A batch of no examples: what `signature` leaves open is 0."""
+    """Returns a batch of no examples: every dimension that `signature` leaves open has size 0."""
     return tf.nest.map_structure(lambda spec: tf.zeros([size or 0 for size in spec.shape], spec.dtype), signature)
 
 
-def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, vocabulary: Vocabulary) -> Batch:
-    """The "inputs" (and "inputs_length") of a batch from what a user gives.
+def prepare_inputs(feature: Feature, inputs: Sequence[Any], hparams: HParams, vocabulary: Vocabulary) -> Batch:
+    """Returns the "inputs" (and for sound "inputs_length") of a batch, as `batch_signature` describes them, from a user's inputs.
 
-    That is sentences, image files or StoredPictures, or sound files or Sounds.
+    Args:
+        inputs: sentences; image files or StoredPictures; sound files or Sounds. Text and sound longer than max_length or
+            max_seconds are cut.
 
-    Text and sound longer than max_length or max_seconds are cut. Raises DataError for a damaged file.
+    Raises:
+        DataError: a file is damaged.
+        TypeError: `feature` is a class, which no model reads.
     """
     if isinstance(feature, Text):
-        texts = [normalize(raw, feature.normalization) for raw in raws]
+        texts = [normalize(text, feature.normalization) for text in inputs]
         ids = [vocabulary.encode_feature(feature, text)[: hparams.data.max_length - 1] for text in texts]
         return {"inputs": _pad([preprocess.text_ids(tf.constant(row, tf.int64)).numpy() for row in ids])}
     if isinstance(feature, Image):
-        pictures = [as_stored(raw, "the image").content for raw in raws]
+        pictures = [as_stored(picture, "the image").content for picture in inputs]
         return {"inputs": np.stack([preprocess.image_pixels(tf.constant(content), feature) for content in pictures])}
     if not isinstance(feature, Audio):
         raise TypeError(f"a {feature.kind} is no input")
     longest = int(hparams.data.max_seconds * feature.sample_rate)
-    sounds = [as_sound(raw, feature.sample_rate, "the sound").samples for raw in raws]
+    sounds = [as_sound(sound, feature.sample_rate, "the sound").samples for sound in inputs]
     pcm = [samples[:longest].astype("<i2", copy=False).tobytes() for samples in sounds]
     rows = [_sound(tf.constant(content), feature, hparams).numpy() for content in pcm]
     return {"inputs": _pad(rows), "inputs_length": np.array([len(row) for row in rows], np.int32)}
@@ -157,7 +177,11 @@ def prepare_inputs(feature: Feature, raws: Sequence[Any], hparams: HParams, voca
 def _batches(
     records: tf.data.Dataset, problem: Problem, hparams: HParams, training: tuple[int, int] | None = None
 ) -> tf.data.Dataset:
-    """Batches of all `records`; in training it is (seed, segment), which decide the augmentation with a record's place."""
+    """Returns batches of all `records`.
+
+    Args:
+        training: (seed, segment) in training; together with a record's place they decide its augmentation. None in evaluation.
+    """
     spec = problem.spec()
     if isinstance(spec.inputs, Text):
         return _text_batches(records, problem, hparams, bool(training))
@@ -184,8 +208,11 @@ def _batches(
 
 
 def _text_batches(records: tf.data.Dataset, problem: Problem, hparams: HParams, training: bool) -> tf.data.Dataset:
-    """The same of a problem that reads text. To call functions for each example took most of the time of so little data: records
-    are parsed in blocks for their lengths, and once more when they are a batch."""
+    """Returns batches of all `records` of a problem that reads text.
+
+    Records are parsed in blocks to learn their lengths, and again as batches: calling functions per example would take most of
+    the time, since each example is so small.
+    """
     config = hparams.data
     bounds = [bound for bound in TEXT_BOUNDS if bound < config.max_length] + [config.max_length]
     sizes = tf.constant([max(1, config.batch_tokens // (2 * bound)) for bound in [*bounds, bounds[-1]]], tf.int64)
@@ -208,7 +235,7 @@ def _text_batches(records: tf.data.Dataset, problem: Problem, hparams: HParams, 
 def _parsed(
     record: tf.Tensor, problem: Problem, hparams: HParams, training: bool, seed: tf.Tensor | None = None
 ) -> dict[str, Any]:
-    """What a batch holds of a record, or of a block of records of text."""
+    """Returns the entries of a batch for one record, or for a block of records of text."""
     spec, forward = problem.spec(), problem.forward()
     references = not training and isinstance(spec.targets, Text) and not problem.reversed
     raw = parse_example(record, forward.inputs, forward.targets, with_references=references)
@@ -219,7 +246,7 @@ def _parsed(
 
 
 def _sound_buckets(feature: Audio, hparams: HParams) -> tuple[list[int], list[int]]:
-    """(upper bounds of the buckets in samples or frames, batch size of each)."""
+    """Returns the upper bound of each bucket, in samples or frames, and the batch size of each bucket."""
     config = hparams.data
     rate = feature.sample_rate if hparams.model.audio_input == "waveform" else 1000.0 / config.hop_ms
     seconds = [bound for bound in SECOND_BOUNDS if bound < config.max_seconds] + [config.max_seconds]
@@ -242,7 +269,7 @@ def _sound(pcm: tf.Tensor, feature: Audio, hparams: HParams) -> tf.Tensor:
 
 
 def _pad(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of different lengths, zeros behind their ends."""
+    """Returns rows of different lengths as one array, each padded at its end with zeros."""
     padded = np.zeros((len(rows), max(map(len, rows)), *rows[0].shape[1:]), rows[0].dtype)
     for place, row in zip(padded, rows, strict=True):
         place[: len(row)] = row

@@ -1,4 +1,4 @@
-"""From what a record holds to what a model reads, one example at a time; the same functions serve training and decoding."""
+"""Turns what a record holds into what a model reads, one example at a time; training and decoding call the same functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOWEST_MEL_HZ = 40.0
 
 
 def text_ids(ids: tf.Tensor) -> tf.Tensor:
-    """int64 [..., length], padded with 0 -> int32 [..., length + 1], each ended by the end-of-sequence id."""
+    """Returns int32 [..., L + 1]: `ids`, int64 [..., L] padded with 0, with the end-of-sequence id after each text's last id."""
     lengths = tf.math.count_nonzero(ids, axis=-1, keepdims=True, dtype=tf.int32)
     ends = tf.cast(tf.range(tf.shape(ids)[-1] + 1) == lengths, tf.int32) * EOS_ID
     return tf.pad(tf.cast(ids, tf.int32), [[0, 0]] * (ids.shape.rank - 1) + [[0, 1]]) + ends
@@ -31,13 +31,16 @@ def image_pixels(
     seed: tf.Tensor | None = None,
     decode: Callable[[tf.Tensor, int], tf.Tensor] = stored_pixels,
 ) -> tf.Tensor:
-    """The picture of a record, string [] -> float32 [height, width, channels] of mean 0 and standard deviation 1.
+    """Returns a picture as float32 [height, width, C] of mean 0 and standard deviation 1.
 
-    The image is scaled to cover height x width and the middle is cut out. With a `seed`, int32 [2], and where the feature asks
-    for it, it is a random part of a slightly larger one, and half of the images are flipped; the seed alone decides how.
+    The picture is scaled until it covers height x width, and its middle is cut out. With a `seed`, and if the feature asks for
+    it, a random part of a slightly larger picture is cut out instead, and half of the pictures are flipped.
 
     Args:
-        decode: gives uint8 pixels [H, W, channels] of the bytes and the channels: see data.graph.pictures.
+        content: string [], the bytes of an image file, as a record holds them.
+        feature: the size, the channels and the augmentation.
+        seed: int32 [2], which alone decides the augmentation; None for no augmentation.
+        decode: a function of `content` and the number of channels that returns uint8 [H, W, C]; see data.graph.pictures.
     """
     pixels = decode(content, feature.channels)
     size = tf.cast(tf.shape(pixels)[:2], tf.float64)
@@ -48,7 +51,7 @@ def image_pixels(
     seeds = tf.random.experimental.stateless_split([0, 0] if seed is None else seed, 3)
     if crop:
         scale *= tf.cast(tf.random.stateless_uniform([], seeds[0], 1.0, CROP_SCALE), tf.float64)
-    # A long thin picture would have more columns than an int32 can count.
+    # The size stays float64, because a long thin picture would have more columns than an int32 holds.
     scaled = tf.maximum(tf.math.ceil(size * scale - 1e-3), wanted)
     room = scaled - wanted
     place = tf.cast(tf.random.stateless_uniform([2], seeds[1]), tf.float64) * (room + 1.0) if crop else room / 2.0
@@ -59,7 +62,10 @@ def image_pixels(
 
 
 def log_mel(samples: tf.Tensor, sample_rate: int, config: DataConfig) -> tf.Tensor:
-    """float32 [samples] -> log-mel frames float32 [frames, mel_bins], mean 0 and standard deviation 1 over the utterance."""
+    """Returns log-mel frames, float32 [frames, mel_bins], of float32 [samples].
+
+    Their mean is 0 and their standard deviation is 1 over the utterance.
+    """
     frame = int(sample_rate * config.frame_ms / 1000)
     hop = int(sample_rate * config.hop_ms / 1000)
     spectrum = tf.abs(tf.signal.stft(samples, frame, hop, window_fn=lambda _, dtype: _window(frame), pad_end=True))
@@ -68,25 +74,34 @@ def log_mel(samples: tf.Tensor, sample_rate: int, config: DataConfig) -> tf.Tens
 
 @lru_cache
 def _window(size: int) -> np.ndarray:
-    """A Hann window, float32 [size], computed once and not for every utterance."""
+    """Returns a Hann window, float32 [size]; it is cached, because computing it per utterance would cost time."""
     with tf.init_scope():
         return tf.signal.hann_window(size).numpy()
 
 
 @lru_cache
 def _mel_weights(mel_bins: int, bins: int, sample_rate: int) -> np.ndarray:
-    """From a spectrum to mel bins, float32 [bins, mel_bins], computed once."""
+    """Returns the matrix from a spectrum to mel bins, float32 [bins, mel_bins]; it is cached."""
     with tf.init_scope():
         return tf.signal.linear_to_mel_weight_matrix(mel_bins, bins, sample_rate, LOWEST_MEL_HZ, sample_rate / 2).numpy()
 
 
 def sound(pcm: tf.Tensor, sample_rate: int, audio_input: str, config: DataConfig) -> tf.Tensor:
-    """16-bit PCM bytes -> float32 [samples] (audio_input "waveform") or [frames, mel_bins] ("spectrogram"), standardised."""
+    """Returns a sound as the model reads it, of mean 0 and standard deviation 1.
+
+    Args:
+        pcm: string [], 16-bit PCM.
+        sample_rate: samples per second.
+        audio_input: "waveform" or "spectrogram".
+
+    Returns:
+        float32 [samples] for "waveform", float32 [frames, mel_bins] for "spectrogram".
+    """
     return sound_features(tf.cast(tf.io.decode_raw(pcm, tf.int16), tf.float32) / 32768.0, sample_rate, audio_input, config)
 
 
 def sound_features(samples: tf.Tensor, sample_rate: int, audio_input: str, config: DataConfig) -> tf.Tensor:
-    """As `sound`, of samples float32 [samples] between -1 and 1."""
+    """Returns the same as `sound`, from float32 [samples] between -1 and 1."""
     return _standardise(samples) if audio_input == "waveform" else log_mel(samples, sample_rate, config)
 
 

@@ -1,7 +1,7 @@
-"""Record files: sharded TFRecords of `tf.train.Example`, and the manifest that says what is in them.
+"""Writes and reads record files: sharded TFRecords of `tf.train.Example`, and the manifest that lists them.
 
-`<records_name>-<split>-00000-of-00004.tfrecord` and `<records_name>.json` lie in one data_dir with the vocabulary. A reversed
-problem reads the records of the forward one, so features here are always those of the forward problem.
+`<records_name>-<split>-00000-of-00004.tfrecord` and `<records_name>.json` lie in one data_dir beside the vocabulary. A reversed
+problem reads the records of its forward problem, so all features here are the forward problem's features.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ from t2t_multimodel.utils.files import write_atomically
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Around a record in its file: its length, and the checksums of length and content.
+# A record in its file is framed by its length, and by checksums of the length and of the content.
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _FRAME_BYTES = _LENGTH.size + 2 * _CHECKSUM.size
 _WRITTEN_AT_ONCE = 1 << 20
-Value = Any  # text: list of ids, or what `tf_example.pack` makes of it; image and audio: bytes; label: int
+Value = Any  # text: list of ids, or the bytes that `tf_example.pack` makes of them; image and audio: bytes; label: int
 
 
 class ShardWriter:
-    """Writes one shard, `with ShardWriter(path) as writer`; what is not finished, or ended with an error, is not there.
+    """Writes one shard, as a context manager; the file appears only when it is finished without an error.
 
-    The bytes are those of TensorFlow's writer, without its import, which would cost each process seconds.
+    The bytes equal those of TensorFlow's writer, without importing TensorFlow, which would take each worker process seconds.
 
     Args:
-        path: in an existing folder where no reader looks, but with the shard's final name.
+        path: the shard's final name, in an existing folder that no reader looks into.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._count = 0
         self._hash = hashlib.sha256()
-        # Machines may write the same shard at once, and processes of two of them may have the same number.
+        # Several machines may write the same shard at once, and two of them may use the same process id.
         self._temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         self._file = self._temporary.open("wb", buffering=0)
 
     def write(self, records: Iterable[bytes]) -> None:
-        """Adds serialised examples."""
+        """Appends serialised examples."""
         parts: list[bytes] = []
         size = 0
         for record in records:
@@ -85,32 +85,35 @@ class ShardWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with contextlib.suppress(OSError):  # On a full disk closing may fail once more; the first error is the one to show.
+        with contextlib.suppress(OSError):  # On a full disk closing may fail as well; the first error is the one to show.
             self._file.close()
         self._temporary.unlink(missing_ok=True)
 
 
 def _checksum(content: bytes) -> bytes:
-    """Masked as TFRecord files have it: a checksum of what holds checksums would tell less."""
+    """Returns the masked CRC-32C of `content`, as TFRecord files store it.
+
+    The format masks checksums because a CRC of data that itself contains CRCs is weak.
+    """
     value = google_crc32c.value(content)
     return _CHECKSUM.pack(((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def shard_names(records_name: str, split: str, num_shards: int) -> list[str]:
-    """The names of a split's files, in order."""
+    """Returns the file names of a split's shards, in order."""
     return [f"{records_name}-{split}-{i:05d}-of-{num_shards:05d}.tfrecord" for i in range(num_shards)]
 
 
 def manifest_path(data_dir: Path, records_name: str) -> Path:
-    """Where the manifest of `records_name` lies."""
+    """Returns the path of the manifest of `records_name`."""
     return Path(data_dir) / f"{records_name}.json"
 
 
 def as_recorded(problem: Problem, data_dir: Path) -> Problem:
-    """`problem` with the normalization of its records' text, and with their classes if it names none itself.
+    """Returns `problem` with the text normalization of its records, and with their classes if it names none itself.
 
     Raises:
-        DataError: there are no records.
+        DataError: the records are missing.
     """
     manifest = read_manifest(data_dir, problem.records_name)
     stored = features_of(manifest)
@@ -131,12 +134,16 @@ def layout(feature: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_manifest(data_dir: Path, records_name: str, manifest: Manifest) -> None:
-    """Writes the manifest beside its place and renames it."""
+    """Writes the manifest beside its final place and renames it."""
     write_atomically(manifest_path(data_dir, records_name), (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_manifest(data_dir: Path | str, records_name: str) -> Manifest:
-    """The manifest of complete records; DataError names the mm-datagen command that makes them where there are none."""
+    """Returns the manifest of complete records.
+
+    Raises:
+        DataError: the records are missing or not complete; it names the mm-datagen command that makes them.
+    """
     path = manifest_path(Path(data_dir), records_name)
     command = f"mm-datagen --problems={records_name} --data_dir={data_dir}"
     try:
@@ -152,7 +159,10 @@ def read_manifest(data_dir: Path | str, records_name: str) -> Manifest:
 
 
 def require_records(data_dir: Path | str, problems: Sequence[Problem]) -> None:
-    """Raises DataError with the one command that makes all records of `problems` that are missing or not complete."""
+    """Raises a DataError if records of `problems` are missing or not complete.
+
+    It names the one command that makes all of them.
+    """
     missing = {}
     for problem in problems:
         try:
@@ -168,7 +178,7 @@ def require_records(data_dir: Path | str, problems: Sequence[Problem]) -> None:
 
 
 def _flag_of(problem: Problem) -> str:
-    """The flag that made a problem known which is not built in; "" for others."""
+    """Returns the flag that makes a problem known that is not built in; "" for a built-in problem."""
     description = next(iter(getattr(problem.generate, "args", ())), None)
     if file := getattr(description, "file", None):
         return f"--problem_file={file}"
@@ -177,7 +187,7 @@ def _flag_of(problem: Problem) -> str:
 
 
 def manifests(data_dir: Path) -> dict[str, Manifest]:
-    """The manifests of all records in a data_dir, complete or not, by records name."""
+    """Returns the manifests of all records in a data_dir by records name; unfinished records are included."""
     found: dict[str, Manifest] = {}
     for path in sorted(data_dir.glob("*.json")):
         with contextlib.suppress(OSError, ValueError):
@@ -188,7 +198,8 @@ def manifests(data_dir: Path) -> dict[str, Manifest]:
 
 
 def changed_lines(data_dir: Path, records_names: Iterable[str]) -> list[str]:
-    """Returns a line per split some of whose examples mm-datagen changed, as by resampling: what was done, and to how many."""
+    """Returns one line per split with examples that mm-datagen changed, for example by resampling: the changes and their
+    counts."""
     lines = []
     for name in dict.fromkeys(records_names):
         for split, entry in read_manifest(data_dir, name)["splits"].items():
@@ -199,7 +210,11 @@ def changed_lines(data_dir: Path, records_names: Iterable[str]) -> list[str]:
 
 
 def shard_paths(data_dir: Path | str, records_name: str, split: str) -> list[str]:
-    """The files of a split, in order; DataError without records or such a split, or if a file is missing or of another size."""
+    """Returns the paths of a split's shards, in order.
+
+    Raises:
+        DataError: the records or the split are missing, or a file is missing or of a different size than in the manifest.
+    """
     manifest = read_manifest(data_dir, records_name)
     if split not in manifest["splits"]:
         raise DataError(f"the records of {records_name} have no split {split!r}; there are: {', '.join(manifest['splits'])}")
@@ -211,13 +226,17 @@ def shard_paths(data_dir: Path | str, records_name: str, split: str) -> list[str
 
 
 def damaged_records(data_dir: Path, records_name: str, split: str) -> DataError:
-    """Returns the error for records that TensorFlow finds damaged, which names the command that finds the place."""
+    """Returns the DataError for records that TensorFlow finds damaged; it names the command that finds the damaged place."""
     command = f"mm-datagen --problems={records_name} --data_dir={data_dir} --verify"
     return DataError(f"the records of {records_name} {split} in {data_dir} are damaged; this says where: {command}")
 
 
 def damaged_shards(data_dir: Path | str, splits: Iterable[SplitEntry], checksums: bool = False) -> list[str]:
-    """Names of the files that are missing or of another size than their entries say, or, on request, of another SHA-256."""
+    """Returns the names of the files that are missing, or differ in size from their entries in `splits`.
+
+    Args:
+        checksums: also compare the SHA-256 of each file, which reads all of it.
+    """
     return [
         shard["file"]
         for split in splits
@@ -227,18 +246,19 @@ def damaged_shards(data_dir: Path | str, splits: Iterable[SplitEntry], checksums
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Returns the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def serialise_example(problem: Problem, inputs: Value, targets: Value, references: Sequence[str] = ()) -> bytes:
-    """A record.
+    """Returns a serialised record.
 
     Args:
         problem: the forward problem.
-        inputs, targets: token ids of text (may be packed), bytes of an image, PCM bytes of sound, index of a label.
-        references: several right answers, as text.
+        inputs, targets: token ids of a text (packed or not), the bytes of an image file, PCM bytes of a sound, or the index of a
+            class.
+        references: several correct targets, as text.
     """
     features = {"inputs": _value(problem.inputs, inputs), "targets": _value(problem.targets, targets)}
     if references:
@@ -249,16 +269,16 @@ def serialise_example(problem: Problem, inputs: Value, targets: Value, reference
 def parse_example(
     serialised: tf.Tensor, inputs: Feature, targets: Feature, with_references: bool = False
 ) -> dict[str, tf.Tensor]:
-    """Reads records inside or outside of tf.data.
+    """Returns the values of one record or of a batch of records; works inside and outside of tf.data.
 
     Args:
-        serialised: string [], one record, or string [batch].
-        inputs, targets: features of the forward problem.
+        serialised: one record, string [], or a batch of records, string [B].
+        inputs, targets: the forward problem's features.
         with_references: also read "references".
 
     Returns:
-        "inputs" and "targets": text int64 [length], image and audio string [] (encoded image, PCM), label int64 []. "references":
-        string [n]. Of a batch, each with a leading dimension; text is padded with 0, references with "".
+        "inputs" and "targets": int64 [L] for text, string [] for images (the file's bytes) and sound (PCM), int64 [] for classes.
+        "references": string [n]. Values of a batch have a leading dimension B; text is padded with 0, references with "".
     """
     import tensorflow as tf
 
@@ -271,7 +291,7 @@ def parse_example(
 
 
 def first_bad_record(path: Path) -> int | None:
-    """The offset in bytes of the first record whose checksum or length is wrong; None if all are sound."""
+    """Returns the offset in bytes of the first record with a wrong checksum or length; None if there is none."""
     import tensorflow as tf
 
     offset = 0

@@ -1,7 +1,8 @@
-"""The message `tf.train.Example`, without TensorFlow, whose import would cost every process of mm-datagen seconds.
+"""Serialises the message `tf.train.Example` without TensorFlow, whose import would take every process of mm-datagen seconds.
 
-The wire format is that of TensorFlow's `example.proto`, declared so that it is quick to fill: the map is a list of entries, which
-makes their order, and so the bytes of a record, the same everywhere; a list of integers is the bytes that it is packed to.
+The wire format is the one of TensorFlow's `example.proto`. The message is declared here in a form that is quick to fill: the map
+is a list of entries, which fixes their order and so makes the bytes of a record the same everywhere; a list of integers is the
+bytes into which protobuf packs it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _ONE, _MANY = _Field.LABEL_OPTIONAL, _Field.LABEL_REPEATED
-# Message, field, number, type or message, how many.
+# Per field: message, name, number, type or message class, and label (single or repeated).
 _FIELDS: tuple[tuple[str, str, int, Any, Any], ...] = (
     ("Bytes", "value", 1, _Field.TYPE_BYTES, _MANY),
     ("Integers", "value", 1, _Field.TYPE_BYTES, _ONE),
@@ -30,9 +31,12 @@ _LAST_BYTES = bytes(range(128))
 
 
 def serialise(features: dict[str, bytes | list[bytes]]) -> bytes:
-    """A serialised Example: bytes are integers that `pack` packed, a list of bytes is one.
+    """Returns a serialised Example.
 
-    Messages are used again, and protobuf keeps every value that one has held: call `release_memory` now and then.
+    Messages are reused, and protobuf keeps the memory of every value that a message has held: call `release_memory` now and then.
+
+    Args:
+        features: per key, either bytes, which are integers packed by `pack`, or a list of bytes, which is a bytes_list.
     """
     message, holders = _template(tuple(features), tuple(map(type, features.values())))
     for holder, value in zip(holders, features.values(), strict=True):
@@ -44,22 +48,22 @@ def serialise(features: dict[str, bytes | list[bytes]]) -> bytes:
 
 
 def release_memory() -> None:
-    """Frees the values of the examples serialised so far."""
+    """Frees the memory of the examples serialised so far."""
     _template.cache_clear()
 
 
 def pack(integers: Iterable[int]) -> bytes:
-    """Integers of 0 and more as the message holds them, in 7 bits a byte."""
+    """Returns non-negative integers as protobuf packs them: varints with 7 bits per byte."""
     return b"".join(map(_packed, integers))
 
 
 def packed_length(packed: bytes) -> int:
-    """How many integers `packed` holds: all bytes but a number's last are 128 or more."""
+    """Returns how many integers `packed` holds: every byte of a varint but its last one is 128 or more."""
     return len(packed) - len(packed.translate(None, _LAST_BYTES))
 
 
 def unpack(packed: bytes) -> np.ndarray:
-    """The integers that `packed` holds, int64 [N]; each must have at most nine bytes."""
+    """Returns the integers that `packed` holds, int64 [N]; each may take at most nine bytes."""
     content = np.frombuffer(packed, np.uint8)
     ends = np.flatnonzero(content < 128)
     starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)[: len(ends)]
@@ -72,7 +76,10 @@ def unpack(packed: bytes) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _template(keys: tuple[str, ...], kinds: tuple[type, ...]) -> tuple[Any, list[Any]]:
-    """A message with these keys, and where their values go: to make all of its parts anew takes longer than to fill them."""
+    """Returns a message with these keys, and the parts that take their values.
+
+    Making all parts anew takes longer than filling them.
+    """
     message = _Example()
     holders = []
     for key, kind in zip(keys, kinds, strict=True):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # nltk takes half a second to import, which scores and comman
 
 MAX_DEPTH = 200
 _TOKEN = re.compile(r"[()]|[^\s()]+")
-# How treebanks spell what people type, as patterns and replacements to apply in this order; `re` and TensorFlow's RE2 agree on
-# them. What is spelled so already stays, and no blank comes or goes.
+# How treebanks spell what people type: patterns and replacements, applied in this order. Python's `re` and TensorFlow's RE2 agree
+# on them. Text in this spelling is not changed, and no blank is added or removed.
 SPELLING = (
     (r"\\([/*])", r"\1"),
     (r"([/*])", r"\\\1"),
@@ -39,7 +39,7 @@ SPELLING = (
 
 
 class Span(NamedTuple):
-    """A constituent over the words `start` to `end` (exclusive)."""
+    """A constituent over the words from `start` up to, but not including, `end`."""
 
     label: str
     start: int
@@ -47,7 +47,7 @@ class Span(NamedTuple):
 
 
 class MalformedTree(DataError):
-    """A tree that is damaged; `line` is the number of the line with the culprit."""
+    """A damaged tree; `line` is the number of the line with the fault."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -55,7 +55,7 @@ class MalformedTree(DataError):
 
 
 def read_tree(text: str) -> Tree:
-    """The tree that `text` (one tree in Penn bracketing) describes, as it stands.
+    """Returns the tree that `text`, one tree in Penn bracketing, describes, without cleaning it.
 
     Raises:
         DataError: `text` is not one tree whose every bracket holds either words or further brackets.
@@ -68,23 +68,23 @@ def read_tree(text: str) -> Tree:
 
 
 def tokens(line: str) -> list[str]:
-    """The brackets and what stands between them. A backslash is a letter as any other."""
+    """Returns the brackets and the words between them. A backslash is a letter like any other."""
     return _TOKEN.findall(line)
 
 
 def tree_of(numbered: Sequence[tuple[int, str]]) -> Tree:
-    """The tree that `tokens` describe, each with the number of its line.
+    """Returns the tree of a sequence of tokens, each given with the number of its line.
 
-    nltk has a reader too, but which words it takes depends on its version.
+    nltk has a reader too, but which words it accepts depends on nltk's version.
 
     Raises:
-        MalformedTree: they are not one tree whose every bracket holds either words or further brackets.
+        MalformedTree: the tokens are not one tree whose every bracket holds either words or further brackets.
     """
     from nltk.tree import Tree
 
     top = Tree("", [])
     open_nodes = [top]
-    opened = False  # whether the token before is an opening bracket, which a label may follow
+    opened = False  # whether the previous token is an opening bracket, which a label may follow
     for line, token in numbered:
         if token == "(":
             if len(open_nodes) == 1 and len(top):
@@ -110,7 +110,7 @@ def tree_of(numbered: Sequence[tuple[int, str]]) -> Tree:
 
 
 def _check_node(node: Tree, line: int) -> None:
-    """Raises a MalformedTree unless a closed bracket holds words with a tag, or further brackets."""
+    """Raises a MalformedTree unless a closed bracket holds either words with a tag, or further brackets."""
     words = sum(isinstance(child, str) for child in node)
     if not len(node):
         raise MalformedTree(line, f"({node.label()} ) holds nothing")
@@ -121,11 +121,11 @@ def _check_node(node: Tree, line: int) -> None:
 
 
 def clean(tree: Tree) -> Tree:
-    """A copy prepared as is usual for parsing.
+    """Returns a copy of a tree, cleaned as is usual for parsing.
 
-    The empty outer bracket, function tags and indices (`NP-SBJ-1=2` becomes `NP`), all but the first of alternative labels
-    (`ADVP|PRT`), and traces with what they empty are gone; `-LRB-` and the like stay. Several words under one tag become several
-    leaves with that tag.
+    Removed are the empty outer bracket, function tags and indices (`NP-SBJ-1=2` becomes `NP`), alternative labels but for the
+    first (`ADVP|PRT`), and traces together with constituents that they leave empty. `-LRB-` and similar labels stay. Several
+    words under one tag become several leaves with that tag.
 
     Raises:
         DataError: no word is left.
@@ -141,7 +141,7 @@ def clean(tree: Tree) -> Tree:
 
 
 def linearise(tree: Tree) -> tuple[list[str], str]:
-    """The words and the linearised form of a tree as `clean` returns it."""
+    """Returns the words and the linearised form of a tree that `clean` returned."""
     words: list[str] = []
     symbols: list[str] = []
 
@@ -167,9 +167,12 @@ def treebank_spelling(sentence: str) -> str:
 
 
 def typed_words(sentence: str, spelled: Sequence[str]) -> list[str]:
-    """The words of a tree over `spelled`, the first words of `sentence` in a treebank's spelling, as `sentence` has them.
+    """Returns the words of a tree as the user typed them in `sentence`.
 
-    A last word that was cut is the one of `spelled`.
+    Args:
+        sentence: the words as typed.
+        spelled: the first words of `sentence` in a treebank's spelling. If the last one was cut off, it is returned as it is
+            spelled.
     """
     pairs = zip(sentence.split(), treebank_spelling(sentence).split(), strict=True)
     words = [typed if own == word else word for (typed, own), word in zip(pairs, spelled, strict=False)]
@@ -177,7 +180,10 @@ def typed_words(sentence: str, spelled: Sequence[str]) -> list[str]:
 
 
 def restore(words: Sequence[str], linearised: str) -> Tree | None:
-    """The inverse of `linearise`; None where `linearised` is no well-formed tree over exactly these words."""
+    """Returns the tree that `linearise` turns into `linearised`.
+
+    None if `linearised` is no well-formed tree over exactly these words.
+    """
     from nltk.tree import Tree
 
     if not well_formed(linearised, len(words)):
@@ -196,13 +202,19 @@ def restore(words: Sequence[str], linearised: str) -> Tree | None:
 
 
 def well_formed(linearised: str, num_words: int) -> bool:
-    """Whether `linearised` is one tree over `num_words` words: every bracket closed by its own label, none empty, one root."""
+    """Returns whether `linearised` is one tree over `num_words` words.
+
+    It has one root, each bracket is closed by its own label, and no bracket is empty.
+    """
     parsed = spans(linearised)
     return parsed is not None and len(parsed[0]) == num_words
 
 
 def spans(linearised: str) -> tuple[list[str], list[Span]] | None:
-    """The part-of-speech tags and the constituents, innermost first, of a linearised tree; None if it is not well-formed."""
+    """Returns the part-of-speech tags and the constituents, innermost first, of a linearised tree.
+
+    None if it is not well-formed.
+    """
     tags: list[str] = []
     found: list[Span] = []
     open_brackets: list[tuple[str, int]] = []
@@ -249,7 +261,7 @@ def _clean_children(node: Tree) -> list[Tree]:
 
 
 def damaged(text: str, reason: str) -> str:
-    """The message for a text that is no tree, which shows how it begins."""
+    """Returns the error message for a text that is no tree; it shows how the text begins."""
     beginning = text if len(text) <= 60 else text[:60] + "..."
     expected = "(S (NP (NN dogs)) (VP (VBP bark)))"
     return f"damaged tree {' '.join(beginning.split())!r}: {reason}; expected Penn bracketing as {expected}"

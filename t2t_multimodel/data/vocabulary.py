@@ -1,4 +1,4 @@
-"""The vocabulary all problems share: SentencePiece pieces for text, one id a symbol for linearised parse trees."""
+"""The vocabulary that all problems share: SentencePiece pieces for text, and one id per symbol of linearised parse trees."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ UNK_ID = 2
 SPECIAL_IDS = {"pad": PAD_ID, "eos": EOS_ID, "unk": UNK_ID}
 FILE_NAME = "vocabulary.model"
 
-# A SentencePiece space is written U+2581, so no piece of text holds a blank: a control symbol with one cannot be met in text.
+# SentencePiece writes a space as U+2581, so no piece of text contains a blank. A control symbol with a blank therefore never
+# matches text.
 _SYMBOL_PREFIX = "tree "
 SPACE_MARK = "\u2581"
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
@@ -30,13 +31,13 @@ _NOT_TRAINED_ON = {ord(character): None for character in (SPACE_MARK, *NONCHARAC
 
 
 class Vocabulary:
-    """Text and linearised trees to ids and back, exactly: `decode(encode(text)) == text` for every text that UTF-8 can hold.
+    """Encodes text and linearised trees as ids and decodes them exactly: `decode(encode(text)) == text` for all valid UTF-8.
 
-    Ids 0, 1 and 2 are padding, end of sequence and unknown. None of them, and no tree symbol's, comes out of ordinary text.
+    Ids 0, 1 and 2 are padding, end of sequence and unknown. Ordinary text is never encoded as one of them, nor as a tree symbol.
 
     Args:
-        model: the bytes of a SentencePiece model made by `train_vocabulary`, or of another one with the same special ids; what
-            such a one normalizes, or has no piece for, does not come back exactly.
+        model: the bytes of a SentencePiece model made by `train_vocabulary`, or of another model with the same special ids. Text
+            that another model normalizes, or has no piece for, is not decoded exactly.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -46,10 +47,10 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path | str) -> Vocabulary:
-        """Reads a model file.
+        """Returns the vocabulary of a model file.
 
         Raises:
-            DataError: it is missing, no SentencePiece model, or has other ids for padding, end of sequence and unknown.
+            DataError: the file is missing, is no SentencePiece model, or has other ids for padding, end of sequence and unknown.
         """
         try:
             vocabulary = cls(Path(path).read_bytes())
@@ -67,20 +68,21 @@ class Vocabulary:
 
     @property
     def special_ids(self) -> dict[str, int]:
-        """The ids of padding, end of sequence and unknown; -1 where there is none."""
+        """Returns the ids of padding, end of sequence and unknown; -1 for a missing one."""
         pieces = self._pieces
         return {"pad": pieces.pad_id(), "eos": pieces.eos_id(), "unk": pieces.unk_id()}
 
     @cached_property
     def encodes_words_apart(self) -> bool:
-        """Whether a text's ids are those of its words in a row: each word begins with a blank, and no piece has one elsewhere."""
+        """Returns whether a text's ids are its words' ids in a row: each word begins with a blank, and no piece has one
+        inside."""
         begun = "".join(self._pieces.encode("a", out_type=str)).startswith(SPACE_MARK)
         pieces = (self._pieces.id_to_piece(i) for i in range(self.size) if not self._pieces.is_control(i))
         return begun and not any(SPACE_MARK in piece[1:] for piece in pieces)
 
     @cached_property
     def symbols(self) -> dict[str, int]:
-        """The tree symbols and their ids."""
+        """Returns the tree symbols and their ids."""
         pieces = ((self._pieces.id_to_piece(i), i) for i in range(self.size) if self._pieces.is_control(i))
         return {piece.removeprefix(_SYMBOL_PREFIX): i for piece, i in pieces if piece.startswith(_SYMBOL_PREFIX)}
 
@@ -89,11 +91,11 @@ class Vocabulary:
         return {i: symbol for symbol, i in self.symbols.items()}
 
     def encode(self, text: str) -> list[int]:
-        """The ids of ordinary text, without an end-of-sequence id."""
+        """Returns the ids of ordinary text, without an end-of-sequence id."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """`encode` of each text, faster than one by one."""
+        """Returns the ids of each text, as `encode` does; faster than one call per text."""
         encoded: list[list[int]] = self._pieces.encode(list(texts), out_type=int)
         for row, text in enumerate(texts):
             if SPACE_MARK in text:
@@ -101,7 +103,7 @@ class Vocabulary:
         return encoded
 
     def encode_tree(self, linearised: str) -> list[int]:
-        """The ids of a linearised tree: one a known symbol, and the pieces of what is none."""
+        """Returns the ids of a linearised tree: one id per known symbol, and the ids of text for an unknown symbol."""
         ids: list[int] = []
         for known, tokens in itertools.groupby(linearised.split(), self.symbols.__contains__):
             if known:
@@ -111,13 +113,15 @@ class Vocabulary:
         return ids
 
     def encode_feature(self, feature: Text, text: str) -> list[int]:
-        """The ids of `text` as `feature.format` asks."""
+        """Returns the ids of `text`, which is a tree or ordinary text as `feature.format` says."""
         return self.encode_tree(text) if feature.format == "tree" else self.encode(text)
 
     def piece(self, i: int) -> bytes:
-        """What id `i` adds to a text: a tree symbol's name, a byte, a piece in UTF-8; nothing for padding and end of sequence.
+        """Returns what id `i` adds to a text: a tree symbol's name, a byte, or a piece in UTF-8.
 
-        A text's first piece has a blank in front that is not the text's.
+        B"" for padding and end of sequence.
+
+        A text's first piece begins with a blank that does not belong to the text.
         """
         if i in (PAD_ID, EOS_ID):
             return b""
@@ -129,11 +133,11 @@ class Vocabulary:
         return text.encode()
 
     def is_fallback(self, i: int) -> bool:
-        """Whether id `i` stands for a byte of what has no piece, or for something unknown."""
+        """Returns whether id `i` is the unknown id, or stands for a single byte."""
         return i == UNK_ID or bool(self._pieces.is_byte(i))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text or linearised tree of `ids` up to the first end-of-sequence id; padding is left out."""
+        """Returns the text or linearised tree of `ids` up to the first end-of-sequence id; padding is left out."""
         ids = itertools.takewhile(EOS_ID.__ne__, map(int, ids))
         wanted = (i for i in ids if i != PAD_ID and 0 <= i < self.size)
         parts: list[str] = []
@@ -156,17 +160,18 @@ class Vocabulary:
         return ids
 
     def byte_ids(self, character: str) -> list[int]:
-        """The ids of the bytes of `character` in UTF-8, as encoded where it has no piece."""
+        """Returns the ids of the UTF-8 bytes of `character`, as which it is encoded if it has no piece."""
         return [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in character.encode()]
 
 
 def train_vocabulary(texts: Iterable[str], symbols: Iterable[str], size: int, path: Path) -> Vocabulary:
-    """Trains a BPE vocabulary and writes it to `path` (beside it first, then renamed).
+    """Trains a BPE vocabulary, writes it beside `path`, renames it to `path`, and returns it.
 
     Args:
         texts: ordinary text to learn pieces from.
         symbols: tree symbols, each of which gets an id of its own.
-        size: pieces, symbols included; fewer come out where the text does not support as many.
+        size: the number of pieces, symbols included; fewer are made if the text does not support as many.
+        path: the file to write.
 
     Raises:
         DataError: there is no text, or `size` is too small for its characters and the symbols.
@@ -192,7 +197,7 @@ def train_vocabulary(texts: Iterable[str], symbols: Iterable[str], size: int, pa
             byte_fallback=True,
             normalization_rule_name="identity",
             character_coverage=LARGE_SCRIPT_COVERAGE,
-            required_chars=alphabet(texts, max(left // 2, 0)),  # at least as many are left for pieces
+            required_chars=alphabet(texts, max(left // 2, 0)),  # leaves at least as many for pieces of several characters
             max_sentence_length=MAX_SENTENCE_BYTES,
             remove_extra_whitespaces=False,
             minloglevel=2,

@@ -1,4 +1,5 @@
-"""Text to train a vocabulary on: in parts that SentencePiece takes, and the characters that get a piece of their own."""
+"""Prepares text for the training of a vocabulary: cuts it to SentencePiece's limit, and chooses the characters that get a
+piece."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-# SentencePiece passes over sentences of more than 4,192 bytes.
+# SentencePiece ignores sentences of more than 4,192 bytes.
 MAX_SENTENCE_BYTES = 4192
 _MAX_UTF8_BYTES = 4
 # Scripts with thousands of characters: Han, Hangul's syllables, Yi, Tangut and Khitan, compatibility and supplementary Han.
@@ -14,12 +15,12 @@ _LARGE_SCRIPTS = (
     *((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xA000, 0xA4CF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0x17000, 0x18D8F)),
     (0x20000, 0x323AF),
 )
-# The share of all characters of alphabets that have a piece; SentencePiece's own share for large scripts.
+# The share of all characters of alphabets for which there is a piece; the second is SentencePiece's own share for large scripts.
 ALPHABET_COVERAGE, LARGE_SCRIPT_COVERAGE = 0.99999, 0.9995
 
 
 def sentences(texts: Iterable[str]) -> Iterator[str]:
-    """The texts, each that is too long for SentencePiece cut at blanks, and within a word only where that is too long."""
+    """Yields the texts; a text too long for SentencePiece is cut at blanks, and a word only if it is too long itself."""
     for text in texts:
         if len(text) * _MAX_UTF8_BYTES <= MAX_SENTENCE_BYTES or len(text.encode()) <= MAX_SENTENCE_BYTES:
             yield text
@@ -44,11 +45,14 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def alphabet(texts: Sequence[str], most: int) -> str:
-    """The characters that make up `ALPHABET_COVERAGE` of all that are of no large script, the most frequent first.
+    """Returns the most frequent characters that together make up `ALPHABET_COVERAGE` of all characters outside of large scripts.
 
     Args:
         texts: all text to train on.
-        most: characters to give at most.
+        most: the largest number of characters to return.
+
+    Returns:
+        The characters as one string, the most frequent first.
     """
     counts = np.zeros(0x110000, np.int64)
     for start in range(0, len(texts), 4096):

@@ -1,1 +1,1 @@
-"""What a SavedModel does in its graph, without this package: decodes pictures and sound, and turns text into ids and back."""
+"""Runs in the graph of a SavedModel, without this package: decodes pictures and sound, and turns text into ids and back."""

@@ -1,4 +1,4 @@
-"""The pixels of JPEG and PNG files as a person sees them, by TensorFlow alone: for training, decoding and SavedModels."""
+"""Decodes JPEG and PNG files to the pixels a person sees, by TensorFlow alone: for training, decoding and SavedModels."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import tensorflow as tf
 from t2t_multimodel.data.readers.pictures import container
 
 NEITHER = "a picture must be the bytes of a JPEG or PNG file"
-_EXIF_BYTES = 1 << 16  # A segment of a JPEG has no more.
+_EXIF_BYTES = 1 << 16  # the largest segment of a JPEG
 _PNG_EXIF = r"eXIf(?:II\*\x00|MM\x00\*)"  # the chunk's name and a TIFF header
 _ORIENTATION, _SHORT = 0x0112, 3
 _BEFORE = len(container.ORIENTATION)
 
 
 def stored_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
-    """A picture of a record, string [] -> uint8 [height, width, channels], as Pillow shows it.
+    """Returns the picture of a record, uint8 [H, W, C], as Pillow shows it.
 
-    Of what `read.stored_picture` may leave to be done there is one thing: to turn a JPEG upright.
+    `read.stored_picture` leaves one thing to be done here: a JPEG may have to be turned upright.
 
     Args:
+        content: string [], the bytes of an image file, as a record holds them.
         channels: 3 for RGB, 1 for grey.
     """
 
@@ -31,13 +32,19 @@ def stored_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def any_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
-    """As `stored_pixels`, of any JPEG or PNG file: what Pillow does elsewhere before a picture is stored is done in the graph.
+    """Returns the picture of any JPEG or PNG file, uint8 [H, W, C], as Pillow shows it.
 
-    A picture is turned by its EXIF orientation, which a JPEG must have in its first or second segment, as cameras write it. A PNG
-    is laid over white where it is transparent, and 16-bit grey is scaled by the bits that its largest value needs.
+    Does in the graph what Pillow does elsewhere before a picture is stored.
+
+    A picture is turned by its EXIF orientation; a JPEG must have EXIF in its first or second segment, where cameras write it.
+    A PNG is laid over white where it is transparent, and 16-bit grey is scaled by the number of bits that its largest value needs.
+
+    Args:
+        content: string [], the bytes of a file.
+        channels: 3 for RGB, 1 for grey.
 
     Raises:
-        tf.errors.InvalidArgumentError: `content` is no JPEG or PNG, or a damaged one.
+        tf.errors.InvalidArgumentError: `content` is damaged, or neither a JPEG nor a PNG.
     """
     is_png = tf.strings.substr(content, 0, len(container.PNG_START)) == container.PNG_START
     is_jpeg = tf.strings.substr(content, 0, len(container.JPEG_START)) == container.JPEG_START
@@ -46,7 +53,7 @@ def any_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def _with_channels(pixels: tf.Tensor, channels: int) -> tf.Tensor:
-    """RGB, uint8 [H, W, 3] -> uint8 [H, W, channels], grey with the weights and the rounding of Pillow."""
+    """Returns RGB pixels, uint8 [H, W, 3], as uint8 [H, W, channels]; grey has Pillow's weights and rounding."""
     pixels = tf.ensure_shape(pixels, (None, None, 3))
     if channels == 3:
         return pixels
@@ -57,8 +64,8 @@ def _with_channels(pixels: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def _decoded(content: tf.Tensor) -> tf.Tensor:
-    """RGB of a JPEG, or of a PNG without its transparency, uint8 [H, W, 3]; the operation reads both."""
-    # Pillow's transform; TensorFlow's own default is off by up to 3.
+    """Returns the RGB pixels, uint8 [H, W, 3], of a JPEG, or of a PNG without its transparency; the operation reads both."""
+    # This is the transform that Pillow uses; values of TensorFlow's default differ by up to 3.
     return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
 
 
@@ -69,7 +76,10 @@ def _any_jpeg(content: tf.Tensor) -> tf.Tensor:
 
 
 def _with_adobe(content: tf.Tensor) -> tf.Tensor:
-    """A JPEG whose inks (CMYK) are stored as Adobe does: Pillow always takes them so, TensorFlow if a segment says so."""
+    """Returns a JPEG with an Adobe segment if it has four inks (CMYK) and none.
+
+    Pillow always takes inks as inverted, as Adobe stores them; TensorFlow does so only if the segment is there.
+    """
     is_cmyk = tf.io.extract_jpeg_shape(content)[2] == 4
 
     def marked() -> tf.Tensor:
@@ -83,7 +93,7 @@ def _with_adobe(content: tf.Tensor) -> tf.Tensor:
 
 
 def _exif(content: tf.Tensor) -> tf.Tensor:
-    """Where EXIF's TIFF header begins in a JPEG; 0 where neither of its first two segments is EXIF."""
+    """Returns the offset of EXIF's TIFF header in a JPEG; 0 if neither of its first two segments is EXIF."""
     second = 4 + 256 * _byte(content, 4) + _byte(content, 5)
     begins = [_part(content, at, 2) == b"\xff\xe1" for at in (2, second)]
     named = [_part(content, at + 4, 6) == b"Exif\0\0" for at in (2, second)]
@@ -91,12 +101,12 @@ def _exif(content: tf.Tensor) -> tf.Tensor:
 
 
 def _part(content: tf.Tensor, start: tf.Tensor | int, size: tf.Tensor | int) -> tf.Tensor:
-    """`size` bytes of a string, fewer at its end and none behind it."""
+    """Returns `size` bytes of a string from `start` on, or fewer at its end."""
     return tf.strings.substr(content, tf.minimum(start, tf.strings.length(content)), size)
 
 
 def _orientation(exif: tf.Tensor) -> tf.Tensor:
-    """The orientation, 1 to 8, of a TIFF header with the directory behind it; 1 where there is none."""
+    """Returns the orientation, 1 to 8, that a TIFF header and its directory say; 1 if they say none."""
     tiff = tf.cast(tf.io.decode_raw(exif, tf.uint8), tf.int32)
     big = tf.reduce_all(tiff[:1] == ord("M"))
     directory = _number(tiff, tf.constant(4), 4, big)
@@ -109,7 +119,7 @@ def _orientation(exif: tf.Tensor) -> tf.Tensor:
 
 
 def _number(values: tf.Tensor, at: tf.Tensor, size: int, big: tf.Tensor) -> tf.Tensor:
-    """Unsigned numbers of `size` bytes that begin at the places `at` in int32 [N]; 0 for what lies behind the end."""
+    """Returns the unsigned numbers of `size` bytes at the offsets `at` of int32 [N]; bytes beyond the end count as 0."""
     places = at[..., None] + tf.range(size)
     inside = (places >= 0) & (places < tf.size(values))
     digits = tf.where(inside, tf.gather(values, tf.where(inside, places, 0)), 0)
@@ -119,12 +129,12 @@ def _number(values: tf.Tensor, at: tf.Tensor, size: int, big: tf.Tensor) -> tf.T
 
 
 def _byte(content: tf.Tensor, at: int) -> tf.Tensor:
-    """The byte at a place of a string, int32; 0 behind its end."""
+    """Returns one byte of a string, int32 []; 0 beyond its end."""
     return tf.reduce_sum(tf.cast(tf.io.decode_raw(_part(content, at, 1), tf.uint8), tf.int32))
 
 
 def _turned(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Pixels [H, W, C] turned upright."""
+    """Returns pixels [H, W, C] turned upright from an EXIF orientation."""
 
     def where(orientations: list[int], change: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
         return tf.cond(tf.reduce_any(orientation == orientations), lambda: change(x), lambda: x)
@@ -151,7 +161,10 @@ def _any_png(content: tf.Tensor) -> tf.Tensor:
 
 
 def _deep_grey(values: tf.Tensor) -> tf.Tensor:
-    """uint16 [H, W, 1] -> uint8 [H, W, 3]; white is the largest number of as many bits as the largest value needs, at least 8."""
+    """Returns 16-bit grey, uint16 [H, W, 1], as uint8 [H, W, 3].
+
+    White is the largest number with as many bits as the largest value needs, but with at least 8.
+    """
     values = tf.cast(values, tf.int32)
     whites = tf.constant([(1 << bits) - 1 for bits in range(8, 17)])
     white = tf.reduce_min(tf.where(whites >= tf.reduce_max(values), whites, 0xFFFF))
@@ -159,10 +172,10 @@ def _deep_grey(values: tf.Tensor) -> tf.Tensor:
 
 
 def _over_white(pixels: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
-    """RGBA, uint8 [H, W, 4], of a PNG with `bits` bits a sample -> RGB laid over white."""
+    """Returns RGBA, uint8 [H, W, 4], of a PNG with `bits` bits per sample as RGB over white, uint8 [H, W, 3]."""
     colours, alpha = pixels[..., :3], pixels[..., 3:]
     low, high = tf.reduce_min(alpha), tf.reduce_max(alpha)
-    # TensorFlow gives an opaque picture of 1, 2 or 4 bits the largest number of as many bits as its alpha.
+    # For an opaque picture of 1, 2 or 4 bits, TensorFlow sets alpha to the largest number of that many bits instead of 255.
     opaque = tf.cast(tf.bitwise.left_shift(1, tf.minimum(bits, 8)) - 1, tf.uint8)
 
     def laid() -> tf.Tensor:

@@ -1,7 +1,7 @@
-"""WAV files to samples as operations of a graph, for models that are served without this package.
+"""Decodes WAV files to samples as operations of a graph, for models that are served without this package.
 
-What is read comes out as `readers.sound.decode` gives it; only resampling differs, by about a thousandth of the sound. What is
-not read is refused with a sentence.
+The samples equal those of `readers.sound.decode`; resampled ones differ by about a thousandth of the sound. Files that cannot be
+read are refused with a message.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ READ = (
     "WAV (RIFF) with integers of 8, 16, 24 or 32 bits or floats of 32 or 64 bits, EXTENSIBLE or not, of any number of channels "
     f"and any sample rate from {LEAST_RATE:,} per second"
 )
-# The response of soxr's high quality, over the lower of both Nyquist frequencies: where it has fallen to a half, and its slope.
+# soxr's high-quality filter, over the lower of the two Nyquist frequencies: the frequency at which its response is one half, and
+# the width of its slope.
 _HALF, _SLOPE = 0.9569, 0.01193
-_PADDING = 2048  # input samples between the end of a sound and its beginning, since a Fourier transform goes round
+_PADDING = 2048  # input samples of silence between a sound's end and its beginning, since a Fourier transform is circular
 
 
 class _Chunk(NamedTuple):
-    """A chunk of a WAV file: its name, where its content begins, and the bytes of content by its header; int64 scalars."""
+    """A chunk of a WAV file: its name, the offset of its content, and the size of its content in its header; int64 []."""
 
     name: tf.Tensor
     start: tf.Tensor
@@ -32,15 +33,15 @@ class _Chunk(NamedTuple):
 
 
 def wav_samples(content: tf.Tensor, sample_rate: int, name: tf.Tensor) -> tf.Tensor:
-    """Returns float32 [samples] in [-1, 1] at `sample_rate`, of 16 bits each; channels are averaged.
+    """Returns float32 [samples] in [-1, 1] at `sample_rate`, rounded to 16 bits; channels are averaged.
 
     Args:
-        content: a string, the bytes of a WAV file.
-        sample_rate: wanted samples per second.
-        name: a string, what messages call it.
+        content: string [], the bytes of a WAV file.
+        sample_rate: the wanted samples per second.
+        name: string [], the sound's name in messages.
 
     Raises:
-        tf.errors.InvalidArgumentError: it is no whole WAV file of a coding that is read.
+        tf.errors.InvalidArgumentError: `content` is no whole WAV file, or its coding is not among `READ`.
     """
     total = tf.cast(tf.strings.length(content), tf.int64)
     is_wav = (_part(content, 0, 4) == "RIFF") & (_part(content, 8, 4) == "WAVE")
@@ -73,13 +74,13 @@ def _check(right: tf.Tensor, name: tf.Tensor, message: str) -> tf.Operation:
 
 
 def _part(content: tf.Tensor, at: Any, size: Any) -> tf.Tensor:
-    """The `size` bytes at `at`, or as many as there are."""
+    """Returns the `size` bytes at offset `at`, or fewer at the end."""
     total = tf.cast(tf.strings.length(content), tf.int64)
     return tf.strings.substr(content, tf.minimum(tf.cast(at, tf.int64), total), tf.cast(size, tf.int64))
 
 
 def _number(content: tf.Tensor, at: Any, size: int) -> tf.Tensor:
-    """The unsigned little-endian number int64 of `size` bytes at `at`; 0 where the content ends before."""
+    """Returns the unsigned little-endian number of `size` bytes at offset `at`, int64 []; 0 if the content ends before it."""
     part = tf.io.decode_raw(tf.strings.join([_part(content, at, size), "\0" * size]), tf.uint8)
     return tf.reduce_sum(tf.cast(part[:size], tf.int64) * tf.constant([256**i for i in range(size)], tf.int64))
 
@@ -93,7 +94,7 @@ def _next(chunk: _Chunk) -> tf.Tensor:
 
 
 def _find_chunks(content: tf.Tensor, total: tf.Tensor) -> tuple[_Chunk, _Chunk]:
-    """The format chunk, and the first chunk of samples behind it; with other names where the file has none."""
+    """Returns the format chunk and the first chunk of samples after it; a missing one is returned as a chunk of another name."""
     nothing = _Chunk(tf.constant(""), tf.constant(0, tf.int64), tf.constant(0, tf.int64))
 
     def goes_on(at: tf.Tensor, form: _Chunk, last: _Chunk) -> tf.Tensor:
@@ -109,7 +110,7 @@ def _find_chunks(content: tf.Tensor, total: tf.Tensor) -> tuple[_Chunk, _Chunk]:
 
 
 def _format(content: tf.Tensor, form: _Chunk, name: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Format tag (1 integers, 3 floats), channels, samples per second and bytes per sample, int64."""
+    """Returns the format tag (1 for integers, 3 for floats), channels, samples per second and bytes per sample, int64 [] each."""
     tag, channels, rate, bits = (_number(content, form.start + at, size) for at, size in ((0, 2), (2, 2), (4, 4), (14, 2)))
     tag = tf.where((tag == 0xFFFE) & (form.size >= 26), _number(content, form.start + 24, 2), tag)
     integers = (tag == 1) & tf.reduce_any(bits == tf.constant([8, 16, 24, 32], tf.int64))
@@ -120,7 +121,7 @@ def _format(content: tf.Tensor, form: _Chunk, name: tf.Tensor) -> tuple[tf.Tenso
 
 
 def _whole_size(content: tf.Tensor, sound: _Chunk, total: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-    """The bytes of sound: those of the header, or where that has no length, all there are."""
+    """Returns the number of bytes of sound: the header's number, or all that follow if the header has no length."""
     there = total - sound.start
     only_chunks = _only_chunks(content, _next(sound), total)
     unknown = ((sound.size >= LEAST_PLACEHOLDER) & (sound.size > there)) | ((sound.size == 0) & (there > 0) & ~only_chunks)
@@ -137,7 +138,7 @@ def _whole_size(content: tf.Tensor, sound: _Chunk, total: tf.Tensor, name: tf.Te
 
 
 def _only_chunks(content: tf.Tensor, start: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
-    """Whether nothing but whole chunks, a tag, or zeros stand from `start` on."""
+    """Returns whether only whole chunks, an ID3 tag, or zeros follow from `start` on."""
 
     def is_whole(at: tf.Tensor) -> tf.Tensor:
         chunk = _chunk(content, at)
@@ -151,7 +152,7 @@ def _only_chunks(content: tf.Tensor, start: tf.Tensor, total: tf.Tensor) -> tf.T
 
 
 def _decoded(pcm: tf.Tensor, tag: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """float64 [samples], of integers the upper 16 bits; full scale is 32768."""
+    """Returns float64 [samples] at a full scale of 32768; of integers only the upper 16 bits are used."""
 
     def integers() -> tf.Tensor:
         values = tf.reshape(tf.cast(tf.io.decode_raw(pcm, tf.uint8), tf.int32), tf.stack([-1, width]))
@@ -171,7 +172,7 @@ def _decoded(pcm: tf.Tensor, tag: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
 
 
 def _resampled(samples: tf.Tensor, rate: tf.Tensor, wanted: int, name: tf.Tensor) -> tf.Tensor:
-    """float64 [samples] at another rate: its spectrum, cut or extended, with soxr's response."""
+    """Returns float64 [samples] at another rate: cuts or extends the spectrum and applies soxr's response."""
     too_low = f"is damaged: its header says less than {LEAST_RATE:,} samples per second"
     with tf.control_dependencies([_check(rate >= LEAST_RATE, name, too_low)]):
         divisor = tf.while_loop(lambda a, b: b > 0, lambda a, b: (b, a % b), (rate, tf.constant(wanted, tf.int64)))[0]

@@ -1,6 +1,6 @@
-"""Text to ids and back as operations of a graph, for models that are served without this package; needs tensorflow_text.
+"""Turns text into ids and back as operations of a graph, for models that are served without this package.
 
-Letters in shapes: B texts.
+Needs tensorflow_text. Letters in shapes: B texts, L ids.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _STAND_INS = tf.constant([ord(character) for character in NONCHARACTERS])
 
 
 class GraphTokenizer(tf.Module):
-    """Tokenizes as `Vocabulary` does, after normalizing as `data.normalization` does.
+    """Normalizes text as `data.normalization` does, and tokenizes it as `Vocabulary` does.
 
     Args:
         model: the bytes of a SentencePiece model that `Vocabulary` takes.
@@ -32,7 +32,7 @@ class GraphTokenizer(tf.Module):
         self._stand_ins = tf.constant([vocabulary.byte_ids(character) for character in NONCHARACTERS])  # [32, 3]
 
     def normalize(self, texts: tf.Tensor, normalization: str) -> tf.Tensor:
-        """Strings [B] in UTF-8, normalized."""
+        """Returns texts in UTF-8, string [B], normalized as a feature's `normalization` says."""
         if normalization == "none":
             return texts
         blanks = "".join(rf"\x{{{first:x}}}-\x{{{last:x}}}" for first, last in BLANKS)
@@ -40,9 +40,9 @@ class GraphTokenizer(tf.Module):
         return texts if normalization == "spaces" else self._text.normalize_utf8(texts, "NFC")
 
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """The ids int32 [B, ...] of strings [B]."""
+        """Returns the ids, ragged int32 [B, L], of texts, string [B]."""
         codes = tf.strings.unicode_decode(texts, "UTF-8")
-        # SentencePiece takes U+2581 for a space, so a character that is not in the text stands in for it.
+        # SentencePiece reads U+2581 as a space, so a character that does not occur in the text replaces it while tokenizing.
         taken = tf.reduce_any(codes.to_tensor()[:, :, None] == _STAND_INS, axis=1)
         choice = tf.argmin(tf.cast(taken, tf.int32), axis=1)  # [B]
         stand_in = tf.gather(tf.gather(_STAND_INS, choice), codes.value_rowids())
@@ -51,11 +51,11 @@ class GraphTokenizer(tf.Module):
         return self._replaced(ids, tf.gather(self._stand_ins, choice))
 
     def detokenize(self, ids: tf.Tensor) -> tf.Tensor:
-        """The texts [B] of padded ids [B, length], without padding and ends."""
+        """Returns the texts, string [B], of padded ids, int32 [B, L]; padding and end-of-sequence ids are left out."""
         return self._tokenizer.detokenize(tf.ragged.boolean_mask(ids, ids > EOS_ID))
 
     def _replaced(self, ids: tf.RaggedTensor, found: tf.Tensor) -> tf.RaggedTensor:
-        """`ids` with those of U+2581 in place of each row's `found` [B, 3]."""
+        """Returns `ids` with U+2581's three ids in place of each row's stand-in `found`, int32 [B, 3]."""
         padded = tf.pad(ids.to_tensor(-1), [[0, 0], [0, 2]], constant_values=-1)
         width = tf.shape(padded)[1] - 2
         windows = tf.stack([padded[:, i : width + i] for i in range(3)], axis=-1)
