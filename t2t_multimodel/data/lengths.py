@@ -123,8 +123,7 @@ class LeftOut(NamedTuple):
         return max(self.share, self.left_out / max(self.read, 1)) > WARNED_SHARE
 
     def figures(self) -> dict[str, float]:
-        """Returns the entries for metrics.jsonl: which shares, from 0 to 1, of the examples and of the sound or tokens are left
-        out."""
+        """Returns the entries for metrics.jsonl: the shares, from 0 to 1, of the examples and of the sound or tokens left out."""
         return {"left_out_examples": self.left_out / max(self.read, 1), f"left_out_{self.measured}": self.share}
 
     def line(self, name: str) -> str:

@@ -198,8 +198,7 @@ def manifests(data_dir: Path) -> dict[str, Manifest]:
 
 
 def changed_lines(data_dir: Path, records_names: Iterable[str]) -> list[str]:
-    """Returns one line per split with examples that mm-datagen changed, for example by resampling: the changes and their
-    counts."""
+    """Returns one line per split with examples that mm-datagen changed (for example by resampling): the changes and how many."""
     lines = []
     for name in dict.fromkeys(records_names):
         for split, entry in read_manifest(data_dir, name)["splits"].items():

@@ -74,8 +74,10 @@ class Vocabulary:
 
     @cached_property
     def encodes_words_apart(self) -> bool:
-        """Returns whether a text's ids are its words' ids in a row: each word begins with a blank, and no piece has one
-        inside."""
+        """Returns whether a text's ids are its words' ids in a row.
+
+        They are if each word begins with a blank and no piece has one further on.
+        """
         begun = "".join(self._pieces.encode("a", out_type=str)).startswith(SPACE_MARK)
         pieces = (self._pieces.id_to_piece(i) for i in range(self.size) if not self._pieces.is_control(i))
         return begun and not any(SPACE_MARK in piece[1:] for piece in pieces)

@@ -1,5 +1,4 @@
-"""Prepares text for the training of a vocabulary: cuts it to SentencePiece's limit, and chooses the characters that get a
-piece."""
+"""Prepares text for training a vocabulary: cuts it to SentencePiece's limit, and chooses the characters that get a piece."""
 
 from __future__ import annotations
 

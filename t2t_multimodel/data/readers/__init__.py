@@ -1,1 +1,1 @@
-"""Readers of raw files: archives, lists, corpora, pictures and sound to raw examples."""
+"""Reads raw files and yields raw examples: archives, lists, corpora, pictures and sound."""

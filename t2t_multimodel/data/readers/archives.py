@@ -1,6 +1,6 @@
-"""Members of archives as corpora are distributed (tar, tgz, zip) and of unpacked folders, read alike and never unpacked to disk.
+"""Reads members of archives (tar, tgz, zip) and of unpacked folders in the same way, without unpacking anything to disk.
 
-Archives come from elsewhere: a member that calls itself `../x` or `/x`, or is larger than what is asked for can be, is refused.
+Archives come from elsewhere: a member is refused if it calls itself `../x` or `/x`, or if it is larger than its kind can be.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from typing import BinaryIO, NamedTuple, cast
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import look_alike
 
-# An image, a recording or a file of trees; no corpus read here has one of half this size.
+# The largest image, recording or file of trees; in no corpus that is read here is one even half as large.
 MAX_BYTES = 64 << 20
-# The larger half of WMT's giga corpus has 4 GB.
+# The largest text; the larger half of WMT's giga corpus has 4 GB.
 MAX_TEXT_BYTES = 16 << 30
 MAX_LINE_BYTES = 1 << 20
-# Text packs to a tenth or so, a bomb to a thousandth.
+# Text compresses to about a tenth of its size, a decompression bomb to a thousandth.
 MAX_EXPANSION = 100
 
 _MEBIBYTE = 1 << 20
@@ -42,10 +42,10 @@ class Member(NamedTuple):
     """A file in an archive.
 
     Attributes:
-        name: its path there, "/" between folders.
-        origin: what messages call it: archive and name.
-        size: bytes, as the archive declares them.
-        open: opens its content; of a compressed tar, before the next member is asked for.
+        name: its path in the archive, with "/" between folders.
+        origin: its name in messages: the archive and the path.
+        size: its size in bytes, as the archive declares it.
+        open: opens its content. A member of a compressed tar must be opened before the next one is asked for.
     """
 
     name: str
@@ -55,17 +55,25 @@ class Member(NamedTuple):
 
 
 class Archive(abc.ABC):
-    """What folders, tar and zip files have in common. `origin` is what messages call it."""
+    """The interface of folders, tar files and zip files. `origin` is the archive's name in messages."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
 
     @abc.abstractmethod
     def members(self) -> Iterator[Member]:
-        """All files: of an archive in its own order, of a folder sorted by name; raises DataError where it is damaged."""
+        """Yields all files: an archive's in its own order, a folder's sorted by name.
+
+        Raises:
+            DataError: the archive is damaged.
+        """
 
     def open(self, name: str) -> Member:
-        """The member `name`; raises DataError if there is none. A tar file is read up to it, and takes the end of a name too."""
+        """Returns the member `name`. A tar file is read up to it, and also accepts the end of a member's name.
+
+        Raises:
+            DataError: there is no such member.
+        """
         _refuse_outside(name, self.origin)
         for member in self.members():
             if f"/{member.name}".endswith(f"/{name}"):
@@ -74,7 +82,7 @@ class Archive(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Closes what was opened."""
+        """Closes the files that were opened."""
 
 
 class Folder(Archive):
@@ -85,8 +93,11 @@ class Folder(Archive):
         self._path = path
 
     def members(self) -> Iterator[Member]:
-        """All files below the folder, in linked folders too; a link that leads nowhere is a member that cannot be opened."""
-        # Names, not paths: ImageNet has a million of them.
+        """Yields all files below the folder, in linked folders too.
+
+        A link that leads nowhere is a member that cannot be opened.
+        """
+        # Names take less memory than paths: ImageNet has a million files.
         for name in sorted(_names(self._path)):
             try:
                 yield self.open(name)
@@ -109,7 +120,7 @@ class Folder(Archive):
 
 
 class Tar(Archive):
-    """A tar file, compressed or not; one inside of another is made from the outer one's member."""
+    """A tar file, compressed or not; a tar file inside of another one is made from the outer one's member."""
 
     def __init__(self, origin: str, file: BinaryIO) -> None:
         super().__init__(origin)
@@ -124,14 +135,15 @@ class Tar(Archive):
                 break
             if info.isreg():
                 yield _checked(info.name, self.origin, info.size, functools.partial(self._extract, info))
-            # Otherwise tarfile keeps every header: a gigabyte of them for ImageNet.
+            # tarfile keeps every header: a gigabyte for ImageNet.
             self._tar.members.clear()  # type: ignore[attr-defined]
         with error_context(self.origin):
             file = cast(BinaryIO, self._tar.fileobj)
-            # A tar file ends with a block of zeros, which has been read; without a whole one, tarfile ends without a word.
+            # A tar file ends with a block of zeros, which has been read by now. If the block is not whole, tarfile ends without
+            # an error.
             if file.tell() < self._tar.offset + tarfile.BLOCKSIZE:
                 raise EOFError("the end of the archive is missing")
-            while file.read(_MEBIBYTE):  # What is behind it has to be read for a checksum to be compared.
+            while file.read(_MEBIBYTE):  # The checksum is compared only at the end of the file.
                 pass
 
     def close(self) -> None:
@@ -170,7 +182,11 @@ class Zip(Archive):
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Archive]:
-    """The folder, zip file or (compressed) tar file at `path`; raises DataError if it is none of them."""
+    """Yields the folder, zip file or tar file (compressed or not) at `path`, and closes it afterwards.
+
+    Raises:
+        DataError: `path` is none of them.
+    """
     with contextlib.ExitStack() as stack:
         archive: Archive
         if path.is_dir():
@@ -185,7 +201,11 @@ def opened(path: Path) -> Iterator[Archive]:
 
 
 def read(member: Member, limit: int = MAX_BYTES) -> bytes:
-    """The content of a member; raises DataError if it is damaged, cut short or larger than `limit` bytes."""
+    """Returns the content of a member.
+
+    Raises:
+        DataError: the member is damaged, cut short or larger than `limit` bytes.
+    """
     _refuse_large(member.size, limit, member.origin)
     with error_context(member.origin), member.open() as file:
         content = file.read(limit + 1)
@@ -196,13 +216,13 @@ def read(member: Member, limit: int = MAX_BYTES) -> bytes:
 
 
 def lines(member: Member, limit: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
-    """The lines of a text, without their ends and a byte-order mark in front, one after another; of `x.gz` those of x.
+    """Yields the lines of a text, without line ends and without a byte-order mark at the beginning; `x.gz` is unpacked.
 
-    A line of more than `MAX_LINE_BYTES` is cut behind them, and so long that `decoded` refuses it.
+    A line of more than `MAX_LINE_BYTES` is cut just beyond that length, so that `decoded` refuses it.
 
     Raises:
-        DataError: the member is damaged, it has more than `limit` bytes, or is gzipped and unpacks to more than `MAX_BYTES` and
-            `MAX_EXPANSION` times its own.
+        DataError: the member is damaged, or has more than `limit` bytes; or it is gzipped and unpacks to more than `MAX_BYTES`
+            and to more than `MAX_EXPANSION` times its own size.
     """
     _refuse_large(member.size, limit, member.origin)
     total = 0
@@ -211,7 +231,7 @@ def lines(member: Member, limit: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
         if member.name.endswith(".gz"):
             file = stack.enter_context(cast(BinaryIO, gzip.GzipFile(fileobj=file)))
             limit = min(limit, max(MAX_BYTES, MAX_EXPANSION * member.size))
-        within = False  # a line of which a part has been read
+        within = False  # whether a part of the line has been read
         while part := file.readline(MAX_LINE_BYTES + 1):
             part = part if total else part.removeprefix(codecs.BOM_UTF8)
             total += len(part)
@@ -222,7 +242,14 @@ def lines(member: Member, limit: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
 
 
 def decoded(line: bytes, name: str) -> str:
-    """A line as text; raises DataError, which begins with `name`, if it is no UTF-8, has zero bytes, or was cut by `lines`."""
+    """Returns a line as text.
+
+    Args:
+        name: the beginning of the error message.
+
+    Raises:
+        DataError: the line is not UTF-8, has zero bytes, or was cut by `lines`.
+    """
     if len(line) > MAX_LINE_BYTES:
         raise DataError(f"{name} has more than {MAX_LINE_BYTES:,} bytes: is this a file of text?")
     if b"\0" in line:
@@ -235,7 +262,7 @@ def decoded(line: bytes, name: str) -> str:
 
 @contextlib.contextmanager
 def error_context(origin: str) -> Iterator[None]:
-    """Turns what reading a damaged file raises into a DataError that names it."""
+    """Turns an exception that is raised while a damaged file is read into a DataError that names the file."""
     try:
         yield
     except _DAMAGE as error:
@@ -245,7 +272,7 @@ def error_context(origin: str) -> Iterator[None]:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """The paths of all files below a folder, and of links that lead nowhere; a link to a folder above is not followed."""
+    """Yields the paths of all files below a folder, and of links that lead nowhere; links to a folder above are not followed."""
     for place, folders, files in os.walk(folder, followlinks=True):
         here = os.path.realpath(place)
         folders[:] = [name for name in folders if not _is_above(os.path.join(place, name), here)]
@@ -256,7 +283,7 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 def _is_above(path: str, here: str) -> bool:
-    """Whether a link leads to a folder that `here` lies in."""
+    """Returns whether a link leads to a folder that contains `here`."""
     return os.path.islink(path) and f"{here}/".startswith(os.path.realpath(path).rstrip("/") + "/")
 
 

@@ -1,4 +1,4 @@
-"""Translations as two files of lines that belong together, packed or not."""
+"""Reads translations from two files whose lines correspond, packed in archives or not."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SEGMENT = re.compile(r'<seg id="\d+">(.*?)</seg>', re.DOTALL)
 
 
 class Bitext(NamedTuple):
-    """Where the two files are: text, gzipped text (.gz) or SGML (.sgm).
+    """The two files of a corpus of translations: text, gzipped text (.gz) or SGML (.sgm).
 
     Attributes:
-        english, foreign: names of the files.
-        folders: where they lie, any of them; of gzipped text the unzipped one will do.
-        archives: what they are distributed in, any of them; () if they are not.
-        origin: the URL of the first archive, or where the files are from.
-        with_gaps: whether lines without a translation are normal, and left out; otherwise they are error examples.
+        english, foreign: the names of the files.
+        folders: folders that may contain the files; a file that is listed as gzipped may also be unzipped there.
+        archives: archives that may contain the files; () if the corpus is not distributed in archives.
+        origin: the URL of the first archive, or the place from which to get the files.
+        with_gaps: True if lines without a translation are normal and are left out; otherwise they are error examples.
     """
 
     english: str
@@ -38,7 +38,7 @@ class Bitext(NamedTuple):
 
 
 def missing(folder: Path, bitexts: Iterable[Bitext]) -> list[corpora.Missing]:
-    """What is not in `folder`: archives, or files where there is no archive."""
+    """Returns what is not in `folder`: archives, or files if there are no archives."""
     found = []
     for bitext in bitexts:
         absent = [name for name in (bitext.english, bitext.foreign) if _place(folder, bitext, name) is None]
@@ -47,21 +47,22 @@ def missing(folder: Path, bitexts: Iterable[Bitext]) -> list[corpora.Missing]:
 
 
 def pairs(folder: Path, bitext: Bitext) -> Iterator[Example]:
-    """The translations, as `aligned` reads them, of files that `missing` has found to be there; raises what `aligned` does."""
+    """Yields the translations as `aligned` does, from files that `missing` has found to be there; raises the same errors."""
     with ExitStack() as stack:
         members = []
         for name in (bitext.english, bitext.foreign):
             place = _place(folder, bitext, name)
-            assert place is not None  # `missing` has been asked
-            # An archive for each side: in a compressed one, two members cannot be read at once.
+            assert place is not None  # `missing` has found the file
+            # One archive is opened per side, because two members of a compressed archive cannot be read at the same time.
             members.append(stack.enter_context(archives.opened(place[0])).open(place[1]))
         for example in aligned(members):
             yield {"left_out": "untranslated"} if bitext.with_gaps and "" in example.values() else example
 
 
 def aligned(members: Sequence[archives.Member]) -> Iterator[Example]:
-    """The pairs of two files of lines; control characters become spaces. A line that is no UTF-8 or far too long is an
-    error example.
+    """Yields the pairs of lines of two files; control characters become spaces.
+
+    A line that is not UTF-8, or is far too long, is an error example.
 
     Raises:
         DataError: a file is damaged, or the two differ in their number of lines.
@@ -75,7 +76,7 @@ def aligned(members: Sequence[archives.Member]) -> Iterator[Example]:
 
 
 def _place(folder: Path, bitext: Bitext, name: str) -> tuple[Path, str] | None:
-    """The folder or archive that has a file, and the file's name in it; None if it is missing."""
+    """Returns the folder or archive that has a file, and the file's name in it; None if the file is missing."""
     for unpacked in (name, name.removesuffix(".gz")):
         for part in bitext.folders:
             if (folder / part / unpacked).is_file():
@@ -93,7 +94,7 @@ def _example(sides: Sequence[bytes], members: Sequence[archives.Member], number:
 
 
 def _segments(member: archives.Member) -> Iterator[bytes]:
-    """The sentences of an SGML test set."""
+    """Yields the sentences of an SGML test set."""
     with archives.error_context(member.origin):
         text = archives.read(member).decode("utf-8-sig")
     found = _SEGMENT.findall(text)

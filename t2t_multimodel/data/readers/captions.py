@@ -1,4 +1,4 @@
-"""An image with its captions, as examples."""
+"""Makes examples of an image with its captions."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from t2t_multimodel.utils.errors import DataError
 
 
 def examples(open_image: Callable[[], archives.Member], captions: Sequence[str], split: str) -> Iterator[Example]:
-    """An example for each caption in training, elsewhere one with all captions as references.
+    """Yields one example per caption for "train"; for other splits one example with all captions as references.
 
-    An image that is missing, or cannot be read, is an error example.
+    An image that is missing or cannot be read is an error example.
     """
     return of_image(corpora.file_example(open_image), captions, split)
 
 
 def of_image(example: Example, captions: Sequence[str], split: str) -> Iterator[Example]:
-    """The same for an image that has been read. One without captions is an error example."""
+    """Yields the same as `examples` for an image that has been read. An image without captions is an error example."""
     if "error" in example:
         yield example
     elif not captions:

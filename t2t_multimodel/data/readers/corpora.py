@@ -1,4 +1,4 @@
-"""What the readers of corpora share: where a corpus lies, what is missing of it, case on old discs, reading, and mixing."""
+"""What readers of corpora share: finds a corpus and its missing files, reads single files, and mixes streams of examples."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ T = TypeVar("T")
 
 
 class Missing(NamedTuple):
-    """A file that is not there: its name, and where to get it (a URL, a catalogue number)."""
+    """A file that is missing: its name, and where to get it (a URL or a catalogue number)."""
 
     name: str
     origin: str
 
 
 def folder_of(corpus: str, tmp_dir: Path) -> Path:
-    """The folder of a corpus: `tmp_dir/corpus` if there is one, otherwise `tmp_dir` itself."""
+    """Returns the folder of a corpus: `tmp_dir/corpus` if it exists, otherwise `tmp_dir`."""
     own = Path(tmp_dir) / corpus
     return own if own.is_dir() else Path(tmp_dir)
 
 
 def require(corpus: str, folder: Path, missing: Iterable[Missing]) -> None:
-    """Raises a DataError that lists everything `missing`, by origin and in one line, if anything is."""
+    """Raises a DataError that lists all `missing` files by origin, in one line, if there are any."""
     by_origin: dict[str, list[str]] = {}
     for name, origin in missing:
         by_origin.setdefault(origin, []).append(name)
@@ -37,7 +37,10 @@ def require(corpus: str, folder: Path, missing: Iterable[Missing]) -> None:
 
 
 def find(folder: Path, relative: str) -> Path | None:
-    """`folder/relative`, each name as it is given, in upper or in lower case, as old discs have it; None if there is none."""
+    """Returns the path `folder/relative`; None if there is none.
+
+    Each part of the path is looked for as given, in upper case and in lower case, because old discs differ in case.
+    """
     path = folder
     for part in relative.split("/"):
         same = (path / name for name in (part, part.upper(), part.lower()))
@@ -58,9 +61,9 @@ def file_example(file: archives.Member | Callable[[], archives.Member], **answer
 
 
 def round_robin(streams: Iterable[Iterator[T]]) -> Iterator[T]:
-    """One item of each stream, again and again, until all have ended.
+    """Yields one item per stream in turn, until all streams have ended.
 
-    Corpora come sorted, by class or by source, and records are shuffled in blocks that are far smaller than the corpora.
+    Corpora come sorted by class or by source, and records are shuffled in blocks that are far smaller than a corpus.
     """
     running = list(streams)
     while running:

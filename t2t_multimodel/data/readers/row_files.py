@@ -1,4 +1,4 @@
-"""Files that list examples, one a line: columns with tabs between them, CSV, or JSON."""
+"""Reads files that list one example per line: tab-separated columns, CSV, or JSON lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from t2t_multimodel.data.readers import archives
 from t2t_multimodel.utils.errors import DataError
 
-# What other toolkits call the columns, and the keys in JSON, in the order of preference.
+# Other toolkits' names for the columns and for the keys in JSON, in the order of preference.
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "path": (
         *("file_name", "filename", "file", "audio_filepath", "audio_path", "audio_file", "audio", "wav_filename", "wav"),
@@ -26,7 +26,14 @@ _DELIMITERS = (",", ";", "\t")
 
 
 class Row(NamedTuple):
-    """A line: its number, where it stands, its values, or what is wrong with it."""
+    """A line of a list.
+
+    Attributes:
+        number: the number of the line.
+        origin: the file and the line, for messages.
+        values: the values, in the order of the wanted names; empty if there is an error.
+        error: the error of a damaged line.
+    """
 
     number: int
     origin: str
@@ -35,7 +42,7 @@ class Row(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """A line before its columns are known: number and cells, or what is wrong with it."""
+    """A line before its columns are known: its number and cells, or its error."""
 
     number: int
     cells: list[str]
@@ -43,17 +50,16 @@ class _Line(NamedTuple):
 
 
 def rows(member: archives.Member, names: Sequence[str], several: bool = False) -> Iterator[Row]:
-    """The lines of a list; empty ones, and a first line that names the columns, are left out.
+    """Yields the lines of a list; empty lines, and a first line that names the columns, are left out.
 
     Args:
-        member: JSON lines if it is called `.jsonl`, CSV if it is called `.csv` (both also with `.gz`), otherwise columns with
-            tabs between them. A first line that has `names`, or `OTHER_NAMES` of them, says which columns are meant.
-        names: of the columns or of the keys in JSON; other keys are passed over.
-        several: whether the last may have several values: further columns, or a list in JSON.
+        member: JSON lines if its name ends with `.jsonl`, CSV if it ends with `.csv` (both also with `.gz`), otherwise
+            tab-separated columns. If its first line has `names`, or `OTHER_NAMES` for them, it decides which columns are read.
+        names: the names of the columns, or of the keys in JSON; other keys are ignored.
+        several: whether the last name may have several values: further columns, or a list in JSON.
 
     Raises:
-        DataError: the file is damaged, or its first line names some of the columns alone. A single line that is damaged becomes
-            a row with an error.
+        DataError: the file is damaged, or its first line names only some of the columns. A damaged line is a row with an error.
     """
     suffixes = PurePosixPath(member.name).suffixes
     if ".jsonl" in suffixes:
@@ -86,7 +92,7 @@ def _lines(member: archives.Member, cells: Callable[[str], list[str]]) -> Iterat
 
 
 def _csv_lines(member: archives.Member, names: Sequence[str]) -> Iterator[_Line]:
-    """The records of a CSV file; one in quotes may have several lines."""
+    """Yields the records of a CSV file; a quoted cell may contain line breaks."""
     text = _DecodedLines(archives.lines(member))
     reader = csv.reader(text, delimiter=_delimiter(member, names), strict=True)
     while True:
@@ -103,7 +109,7 @@ def _csv_lines(member: archives.Member, names: Sequence[str]) -> Iterator[_Line]
 
 
 class _DecodedLines:
-    """Lines as text, with their ends; one that cannot be decoded raises, and the next can be read."""
+    """Iterates over lines as text, with their ends; after a line that cannot be decoded has raised, the next one can be read."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
@@ -119,7 +125,7 @@ class _DecodedLines:
 
 
 def _delimiter(member: archives.Member, names: Sequence[str]) -> str:
-    """A comma, or what the first line has in its place: spreadsheets write the list separator of their country."""
+    """Returns the separator in the first line: a comma or another one, since spreadsheets write their country's separator."""
     first = next((line for line in archives.lines(member) if line.strip()), b"").decode("utf-8", "replace")
     split = {delimiter: first.split(delimiter) for delimiter in _DELIMITERS}
     named = [delimiter for delimiter, cells in split.items() if all(_positions(cells, names))]
@@ -128,7 +134,7 @@ def _delimiter(member: archives.Member, names: Sequence[str]) -> str:
 
 
 class _Columns:
-    """Picks the values of `names` out of a line's cells: all of them in order, or those that a header names."""
+    """Picks the values of `names` out of a line's cells: all cells in order, or the cells that a header names."""
 
     def __init__(self, names: Sequence[str], several: bool, is_csv: bool) -> None:
         self._names, self._several = names, several
@@ -138,7 +144,11 @@ class _Columns:
         self._chosen: list[int] = []
 
     def read_header(self, cells: Sequence[str], origin: str) -> bool:
-        """Whether the cells name the columns; DataError if they name some of those that are needed alone."""
+        """Returns whether the cells name the columns.
+
+        Raises:
+            DataError: the cells name only some of the columns that are needed.
+        """
         found = _positions(cells, self._names)
         if not all(found):
             if found[0] and "path" in self._names:
@@ -161,7 +171,7 @@ class _Columns:
 
 
 def _positions(cells: Sequence[str], names: Sequence[str]) -> list[list[int]]:
-    """For each of `names` the cells that it, or the first of its other names that is there, stands in."""
+    """Returns, per name, the positions of the cells with that name, or with the first of its other names that occurs."""
     given = [cell.strip().strip('"').lower() for cell in cells]
     found = []
     for name in names:

@@ -1,4 +1,4 @@
-"""NIST SPHERE, the format of the LDC's speech: its header, and files compressed with shorten, which libsndfile does not read."""
+"""Reads NIST SPHERE, the LDC's format for speech: its header, and files compressed with shorten, which libsndfile cannot read."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _USUAL_HEADER_BYTES = 1024
 
 
 def header_number(content: bytes, field: str) -> int | None:
-    """Returns an integer of the header; None where there is no such field, or `content` is no SPHERE file."""
+    """Returns an integer of the header; None if there is no such field, or if `content` is no SPHERE file."""
     found = re.search(rb"\n" + field.encode() + rb" -i (\d+)", _header(content))
     return int(found.group(1)) if found else None
 
 
 def is_shortened(content: bytes) -> bool:
-    """Whether it is a SPHERE file compressed with shorten."""
+    """Returns whether `content` is a SPHERE file compressed with shorten."""
     return b"shorten" in _header(content)
 
 
 def with_short_header(content: bytes) -> bytes:
     """Returns the file with a header of 1,024 bytes, the only length that libsndfile reads.
 
-    Of a longer header, the fields that describe the sound are kept.
+    Of a longer header, only the fields that describe the sound are kept.
     """
     header = _header(content)
     if len(header) == _USUAL_HEADER_BYTES or not content.startswith(_MAGIC):
@@ -44,7 +44,7 @@ def with_short_header(content: bytes) -> bytes:
 
 
 def require_reader() -> None:
-    """Raises DataError unless desphere is installed or sph2pipe is on the PATH."""
+    """Raises a DataError unless desphere is installed or sph2pipe is on the PATH."""
     if not importlib.util.find_spec(PACKAGE) and not shutil.which(PROGRAM):
         raise DataError(
             f"the recordings are compressed with shorten; install {PACKAGE}, which reads them (pip install "
@@ -53,10 +53,14 @@ def require_reader() -> None:
 
 
 def expand(content: bytes, name: str) -> bytes:
-    """Returns the WAV file that desphere, or where that is not installed sph2pipe, makes of a shorten-compressed SPHERE file.
+    """Returns a shorten-compressed SPHERE file as a WAV file, converted by desphere or, if that is not installed, by sph2pipe.
+
+    Args:
+        content: the SPHERE file.
+        name: the file's name in messages.
 
     Raises:
-        DataError: there is neither, or the file is damaged.
+        DataError: neither program is there, or the file is damaged.
     """
     if importlib.util.find_spec(PACKAGE):
         import desphere
@@ -91,9 +95,10 @@ def _expand_by_program(content: bytes, name: str) -> bytes:
 
 
 def check_samples(content: bytes, samples: np.ndarray, name: str) -> None:
-    """Raises DataError if the int16 samples [samples, channels] do not add up to the checksum in the header of `content`, if any.
+    """Raises a DataError if int16 samples [samples, channels] do not add up to the checksum in the header of `content`.
 
-    What the checksum of several channels, or of samples that are not linear, is taken over differs between files; those pass.
+    Files without a checksum pass. So do files with several channels or with samples that are not linear, because programs differ
+    in what they compute their checksum from.
     """
     expected = header_number(content, "sample_checksum")
     if expected is None or samples.dtype != np.int16 or samples.shape[1] != 1 or not _is_linear(content):
@@ -104,7 +109,7 @@ def check_samples(content: bytes, samples: np.ndarray, name: str) -> None:
 
 
 def _header(content: bytes) -> bytes:
-    """The header, which says its own length in its second line."""
+    """Returns the header, whose second line gives its length."""
     if not content.startswith(_MAGIC):
         return b""
     length = re.match(rb"NIST_1A\n *(\d+) *\n", content[:16])

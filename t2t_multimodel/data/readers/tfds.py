@@ -1,4 +1,4 @@
-"""Data sets that tensorflow-datasets has prepared, read where they lie: `<tmp_dir>/tensorflow_datasets/<name>/<version>/`.
+"""Reads data sets that tensorflow-datasets has prepared, in `<tmp_dir>/tensorflow_datasets/<name>/<version>/`.
 
 Nothing is downloaded here: `tfds build <name> --data_dir=<tmp_dir>/tensorflow_datasets --manual_dir=<tmp_dir>` prepares one.
 """
@@ -18,16 +18,22 @@ _INFO = "dataset_info.json"
 
 
 def find(name: str, tmp_dir: Path) -> Path | None:
-    """The folder of the newest version of a prepared data set, `name` with its configuration ("wmt14_translate/de-en") if any."""
+    """Returns the folder of the newest version of a prepared data set; None if there is none.
+
+    Args:
+        name: the data set's name, with its configuration if it has one, for example "wmt14_translate/de-en".
+        tmp_dir: the folder that contains `tensorflow_datasets`.
+    """
     versions = [path.parent for path in (Path(tmp_dir) / FOLDER / name).glob(f"*/{_INFO}")]
     return max((path for path in versions if _version(path)), key=_version, default=None)
 
 
 def read(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The examples of some splits of a prepared data set, behind each other, in the order of their files.
+    """Yields the examples of some splits of a prepared data set, one split after another, in the order of their files.
 
     Yields:
-        Features by name: images are the bytes of their files, classes and texts str, sequences lists of their items, numbers int.
+        Features by name: an image is the bytes of its file, classes and texts are str, a sequence is a list of its items, and a
+            number is an int or a float.
 
     Raises:
         DataError: the data set has no such split, or a file is damaged.
@@ -51,13 +57,13 @@ def read(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def _examples(builder: Any, folder: Path, split: str, tfds: Any) -> Iterator[dict[str, Any]]:
-    """The examples of a split as tensorflow-datasets gives them, with images as the bytes of their files."""
+    """Yields the examples of a split as tensorflow-datasets reads them, with images as the bytes of their files."""
     import tensorflow as tf
 
     features = builder.info.features
     decoders = {name: tfds.decode.SkipDecoding() for name, kind in features.items() if isinstance(kind, tfds.features.Image)}
     try:
-        if builder.info.file_format.value == "array_record":  # which tf.data cannot read
+        if builder.info.file_format.value == "array_record":  # tf.data cannot read this format
             yield from builder.as_data_source(split=split, decoders=decoders)
         else:
             one_by_one = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, add_tfds_id=False)
@@ -74,10 +80,10 @@ def _version(folder: Path) -> tuple[int, ...]:
 
 
 def _plain(kind: Any, value: Any, tfds: Any) -> Any:
-    """A feature as plain Python has it."""
+    """Returns a feature's value as plain Python."""
     if isinstance(kind, tfds.features.ClassLabel):
         return kind.int2str(int(value))
-    if isinstance(value, dict):  # A sequence of features is a dictionary of sequences.
+    if isinstance(value, dict):  # A sequence of features is stored as a dictionary of sequences.
         return {name: [_plain(kind.feature[name], item, tfds) for item in items] for name, items in value.items()}
     if isinstance(value, bytes) and not isinstance(kind, tfds.features.Image):
         return value.decode("utf-8", errors="surrogateescape")

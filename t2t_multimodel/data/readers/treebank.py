@@ -1,4 +1,4 @@
-"""Files of trees in Penn bracketing: sentences and linearised trees."""
+"""Reads files of trees in Penn bracketing and yields sentences and linearised trees."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from t2t_multimodel.data.trees import MalformedTree
 from t2t_multimodel.problem import Example
 from t2t_multimodel.utils.errors import DataError
 
-# Lines between trees that readers of treebanks skip: comments, the copyright header of the Penn Treebank, and SGML tags.
+# Lines between trees to skip: comments, the copyright header of the Penn Treebank, and SGML tags.
 _COMMENT = re.compile(r"\s*(#|%%|\*x\*|<[^()]*>\s*$)")
 _SHOWN = 60
 
@@ -21,11 +21,11 @@ NumberedTokens = list[tuple[int, str]]
 
 
 def examples(member: archives.Member) -> Iterator[Example]:
-    """Sentences and their linearised trees, without function tags and traces, in the file's order.
+    """Yields sentences and their linearised trees, without function tags and traces, in the file's order.
 
-    A tree begins where a line begins with a bracket; its further lines are indented more than the file's first tree. Several
-    trees may stand on one line. Lines of comments, headers and tags between trees are passed over. A damaged tree, and other text
-    between trees, is an error example that names the line of the culprit.
+    A tree begins at a line that begins with a bracket; its further lines are indented more than the file's first tree. A line may
+    hold several trees. Comments, headers and tags between trees are skipped. A damaged tree, or other text between trees, is an
+    error example that names its line.
 
     Raises:
         DataError: the file is damaged.
@@ -46,7 +46,11 @@ def examples(member: archives.Member) -> Iterator[Example]:
 
 
 def _without_blanks(word: str) -> str:
-    """A word that stays one when the sentence is normalized; ValueError if nothing is left of it."""
+    """Returns a word without the blanks that would split it when the sentence is normalized.
+
+    Raises:
+        ValueError: nothing is left of the word.
+    """
     left = normalize_spaces(word).replace(" ", "")
     if not left:
         raise ValueError(f"the word {word!r} consists of blanks")
@@ -54,7 +58,10 @@ def _without_blanks(word: str) -> str:
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
-    """Lines with their numbers, without empty ones, divided where a line opens a tree and is indented no more than the first."""
+    """Yields blocks of non-empty lines with their numbers.
+
+    A block begins at a tree that is indented no more than the first tree.
+    """
     indent, block = -1, list[tuple[int, bytes]]()
     for number, line in enumerate(lines, 1):
         line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
@@ -71,7 +78,10 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
 
 
 def _read_block(block: Sequence[tuple[int, bytes]]) -> tuple[list[NumberedTokens], list[tuple[int, str]]]:
-    """The tokens of each tree in a block, and lines and reasons of errors. An error within brackets spoils the whole block."""
+    """Returns the tokens of each tree in a block, and the lines and reasons of errors.
+
+    An error within brackets makes the whole block unusable.
+    """
     found, tree, errors, depth = list[NumberedTokens](), NumberedTokens(), list[tuple[int, str]](), 0
     for number, content in block:
         try:

@@ -1,1 +1,1 @@
-"""Pictures: files of any common format as the JPEG or PNG of a record, and the pixels that a person sees."""
+"""Reads picture files of all common formats and turns them into the JPEG or PNG that a record holds."""

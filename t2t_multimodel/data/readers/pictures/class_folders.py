@@ -1,4 +1,4 @@
-"""Folders with a folder of pictures per class: which files are pictures, and which are passed over and counted."""
+"""Finds the pictures in folders with one folder per class, and names the files that are passed over, so that they are counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from t2t_multimodel.data.readers import archives
 from t2t_multimodel.utils.errors import DataError
 
-# What Pillow calls the formats of `read.FORMATS`, in the names of files.
+# The suffixes that Pillow has for `read.FORMATS`.
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .gif .webp .bmp .dib .tif .tiff .avif .avifs .jp2 .j2k .jpc .jpf .jpx .j2c .ppm .pgm"
     " .pbm .pnm .pfm".split()
@@ -20,22 +20,22 @@ _SPLIT_KEYS = {"val": "dev", "valid": "dev", "validation": "dev", "training": "t
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a path leads to what systems keep beside one's files: .DS_Store, ._a.jpg, Thumbs.db, .ipynb_checkpoints/."""
+    """Returns whether a path leads to a system's own file, such as .DS_Store, ._a.jpg, Thumbs.db or .ipynb_checkpoints/."""
     return any(part.startswith(".") or part in _OF_SYSTEMS for part in PurePosixPath(name).parts)
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name is that of a picture of a format that is read."""
+    """Returns whether a file's name has the suffix of a picture format that is read."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def other_kind(name: str) -> str:
-    """What files that are passed over are counted by: ".heic files"."""
+    """Returns the name under which a file that is passed over is counted, for example ".heic files"."""
     return f"{PurePosixPath(name).suffix.lower() or 'other'} files"
 
 
 def of_classes(path: Path) -> dict[str, list[Path]]:
-    """The folders of each class in `path`, by the class's name, sorted; names that look the same are one class."""
+    """Returns the folders of each class in `path` by the class's name, sorted; names that look the same are one class."""
     found: dict[str, tuple[str, list[Path]]] = {}
     for folder in sorted(path.iterdir()):
         if folder.is_dir() and not is_hidden(folder.name):
@@ -44,12 +44,15 @@ def of_classes(path: Path) -> dict[str, list[Path]]:
 
 
 def pictures_of(folder: Path) -> Iterator[archives.Member]:
-    """The pictures in a folder and those below it, linked ones included; a dead link is a member that cannot be opened."""
+    """Yields the pictures in a folder and in the folders below it, linked ones included.
+
+    A link that leads nowhere is a member that cannot be opened.
+    """
     return (member for member in archives.Folder(folder).members() if not is_hidden(member.name) and is_picture(member.name))
 
 
 def passed_over(path: Path) -> Iterator[str]:
-    """What each file below `path` is that is neither a picture of a class nor hidden: see `other_kind`."""
+    """Yields one name to count by (see `other_kind`) per file below `path` that is neither a picture of a class nor hidden."""
     for member in archives.Folder(path).members():
         if is_hidden(member.name):
             continue
@@ -60,7 +63,7 @@ def passed_over(path: Path) -> Iterator[str]:
 
 
 def check_classes(path: Path, place: str) -> None:
-    """Raises DataError where the folders in `path` are splits, as torchvision has them, and not classes."""
+    """Raises a DataError if the folders in `path` are splits, which torchvision's layout has, instead of classes."""
     folders = [folder for folders in of_classes(path).values() for folder in folders]
     if not folders or any(folder.name not in _SPLITS for folder in folders):
         return

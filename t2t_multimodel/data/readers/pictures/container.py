@@ -1,4 +1,4 @@
-"""JPEG and PNG files as sequences of segments and chunks: what they say of the picture, without decoding it."""
+"""Reads JPEG and PNG files as sequences of segments and chunks, without decoding the picture."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import zlib
 
 JPEG_START = b"\xff\xd8"
 PNG_START = b"\x89PNG\r\n\x1a\n"
-# The segment that says how inks are stored; its last byte says that no colours are to be transformed.
+# The segment for inks stored as Adobe does; its last byte means that the colours are not transformed.
 ADOBE = b"\xff\xee\x00\x0eAdobe\0\x64" + bytes(5)
-GREY = 0  # a colour type of PNG
-# An EXIF segment, big-endian, whose only tag (0x0112, one SHORT) is the orientation: what stands before its number and behind it.
+GREY = 0  # PNG's colour type for grey
+# An EXIF segment, big-endian, whose only tag (0x0112, one SHORT) is the orientation: the bytes before and after the orientation's
+# number.
 ORIENTATION = b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"
 _BEHIND = bytes(6)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_COMMON_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, by Huffman codes
+_COMMON_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, each with Huffman codes
 
 
 def is_common_jpeg(content: bytes) -> bool:
-    """Whether a JPEG has 8 bits a sample and Huffman codes: what every decoder reads. Arithmetic codes are read by some alone."""
+    """Returns whether a JPEG has 8 bits per sample and Huffman codes, which all decoders read.
+
+    Only some read arithmetic codes.
+    """
     at = 2
     while content[at : at + 1] == b"\xff" and at + 5 <= len(content):
         marker = content[at + 1]
@@ -31,7 +35,7 @@ def is_common_jpeg(content: bytes) -> bool:
 
 
 def with_orientation(content: bytes, orientation: int) -> bytes:
-    """Returns a JPEG with `orientation`, 1 to 8, in its first segment; the file itself where that is 1, upright."""
+    """Returns a JPEG whose first segment says `orientation`, 1 to 8; the file itself for 1 (upright)."""
     segment = ORIENTATION + bytes([orientation]) + _BEHIND
     if orientation == 1 or content.startswith(segment, len(JPEG_START)):
         return content
@@ -39,7 +43,10 @@ def with_orientation(content: bytes, orientation: int) -> bytes:
 
 
 def png_damage(content: bytes) -> str:
-    """Returns what is wrong with the chunks of a PNG, or "": Pillow does without some checksums that TensorFlow insists on."""
+    """Returns what is wrong with the chunks of a PNG, or "".
+
+    Pillow ignores some checksums that TensorFlow requires.
+    """
     at = len(PNG_START)
     while at + 12 <= len(content):
         size = int.from_bytes(content[at : at + 4], "big")

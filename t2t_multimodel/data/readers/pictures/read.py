@@ -1,6 +1,6 @@
-"""Picture files as the JPEG or PNG that a record holds: what a person sees in the file is what a model reads.
+"""Turns picture files into the JPEG or PNG that a record holds, so that a model reads what a person sees in the file.
 
-Pillow decides what is seen. `data/graph/pictures.py` decodes what is made here, and shows the same.
+Pillow decides what a person sees. `data/graph/pictures.py` decodes the files made here to the same pixels.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from t2t_multimodel.data.readers.pictures import container
 from t2t_multimodel.utils.errors import DataError
 
 MAX_PIXELS = 1 << 26
-MAX_SIDE = 1_000_000  # of a PNG, in TensorFlow
+MAX_SIDE = 1_000_000  # TensorFlow's limit for a PNG
 JPEG_QUALITY = 90
-# Of several frames the first is read. Formats that Pillow reads by other programs (EPS) or that hold no photographs are left out.
+# Only the first of several frames is read. Formats that Pillow reads with other programs (EPS), or that hold no photographs, are
+# not in the list.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 READ = "JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF, JPEG 2000, PPM"
 TURNED, OVER_WHITE = "turned upright (EXIF)", "laid over white (transparent)"
@@ -27,7 +28,7 @@ DEEP, FIRST_FRAME = "brought to 8 bits", "reduced to the first frame"
 
 
 class StoredPicture(NamedTuple):
-    """The content of a record, a JPEG or PNG file, and what was done to the file that it was made from."""
+    """The JPEG or PNG file that a record holds, and the changes made to the file that it comes from."""
 
     content: bytes
     changes: tuple[str, ...] = ()
@@ -36,17 +37,17 @@ class StoredPicture(NamedTuple):
 def stored_picture(content: bytes, name: str, shorter_side: int = 0) -> StoredPicture:
     """Returns a picture file as a record holds it.
 
-    A JPEG stays as it is; one that is to be turned gets a segment that says so in front. An opaque PNG of 8 bits or less
-    stays as it is. All else becomes a PNG of what a person sees.
+    An upright JPEG, and an opaque PNG of 8 bits or less, are kept as they are. A JPEG that has to be turned gets a first segment
+    that says so. All other pictures become a PNG of what a person sees.
 
     Args:
-        content: the file, of any of `FORMATS`.
-        name: what messages call it.
-        shorter_side: pixels. Where the picture's shorter side has more, it is scaled down to that, a JPEG to a JPEG of
-            quality `JPEG_QUALITY`, all else to a PNG; 0 scales nothing.
+        content: the file, in one of `FORMATS`.
+        name: the file's name in messages.
+        shorter_side: pixels; if the picture's shorter side has more, it is scaled down to this number. A JPEG becomes a JPEG of
+            quality `JPEG_QUALITY`, any other picture a PNG. 0 scales nothing.
 
     Raises:
-        DataError: the file is empty, damaged, cut short, of another format, or has more than `MAX_PIXELS` pixels or
+        DataError: the file is empty, damaged, cut short, of another format, or has more than `MAX_PIXELS` pixels or more than
             `MAX_SIDE` in a row or column.
     """
     from PIL import Image
@@ -61,27 +62,30 @@ def stored_picture(content: bytes, name: str, shorter_side: int = 0) -> StoredPi
         raise DataError(f"{name} is no picture that can be read ({READ}), or far too large a one") from None
     except DataError:
         raise
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes.
+    except Exception as error:  # Pillow's decoders raise almost any exception on damaged bytes.
         raise DataError(f"{name} is a damaged or truncated image: {error}") from None
 
 
 def as_stored(raw: bytes | StoredPicture, name: str) -> StoredPicture:
-    """Returns `raw` itself, or the picture of a file's bytes; raises DataError as `stored_picture` does."""
+    """Returns `raw` itself if it is a StoredPicture, otherwise the picture of a file's bytes.
+
+    Raises the errors of `stored_picture`.
+    """
     return raw if isinstance(raw, StoredPicture) else stored_picture(raw, name)
 
 
 def as_seen(image: Any, name: str) -> tuple[Any, tuple[str, ...]]:
-    """Returns a Pillow image as a viewer shows it, of mode "L" or "RGB", and what was done to it.
+    """Returns a Pillow image of mode "L" or "RGB" as a viewer shows it, and the changes made to it.
 
-    It is turned upright and laid over white. Grey values of 16 bits are scaled by the bits that the largest one needs, so that
-    those of a camera of 10 bits do not become 4 levels of grey.
+    It is turned upright and laid over white. 16-bit grey is scaled by the number of bits that its largest value needs: otherwise
+    the values of a 10-bit camera would become 4 levels of grey.
 
     Raises:
-        DataError: its pixels are numbers of more than 16 bits, of which nobody knows which one is white.
+        DataError: the pixels have more than 16 bits, for which no value is known to be white.
     """
     from PIL import Image
 
-    image.load()  # Some formats know their orientation only then.
+    image.load()  # Some formats know their orientation only after loading.
     changes = [FIRST_FRAME] * _is_animation(image)
     if (orientation := _orientation(image)) > 1:
         image = image.transpose(_turn(orientation))
@@ -97,21 +101,32 @@ def as_seen(image: Any, name: str) -> tuple[Any, tuple[str, ...]]:
 
 
 def of_image(image: Any, name: str) -> StoredPicture:
-    """Returns a Pillow image as the PNG of what a person sees; raises DataError if it is too large, or as `as_seen` does."""
+    """Returns a Pillow image as the PNG of what a person sees.
+
+    Raises:
+        DataError: the image is too large, or `as_seen` refuses it.
+    """
     _check_size(image.size, name)
     seen, changes = as_seen(image, name)
     return StoredPicture(_encoded(seen, "PNG"), changes)
 
 
 def are_pixels(array: np.ndarray) -> bool:
-    """Whether an array is uint8 or uint16 [H, W], or uint8 [H, W, C] of 1 to 4 channels: grey, grey and alpha, RGB, RGBA."""
+    """Returns whether an array holds a picture: uint8 or uint16 [H, W], or uint8 [H, W, C] with 1 to 4 channels.
+
+    The channels are grey, grey and alpha, RGB, or RGBA.
+    """
     if array.dtype == np.uint16:
         return array.ndim == 2 and array.size > 0
     return array.dtype == np.uint8 and array.size > 0 and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= 4))
 
 
 def of_array(array: np.ndarray, name: str) -> StoredPicture:
-    """Returns an array for which `are_pixels` holds as a PNG; raises DataError if it is too large."""
+    """Returns an array that satisfies `are_pixels` as a PNG.
+
+    Raises:
+        DataError: the picture is too large.
+    """
     from PIL import Image
 
     flat = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
@@ -122,7 +137,7 @@ def _stored(image: Any, content: bytes, name: str, shorter_side: int) -> StoredP
     is_jpeg = content[:2] == container.JPEG_START
     factor = shorter_side / min(image.size)
     if 0 < factor < 1:
-        # A JPEG is decoded at a half, a quarter or an eighth where that is enough.
+        # A JPEG is decoded at a half, a quarter or an eighth of its size if that is enough.
         image.draft(None, tuple(2 * max(1, round(side * factor)) for side in image.size))
         width, height = image.size
         seen, changes = as_seen(image, name)
@@ -131,7 +146,7 @@ def _stored(image: Any, content: bytes, name: str, shorter_side: int) -> StoredP
         size = tuple(max(1, round(side * factor)) for side in seen.size)
         return StoredPicture(_encoded(seen.resize(size, _lanczos()), "JPEG" if is_jpeg else "PNG"), changes)
     if is_jpeg and container.is_common_jpeg(content) and (image.mode != "CMYK" or "adobe" in image.info):
-        image.draft(None, (1, 1))  # A JPEG's bits are all read, but its pixels are computed at an eighth of its size.
+        image.draft(None, (1, 1))  # All bits of a JPEG are read, but its pixels are computed at an eighth of its size.
         image.load()
         orientation = _orientation(image)
         return StoredPicture(container.with_orientation(content, orientation), (TURNED,) * (orientation > 1))
@@ -172,17 +187,17 @@ def _of_8_bits(image: Any, name: str) -> Any:
 
 
 def _is_animation(image: Any) -> bool:
-    """Whether there are more frames; the further pictures of a camera's file (MPO) are no frames."""
+    """Returns whether there are more frames; the further pictures of a camera's file (MPO) are no frames."""
     return image.format != "MPO" and bool(getattr(image, "is_animated", False))
 
 
 def _orientation(image: Any) -> int:
-    """The EXIF orientation from 1 (upright) to 8; 1 where there is none or EXIF is damaged, as viewers have it."""
+    """Returns the EXIF orientation from 1 (upright) to 8; 1 if there is none or EXIF is damaged, as viewers do."""
     from PIL import ExifTags
 
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # Nearly anything, on damaged EXIF beside whole pixels.
+    except Exception:  # Pillow raises almost any exception on damaged EXIF, while the pixels may be whole.
         return 1
     return found if found in range(1, 9) else 1
 
@@ -209,7 +224,7 @@ def _lanczos() -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Pillow's warnings about metadata; the one about too many pixels is an error."""
+    """Silences Pillow's warnings about metadata; the warning about too many pixels becomes an error."""
     from PIL import Image
 
     with warnings.catch_warnings():

@@ -1,1 +1,1 @@
-"""Sound files of all kinds to int16 samples: whole or refused, with a count of what was changed."""
+"""Decodes sound files of all kinds to int16 samples; a file is read whole or refused, and changes to it are counted."""

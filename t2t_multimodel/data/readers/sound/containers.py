@@ -1,6 +1,6 @@
-"""Uncompressed sound in chunks (WAV, RF64, W64, AIFF, AU, CAF): whether all the sound that a header promises is there.
+"""Checks that uncompressed sound in chunks (WAV, RF64, W64, AIFF, AU, CAF) is as long as its header says.
 
-libsndfile reads what there is of a file that was cut, without a word.
+libsndfile reads the rest of a file that was cut short, without an error.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from typing import NamedTuple
 
 from t2t_multimodel.utils.errors import DataError
 
-# Programs that write to a pipe cannot go back to fill the length in. They leave 0, or one near the largest of 31 or 32 bits.
+# Programs that write to a pipe cannot go back to fill in the length. They leave 0 there, or a number close to the largest of 31
+# or 32 bits.
 LEAST_PLACEHOLDER = 0x7F000000
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
 class SoundChunk(NamedTuple):
-    """Where the sound lies, and what its header says of its length.
+    """The position of the sound in a file, and its length as the header gives it.
 
     Attributes:
-        start: offset of the first sample.
-        size: bytes of sound by the header.
-        field: offset of that number in the header.
-        form: its struct format.
-        extra: what the number counts besides the sound.
-        chunks: struct format of the sizes of chunks that may follow the sound; "" where nothing is known of what follows, and
-            "-" where nothing may follow.
+        start: the offset of the first sample.
+        size: the bytes of sound, as the header gives them.
+        field: the offset of that number in the header.
+        form: the struct format of that number.
+        extra: the bytes that the number counts besides the sound.
+        chunks: the struct format of the sizes of chunks that may follow the sound; "" if any bytes may follow, "-" if none may.
     """
 
     start: int
@@ -40,7 +40,8 @@ def whole_file(content: bytes, name: str) -> tuple[bytes, bool]:
     """Returns `content`, and whether its header lacks a length; a missing length is filled in, so that readers go to the end.
 
     Raises:
-        DataError: there is less sound than the header promises, something behind it that is no chunk, or another header in it.
+        DataError: there is less sound than the header says, or bytes that are no chunk follow it, or another header is inside of
+            it.
     """
     chunk = _find(content)
     if chunk is None:
@@ -132,7 +133,7 @@ def _is_placeholder(content: bytes, chunk: SoundChunk, there: int) -> bool:
 
 
 def _only_chunks(content: bytes, chunk: SoundChunk) -> bool:
-    """Whether nothing but whole chunks, a tag, or zeros follow the sound."""
+    """Returns whether only whole chunks, an ID3 tag, or zeros follow the sound."""
     at = chunk.start + chunk.size
     if chunk.chunks != "-":
         at += chunk.size % 2

@@ -1,4 +1,4 @@
-"""A sound file of any kind, or an array, to the int16 samples that records hold and models hear."""
+"""Decodes a sound file of any kind, or an array, to the int16 samples that records hold and models read."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from t2t_multimodel.data.readers import sphere
 from t2t_multimodel.data.readers.sound import containers, flac, kinds, mpeg, ogg
 from t2t_multimodel.utils.errors import DataError
 
-# Over two hours at 16 kHz; no recording of a corpus here is so long, but a header may say that it is.
+# Over two hours at 16 kHz. No recording of a corpus is as long, but a damaged header may say so.
 MAX_SAMPLES = 1 << 27
 LEAST_RATE = 1000
-# Sound mixed in floating point may pass 1 by some decibels; what passes it by more is on another scale.
+# Sound mixed in floating point may exceed 1 by some decibels; larger values are on another scale.
 MOST_OVER_FULL_SCALE = 8.0
 RESAMPLED, MIXED_DOWN, CLIPPED, NO_LENGTH = "resampled", "mixed down", "clipped", "no length in header"
-# Loud sound in a lossy coding passes full scale, and libsndfile wraps such samples around where integers are asked for.
+# Loud sound in a lossy coding exceeds full scale, and libsndfile wraps such samples around if it is asked for integers.
 _FLOATING = {"FLOAT": "float32", "DOUBLE": "float64", "VORBIS": "float32", "OPUS": "float32"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sound:
-    """Samples as records hold them, and what was done to get them; its length is their number.
+    """The samples of a sound as records hold them, and the changes made to get them; its length is the number of samples.
 
     Attributes:
         samples: int16 [samples], one channel at the wanted rate.
-        changes: of `RESAMPLED`, `MIXED_DOWN`, `CLIPPED` (samples beyond full scale), `NO_LENGTH` (read to the end of the file).
+        changes: some of `RESAMPLED`, `MIXED_DOWN`, `CLIPPED` (samples beyond full scale) and `NO_LENGTH` (read to the end of the
+            file).
     """
 
     samples: np.ndarray
@@ -39,9 +40,12 @@ class Sound:
 
 
 class _Stored(NamedTuple):
-    """Samples [samples, channels] as a reader gives them, int16 or floats where 1 is full scale, and how many are one second.
+    """The samples that a reader returns.
 
-    `clipped`: the reader itself has clipped some.
+    Attributes:
+        samples: [samples, channels], int16, or floats with 1 as full scale.
+        rate: samples per second.
+        clipped: whether the reader itself has clipped some samples.
     """
 
     samples: np.ndarray
@@ -50,16 +54,16 @@ class _Stored(NamedTuple):
 
 
 def decode_audio(content: bytes, sample_rate: int, name: str) -> Sound:
-    """Returns the sound of a whole file; `kinds.READ` are read.
+    """Returns the sound of a whole file of one of the kinds in `kinds.READ`.
 
     Args:
-        content: the encoded file.
-        sample_rate: wanted samples per second; other rates are resampled, several channels are averaged.
-        name: what messages call the file.
+        content: the file.
+        sample_rate: the wanted samples per second; other rates are resampled, and several channels are averaged.
+        name: the file's name in messages.
 
     Raises:
-        DataError: the file is empty, of another kind, cut short or damaged, has no samples or more than `MAX_SAMPLES`, not those
-            that its header promises, or samples that are no numbers between -1 and 1.
+        DataError: the file is empty, of another kind, cut short or damaged; or it has no samples, more than `MAX_SAMPLES`, a
+            number of samples that differs from its header's, or samples that are no numbers between -1 and 1.
     """
     if not content:
         raise DataError(f"{name} is empty (0 bytes)")
@@ -91,15 +95,15 @@ def decode_audio(content: bytes, sample_rate: int, name: str) -> Sound:
 
 
 def as_sound(raw: bytes | Sound, sample_rate: int, name: str) -> Sound:
-    """Returns `raw` itself, or the sound of a file's bytes; raises DataError as `decode_audio` does."""
+    """Returns `raw` itself if it is a Sound, otherwise the sound of a file's bytes; raises the errors of `decode_audio`."""
     return raw if isinstance(raw, Sound) else decode_audio(raw, sample_rate, name)
 
 
 def from_array(samples: np.ndarray, name: str) -> Sound:
-    """Returns samples [samples] that are at the wanted rate already: int16, or floats between -1 and 1.
+    """Returns the sound of an array, int16 [samples] or floats [samples] between -1 and 1, already at the wanted rate.
 
     Raises:
-        DataError: there are none, or they are no numbers between -1 and 1.
+        DataError: there are no samples, or they are no numbers between -1 and 1.
     """
     if not len(samples):
         raise DataError(f"{name} holds no samples")
@@ -107,7 +111,7 @@ def from_array(samples: np.ndarray, name: str) -> Sound:
 
 
 def _read(content: bytes, wanted_rate: int, name: str, promised: int | None = None) -> _Stored:
-    """The samples by libsndfile; whatever goes wrong in it is an error of this file alone."""
+    """Returns the samples that libsndfile reads; any exception becomes an error of this file alone."""
     import soundfile
 
     try:
@@ -121,7 +125,7 @@ def _read(content: bytes, wanted_rate: int, name: str, promised: int | None = No
         raise
     except soundfile.LibsndfileError as error:
         raise DataError(f"{name} is damaged, or of a coding that is not read: {error.error_string}") from None
-    except Exception as error:  # soundfile asserts and raises what it likes on files that libsndfile cannot seek in
+    except Exception as error:  # soundfile raises many exceptions on files in which libsndfile cannot seek.
         raise DataError(f"{name} is damaged, or of a coding that is not read: {str(error) or type(error).__name__}") from None
     if len(samples) < promised:
         raise DataError(f"{name} is cut short: its header promises {promised} samples, {len(samples)} are there")
@@ -169,7 +173,7 @@ def _as_mono_int16(stored: _Stored, wanted_rate: int, name: str) -> Sound:
 
 
 def _check_scale(samples: np.ndarray, name: str) -> None:
-    """Raises DataError unless floats [samples, channels] are numbers between -1 and 1, or not far beyond."""
+    """Raises a DataError unless floats [samples, channels] are numbers between -1 and 1, or exceed 1 only slightly."""
     peak = np.abs(samples).max(initial=0.0)
     if not np.isfinite(peak):
         bad = np.count_nonzero(~np.isfinite(samples))

@@ -1,4 +1,4 @@
-"""FLAC whose header does not say how many samples there are, as programs write it to a pipe; libsndfile does not read it."""
+"""Reads FLAC without a number of samples in its header, as programs write it to a pipe; libsndfile cannot read it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from t2t_multimodel.utils.errors import DataError
 
 _MOST_FRAME_BYTES = 1 << 18
-_HEADERS_TRIED = 2  # the checksum of a header passes one in 256 of the places that look like one
+_HEADERS_TRIED = 2  # the checksum of a header accepts one in 256 places that look like a header
 
 
 def has_length(content: bytes) -> bool:
-    """Whether the header of a FLAC file says how many samples there are."""
+    """Returns whether the header of a FLAC file gives the number of samples."""
     return len(content) < 26 or bool(int.from_bytes(content[21:26], "big") & (1 << 36) - 1)
 
 
 def read(content: bytes, name: str) -> tuple[np.ndarray, int]:
-    """Returns int16 [samples, channels] and samples per second.
+    """Returns int16 [samples, channels] and the samples per second.
 
     Raises:
-        DataError: no whole frame ends where the file ends, or it cannot be decoded.
+        DataError: no whole frame ends at the end of the file, or the file cannot be decoded.
     """
     import miniaudio
 
@@ -37,14 +37,15 @@ def read(content: bytes, name: str) -> tuple[np.ndarray, int]:
 
 
 def _ends_with_a_frame(content: bytes) -> bool:
-    """Whether some bytes at the end of `content` begin as a frame does and add up to the checksum that a frame ends with."""
+    """Returns whether `content` ends with a whole frame: some of its last bytes begin like a frame and match a frame's
+    checksum."""
     last = content[-_MOST_FRAME_BYTES:]
     headers = (at for at in _marks(last) if _has_header_at(last, at))
     return any(_crc(last[at:], 16, 0x8005) == 0 for at in itertools.islice(headers, _HEADERS_TRIED))
 
 
 def _marks(content: bytes) -> Iterator[int]:
-    """The places where a frame may begin, the last one first."""
+    """Yields the offsets at which a frame may begin, the last one first."""
     at = len(content)
     while (at := content.rfind(b"\xff", 0, at)) >= 0:
         if content[at + 1 : at + 2] in (b"\xf8", b"\xf9"):
@@ -52,7 +53,7 @@ def _marks(content: bytes) -> Iterator[int]:
 
 
 def _has_header_at(content: bytes, at: int) -> bool:
-    """Whether the bytes behind a frame's mark are a header, by its own checksum."""
+    """Returns whether the bytes after a frame's mark are a header, by the header's own checksum."""
     if at + 16 > len(content):
         return False
     number = content[at + 4]
@@ -63,7 +64,7 @@ def _has_header_at(content: bytes, at: int) -> bool:
 
 
 def _crc(content: bytes, bits: int, polynomial: int) -> int:
-    """The cyclic redundancy check of `content`; 0 for bytes that end with their own."""
+    """Returns the cyclic redundancy check of `content`; 0 for bytes that end with their own check."""
     mask, table, value = (1 << bits) - 1, _crc_table(bits, polynomial), 0
     for byte in content:
         value = (value << 8 ^ table[value >> bits - 8 ^ byte]) & mask

@@ -1,4 +1,4 @@
-"""What kind of sound file some bytes are, by how they begin."""
+"""Tells the kind of a sound file from its first bytes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ _NOT_READ = {
 
 
 def kind_of(content: bytes, name: str) -> str:
-    """Returns "WAV", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "SPHERE" or "MP3"; DataError for anything else."""
+    """Returns "WAV", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "SPHERE" or "MP3".
+
+    Raises:
+        DataError: `content` is of another kind.
+    """
     beginning, form = content[:4], content[8:12]
     if beginning in (b"RIFF", b"RIFX") and form == b"WAVE":
         return "WAV"

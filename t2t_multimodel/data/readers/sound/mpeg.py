@@ -1,6 +1,6 @@
-"""MP3: its frames, whether all that its header counts are there, and its samples by miniaudio.
+"""Reads MP3: finds its frames, checks that all frames its header counts are there, and decodes them with miniaudio.
 
-libsndfile guesses the length of a file without a header from its first frames, and loses the end of a variable bit rate.
+libsndfile guesses the length of a file without a header from its first frames, and loses the end if the bit rate varies.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ import numpy as np
 
 from t2t_multimodel.utils.errors import DataError
 
-# kbit/s by index, of layer III: MPEG 1, then MPEG 2 and 2.5.
+# kbit/s by index, for layer III: first MPEG 1, then MPEG 2 and 2.5.
 _BIT_RATES = (
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 )
 _SAMPLE_RATES = (44100, 48000, 32000)
-_RATE_SHIFTS = {3: 0, 2: 1, 0: 2}  # of MPEG 1, 2 and 2.5 by the header's two bits; 1 is no version
+_RATE_SHIFTS = {3: 0, 2: 1, 0: 2}  # for MPEG 1, 2 and 2.5, by the two bits in the header; 1 is no version
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"LYRICS200", b"3DI")
 
 
 def starts_frame(content: bytes, at: int = 0) -> bool:
-    """Whether a header of an MPEG layer III frame stands at `at`."""
+    """Returns whether the header of an MPEG layer III frame begins at `at`."""
     return at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] & 0xE6 == 0xE2 and _frame_size(content, at) != 0
 
 
 def tag_end(content: bytes, at: int = 0) -> int:
-    """The offset behind the ID3v2 tag at `at`; `at` itself where there is none."""
+    """Returns the offset after the ID3v2 tag at `at`; `at` itself if there is no tag."""
     if content[at : at + 3] != b"ID3" or at + 10 > len(content):
         return at
     size = 0
@@ -35,14 +35,14 @@ def tag_end(content: bytes, at: int = 0) -> int:
 
 
 def read(content: bytes, name: str) -> tuple[np.ndarray, int]:
-    """Returns float32 [samples, channels] in [-1, 1], where the decoder clips, and samples per second.
+    """Returns float32 [samples, channels] in [-1, 1], to which the decoder clips, and the samples per second.
 
     Raises:
-        DataError: the last frame is cut, frames are missing, or there are more than its header counts.
+        DataError: the last frame is cut, frames are missing, or there are more frames than the header counts.
     """
     import miniaudio
 
-    frames = _whole_frames(content, name)  # the decoder stumbles over some of what may stand behind them
+    frames = _whole_frames(content, name)  # the decoder fails on some bytes that may follow the frames
     try:
         sound = miniaudio.mp3_read_f32(frames)
     except miniaudio.DecodeError:
@@ -51,13 +51,17 @@ def read(content: bytes, name: str) -> tuple[np.ndarray, int]:
 
 
 def _whole_frames(content: bytes, name: str) -> bytes:
-    """The part of `content` between the tags; DataError unless it is whole."""
+    """Returns the part of `content` between the tags.
+
+    Raises:
+        DataError: a frame is cut or missing.
+    """
     at = start = tag_end(content)
     promised = _promised_frames(content, at)
     frames = 0
     while starts_frame(content, at):
         size = _frame_size(content, at)
-        if size < 0:  # of a free format, the size of a frame is known to its decoder alone
+        if size < 0:  # free format: only the decoder knows a frame's size
             return content[start:]
         if at + size > len(content):
             raise DataError(f"{name} is cut short: its last frame lacks {at + size - len(content)} of {size} bytes")
@@ -77,7 +81,7 @@ def _whole_frames(content: bytes, name: str) -> bytes:
 
 
 def _frame_size(content: bytes, at: int) -> int:
-    """The bytes of the frame whose header stands at `at`; -1 for a free format, 0 where it is no header."""
+    """Returns the bytes of the frame whose header is at `at`; -1 for a free format, 0 if there is no header."""
     version, rate, bits = content[at + 1] >> 3 & 3, content[at + 2] >> 2 & 3, content[at + 2] >> 4
     if version not in _RATE_SHIFTS or rate == 3 or bits == 15:
         return 0
@@ -89,7 +93,10 @@ def _frame_size(content: bytes, at: int) -> int:
 
 
 def _promised_frames(content: bytes, at: int) -> int | None:
-    """The frames that the Xing or Info header in the first frame counts, itself left out; None where there is no such header."""
+    """Returns the number of frames in the Xing or Info header of the first frame, without that frame.
+
+    None if there is no such header.
+    """
     if not starts_frame(content, at):
         return None
     mono = content[at + 3] >> 6 == 3

@@ -1,4 +1,4 @@
-"""OGG: its pages, whether all of them are there, and the streams that lie one behind the other in a chained file."""
+"""Reads the pages of OGG: checks that all are there, and finds the streams that follow each other in a chained file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ _BEGINS, _ENDS = 2, 4
 
 
 def links(content: bytes, name: str) -> list[bytes]:
-    """Returns the streams of a file, each of them a file of its own; most files have one. libsndfile reads the first alone.
+    """Returns the streams of a file, each as a file of its own; most files have one.
+
+    libsndfile reads only the first stream.
 
     Raises:
-        DataError: a page is cut, missing or damaged, a stream lacks its end-of-stream page, or several lie side by side.
+        DataError: a page is cut, missing or damaged, a stream lacks its last page, or several streams are interleaved.
     """
     starts: list[int] = []
-    serial, expected, at = b"", -1, 0  # of the stream that is open; -1 where none is
+    serial, expected, at = b"", -1, 0  # the open stream; -1 if none is open
     while at < len(content):
         if content[at : at + 4] != b"OggS"[: len(content) - at]:
             raise DataError(f"{name} is damaged: at byte {at} stands no page of an OGG file")
@@ -43,7 +45,7 @@ def links(content: bytes, name: str) -> list[bytes]:
 
 
 def _page_end(content: bytes, at: int) -> int:
-    """The offset behind the page at `at`; behind the end of `content` where the page is cut."""
+    """Returns the offset after the page at `at`; an offset beyond the end of `content` if the page is cut."""
     if at + _PAGE_HEADER > len(content):
         return at + _PAGE_HEADER
     segments = content[at + _PAGE_HEADER - 1]
