@@ -1,1 +1,1 @@
-"""From raw examples to shards of records: encoding, shuffling, workers, workspace."""
+"""Turns raw examples into shards of records: encodes, shuffles, and resumes work that was interrupted."""

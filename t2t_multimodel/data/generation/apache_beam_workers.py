@@ -1,7 +1,7 @@
-"""Work on chunks and shards in Apache Beam pipelines, on one machine or many (the extra `beam`).
+"""Works on chunks and shards in Apache Beam pipelines, on one machine or many (needs the extra `beam`).
 
-Items are written to a folder that all machines see, a pipeline works on these files, and the results are read back in order. So
-raw data is read, and problems of one's own are imported, where mm-datagen was started and nowhere else.
+Items are written to a folder that all machines see, a pipeline works on these files, and the results are read back in order. Raw
+data is therefore read, and a user's own problems are imported, only where mm-datagen was started.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from t2t_multimodel.registry import unknown
 from t2t_multimodel.utils.errors import UnknownNameError, WorkerError
 from t2t_multimodel.utils.files import write_atomically
 
-# A chunk has some 4 MiB at most: this bounds the spool to 16 GiB of raw examples, and as much of results.
+# A chunk has about 4 MiB at most: this bounds the spool to 16 GiB of raw examples, and to as much of results.
 _ITEMS_OF_A_PIPELINE = 4096
-# What Beam's own DirectRunner tries first is a program that it downloads.
+# Beam's own DirectRunner first tries a program that it downloads.
 _IN_PROCESS = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 _DIRECT = ("direct", "directrunner")
 _SHARED = "--data_dir must lie on a file system that this machine and all workers share, under the same path"
 
-# Runners may have several threads in a process; what encodes text and serialises examples keeps memory between calls.
+# Runners may use several threads per process, but the encoding of text and the serialisation of examples keep memory between
+# calls.
 _one_at_a_time = threading.Lock()
 
 
@@ -42,11 +43,11 @@ class BeamWorkers(Workers):
     """Workers that a runner of Apache Beam provides.
 
     Args:
-        runner: its name ("DirectRunner", "FlinkRunner") or the dotted name of its class.
-        options: Beam's pipeline options, as on a command line: ["--flink_master=host:8081"].
+        runner: the runner's name ("DirectRunner", "FlinkRunner") or the dotted name of its class.
+        options: Beam's pipeline options as on a command line, for example ["--flink_master=host:8081"].
 
     Raises:
-        WorkerError: Apache Beam, or what it needs for this runner, is not installed, or an option is wrong.
+        WorkerError: Apache Beam, or a package that it needs for this runner, is not installed, or an option is wrong.
         UnknownNameError: there is no such runner.
     """
 
@@ -68,13 +69,13 @@ class BeamWorkers(Workers):
                 raise WorkerError(f"--runner_options: {complaint.getvalue().strip().rpartition('error: ')[2]}") from None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item], spool: Path) -> Iterator[Result]:
-        """`function` of each item, in the order of the items.
+        """Yields `function(item)` per item, in the order of the items.
 
-        Thousands of items go to a pipeline at once. What a killed run has left in the spool is not worked on again.
+        One pipeline works on thousands of items. Items whose results a killed run has left in the spool are not worked on again.
 
         Args:
-            function: of a module's top level, as are items and results picklable.
-            items: read in this process.
+            function: a function at the top level of a module; it, the items and the results must be picklable.
+            items: the items, which are read in this process.
             spool: an existing folder, which all workers see under the same path.
 
         Raises:
@@ -91,7 +92,7 @@ class BeamWorkers(Workers):
                 _result_file(file).unlink()
 
     def _work(self, files: Sequence[Path], log: Path) -> None:
-        """Runs a pipeline over the files of some items; what Beam, and processes that it starts, have to say is in `log`."""
+        """Runs a pipeline over the files of some items; messages of Beam, and of processes that it starts, go to `log`."""
         import apache_beam as beam
 
         job = None
@@ -115,7 +116,11 @@ class BeamWorkers(Workers):
             raise WorkerError(f"the pipeline on {self._name} failed: {problem} (its log is {log}); {again}")
 
     def _pipeline(self) -> Any:
-        """An empty pipeline; raises WorkerError for options that are missing or contradict each other."""
+        """Returns an empty pipeline.
+
+        Raises:
+            WorkerError: an option is missing, or options contradict each other.
+        """
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -136,7 +141,10 @@ class BeamWorkers(Workers):
             raise WorkerError(f"--runner={self._name}: {error}") from None
 
     def _check_options(self) -> None:
-        """Raises UnknownNameError for an option that the direct runner does not know; other runners may know more than Beam."""
+        """Raises an UnknownNameError for an option that the direct runner does not know.
+
+        Other runners may know more than Beam.
+        """
         from apache_beam.options.pipeline_options import PipelineOptions
 
         options = PipelineOptions(self._options)
@@ -148,7 +156,7 @@ class BeamWorkers(Workers):
 
 
 def work(path: str) -> None:
-    """Works on the item in a file and writes the result beside it, whole or not at all; a second try changes nothing."""
+    """Works on the item in a file and writes the result beside it, whole or not at all; a second call changes nothing."""
     file = Path(path)
     result_file = _result_file(file)
     if result_file.exists():
@@ -166,7 +174,7 @@ def work(path: str) -> None:
 
 
 def _import_quietly() -> None:
-    """Imports Beam, which speaks of optional packages to the root logger, without a handler for what comes later."""
+    """Imports Beam without its messages about optional packages, and without the handler that it would add to the root logger."""
     root, nothing = logging.getLogger(), logging.NullHandler()
     root.addHandler(nothing)
     try:
@@ -184,7 +192,7 @@ def _result(file: Path) -> Any:
 
 @contextlib.contextmanager
 def _stderr_to(path: Path) -> Iterator[None]:
-    """Appends to a file what this process and those that it starts write to stderr."""
+    """Appends to a file what this process, and the processes that it starts, write to stderr."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:
@@ -197,7 +205,7 @@ def _stderr_to(path: Path) -> Iterator[None]:
 
 
 def _spooled(function: Callable[[Item], Any], item: Item, spool: Path) -> Path:
-    """The file of an item."""
+    """Writes an item to a file and returns the file."""
     file = spool / f"{item.name}.item"
     if not _result_file(file).exists():
         write_atomically(file, pickle.dumps((function, item)))
@@ -209,6 +217,6 @@ def _result_file(file: Path) -> Path:
 
 
 def _last_line(error: Exception) -> str:
-    """What went wrong, without the tracebacks of remote processes that runners put into their messages."""
+    """Returns the message of an error, without the tracebacks of remote processes that runners put in front of it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

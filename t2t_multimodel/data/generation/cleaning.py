@@ -1,4 +1,7 @@
-"""Rules for what is left out of a train split (`--clean`); dev and test are never touched, so that scores can be compared."""
+"""The rules by which examples are left out of a train split (`--clean`).
+
+They never apply to dev and test, so that scores remain comparable.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from t2t_multimodel.features import Text
 from t2t_multimodel.problem import Example, Problem
 from t2t_multimodel.registry import unknown
 
-# Name and what it leaves out.
+# The name of each rule, and the examples that it leaves out.
 RULES = {
     "empty": "a text without a character",
     "encoding": "control or replacement characters, and UTF-8 that was read as Latin-1",
@@ -21,12 +24,17 @@ RULES = {
 }
 _MAX_CHARACTERS, _MAX_TOKENS = 2000, 500
 _MAX_RATIO, _RATIO_SLACK = 3, 10
-# The second half is what UTF-8's two and three bytes make of letters and punctuation where they are taken for Latin-1 or cp1252.
+# Control and replacement characters, and the characters that UTF-8 letters and punctuation of two or three bytes become when they
+# are read as Latin-1 or cp1252.
 _WRONG_ENCODING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd\ud800-\udfff]|[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac")
 
 
 def rules_of(text: str) -> frozenset[str]:
-    """The rules that `all`, `none` or names with commas between them stand for; ValueError names the nearest rule."""
+    """Returns the rules for the value of a flag: `all`, `none`, or names with commas between them.
+
+    Raises:
+        ValueError: a name is unknown; the message names the most similar rule.
+    """
     names = list(RULES) if text == "all" else [name.strip() for name in text.split(",") if name.strip() not in ("", "none")]
     wrong = [name for name in names if name not in RULES]
     if wrong:
@@ -48,7 +56,11 @@ def broken_rule(problem: Problem, example: Example, rules: frozenset[str]) -> st
 
 
 def broken_token_rule(problem: Problem, tokens: dict[str, int], rules: frozenset[str]) -> str:
-    """The same for the numbers of tokens of its texts, by "inputs" and "targets"."""
+    """Returns the first of `rules` that leaves out an example because of its numbers of tokens; "" if none does.
+
+    Args:
+        tokens: the number of tokens of each text, by "inputs" and "targets".
+    """
     if "long" in rules and max(tokens.values(), default=0) > _MAX_TOKENS:
         return "long"
     plain = [count for key, count in tokens.items() if getattr(problem, key).format == "plain"]
@@ -60,7 +72,7 @@ def broken_token_rule(problem: Problem, tokens: dict[str, int], rules: frozenset
 
 
 def fingerprint(inputs: Any, targets: Any) -> int:
-    """64 bits of an example's content; texts that differ in case and blanks alone have the same."""
+    """Returns 64 bits that identify an example's content; texts that differ only in case and blanks have the same fingerprint."""
     digest = hashlib.blake2b(digest_size=8)
     for value in (inputs, targets):
         content = value if isinstance(value, bytes) else " ".join(str(value).lower().split()).encode(errors="replace")

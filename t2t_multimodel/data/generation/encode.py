@@ -1,4 +1,4 @@
-"""From a problem's raw examples to serialised records; what is wrong with an example is a DataError that names it."""
+"""Encodes a problem's raw examples as serialised records; a fault in an example is a DataError that names the example."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class EncodingConfig:
     """How the raw examples of one split become records; picklable.
 
     Attributes:
-        problem: a forward problem; none of its functions is used.
-        source: what the examples are part of, for messages: "translate-train".
-        vocabulary: the file.
-        buckets: how many the records are dealt to; 1 keeps their order.
-        rules: of `cleaning.RULES`, those to be followed.
-        image_size: pixels of the shorter side of a stored image, at most; 0 stores images as they are.
-        keyed_by_content: whether records with the same content have the same key; keys are random otherwise.
-        evaluation: files of the fingerprints that the rule "overlap" looks for.
-        run: differs from run to run; a process that serves several reads the files above anew.
+        problem: a forward problem; its functions are not called.
+        source: the name of the split in messages, for example "translate-train".
+        vocabulary: the vocabulary's file.
+        buckets: the number of buckets among which the records are partitioned; 1 keeps their order.
+        rules: the rules of `cleaning.RULES` that apply.
+        image_size: the largest shorter side of a stored image, in pixels; 0 stores images as they are.
+        keyed_by_content: whether records with the same content have the same key; otherwise keys are random.
+        evaluation: files with the fingerprints that the rule "overlap" looks for.
+        run: identifies the run; a process that serves several runs reads the files above anew for each.
     """
 
     problem: Problem
@@ -62,7 +62,7 @@ class EncodingConfig:
 
 
 class Chunk(NamedTuple):
-    """Raw examples in a row, the first of which is number `first` of its split."""
+    """Consecutive raw examples; the first one has the number `first` in its split."""
 
     encoding: EncodingConfig
     first: int
@@ -70,21 +70,21 @@ class Chunk(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Different from that of every other chunk of the same records."""
+        """Returns a name that no other chunk of the same records has."""
         return f"{self.encoding.source}-{self.first:012d}"
 
 
 class EncodedChunk(NamedTuple):
-    """What became of a chunk.
+    """The records and the counts that result from a chunk.
 
     Attributes:
-        consumed: its examples.
-        blocks: records by bucket.
-        errors: messages of damaged examples.
-        left_out: examples that each rule left out.
-        changed: examples whose input or target was changed, by what was done, as "resampled".
-        classes: examples of each class of the targets, by its index as text.
-        text: of each side that is text what `text_counts.COUNTS` names, as "inputs.words".
+        consumed: the number of examples in the chunk.
+        blocks: the records by bucket.
+        errors: the messages of damaged examples.
+        left_out: the number of examples that each rule left out.
+        changed: the number of examples whose input or target was changed, by the kind of change, for example "resampled".
+        classes: the number of examples per class of the targets, by the class's index as text.
+        text: the counts of `text_counts.COUNTS` for each side that is text, for example "inputs.words".
     """
 
     consumed: int
@@ -97,7 +97,11 @@ class EncodedChunk(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """An example as a record holds it, except that text is not yet encoded; `changes`: what was done to it, as "resampled"."""
+    """An example as a record holds it, but with text that is not yet encoded.
+
+    Attributes:
+        changes: the changes made to it, for example "resampled".
+    """
 
     inputs: Any
     targets: Any
@@ -106,8 +110,8 @@ class Checked(NamedTuple):
 
 
 def chunks(encoding: EncodingConfig, examples: Iterable[Example], first: int = 0) -> Iterator[Chunk]:
-    """The examples from number `first` on, in chunks of bounded size."""
-    # Functions of a user's own module could not be imported where chunks are worked on.
+    """Yields the examples from number `first` on, in chunks of bounded size."""
+    # Workers may not be able to import the functions of a user's own module.
     problem = dataclasses.replace(encoding.problem, generate=_nothing, check=_no_check, find_classes=None)
     encoding = dataclasses.replace(encoding, problem=problem)
     chunk: list[Example] = []
@@ -127,7 +131,7 @@ def chunks(encoding: EncodingConfig, examples: Iterable[Example], first: int = 0
 
 
 def encode_chunk(chunk: Chunk) -> EncodedChunk:
-    """Checks, encodes and deals the examples of a chunk. The outcome is the same in every process."""
+    """Checks, encodes and partitions the examples of a chunk; every process returns the same."""
     encoding, problem = chunk.encoding, chunk.encoding.problem
     left_out: Counter[str] = Counter()
     errors: list[str] = []
@@ -194,7 +198,10 @@ def _fingerprint(example: Example) -> int:
 def _unbroken(
     encoding: EncodingConfig, inputs: Sequence[Any], targets: Sequence[Any], prints: Sequence[int], left_out: Counter[str]
 ) -> list[int]:
-    """The numbers of the examples that break no rule about tokens and about dev and test; the others are counted."""
+    """Returns the numbers of the examples that break no rule about tokens or about overlap with dev and test.
+
+    Counts the others.
+    """
     problem = encoding.problem
     sides = {"inputs": (problem.inputs, inputs), "targets": (problem.targets, targets)}
     texts = {key: values for key, (feature, values) in sides.items() if isinstance(feature, Text)}
@@ -234,12 +241,14 @@ def _no_check(tmp_dir: Path) -> None:
 
 
 def check_example(problem: Problem, example: Example, name: str, image_size: int = 0) -> Checked:
-    """Returns the example as a record holds it, except that text is not yet encoded.
+    """Returns the example as a record holds it, but with text that is not yet encoded.
 
-    An image whose shorter side has more than `image_size` pixels, if that is not 0, is scaled down.
+    Args:
+        name: the beginning of error messages.
+        image_size: an image whose shorter side has more pixels is scaled down to this size; 0 scales nothing.
 
     Raises:
-        DataError: the problem's generator, or the check of a feature, found the example damaged; the message starts with `name`.
+        DataError: the problem's generator, or the check of a feature, found the example damaged.
     """
     if "error" in example:
         raise DataError(f"{name}: {example['error']}")
@@ -256,7 +265,11 @@ def check_example(problem: Problem, example: Example, name: str, image_size: int
 
 
 def check_text(text: Any, name: str, normalization: str = "none") -> str:
-    """`text`, normalized; raises DataError if it is empty, no text, or holds control characters (a tab is allowed)."""
+    """Returns `text`, normalized.
+
+    Raises:
+        DataError: `text` is empty, is not a str, or holds control characters other than tabs.
+    """
     if not isinstance(text, str):
         raise DataError(f"{name}: a text must be a str, got {type(text).__name__}")
     if _is_plain(text):
@@ -274,19 +287,26 @@ def check_text(text: Any, name: str, normalization: str = "none") -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text is as most are, so that nothing in it has to be looked for or changed."""
+    """Returns whether a text can be used unchanged and unchecked, as most texts can."""
     return text != "" and is_normalized(text)
 
 
 def _is_plain_pair(example: Example) -> bool:
-    """The same of an example of two texts alone; most pass here, in little more than half the time of `check_example`."""
+    """Returns whether an example has only two texts, both plain.
+
+    Most examples pass here, in little more than half of the time of `check_example`.
+    """
     inputs, targets = example.get("inputs"), example.get("targets")
     nothing_else = len(example) == 2 + ("origin" in example)
     return nothing_else and type(inputs) is str and type(targets) is str and _is_plain(inputs) and _is_plain(targets)
 
 
 def label_index(feature: Label, value: Any, name: str) -> int:
-    """The index of a class's name, or of one that looks the same; DataError names the nearest classes."""
+    """Returns the index of a class by its name, or by a name that looks the same.
+
+    Raises:
+        DataError: there is no such class; the message names the most similar classes.
+    """
     if value in feature.classes:
         return feature.classes.index(value)
     same = [i for i, known in enumerate(feature.classes) if _composed(known) == _composed(str(value))]
@@ -300,7 +320,7 @@ def _composed(name: str) -> str:
 
 
 def _check(feature: Feature, value: Any, name: str, image_size: int) -> tuple[Any, tuple[str, ...]]:
-    """The value as a record holds it, and what was done to it."""
+    """Returns the value as a record holds it, and the changes made to it."""
     if isinstance(feature, Text):
         return check_text(value, name, feature.normalization), ()
     if isinstance(feature, Label):

@@ -1,4 +1,4 @@
-"""From raw data to a data_dir: the shared vocabulary first, then each problem's records and manifest."""
+"""Turns raw data into a data_dir: first the shared vocabulary, then each problem's records and manifest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError
 
 _NAMED_ERRORS = 20
-# Of what a killed run leaves; another one is not gone on with.
+# The version of a workspace's format; a workspace of another version is not resumed.
 _WORKSPACE_VERSION = 6
 
 
@@ -47,32 +47,34 @@ def generate(
 ) -> dict[str, Manifest]:
     """Writes vocabulary and records of `problems` to `data_dir`; what is there and complete is left alone.
 
-    A run that was killed or interrupted goes on where it was; the files come out the same, as they do with any number of workers.
+    A run that was killed or interrupted is resumed. The files are the same as without the interruption, and the same for any
+    number of workers.
 
     Args:
-        problems: a problem and its reverse share records.
-        data_dir: made if missing.
-        tmp_dir: where the raw data lies.
-        vocab_size: pieces of the vocabulary, if there is none in `data_dir` yet.
-        num_shards: files of a train split; other splits have one.
-        on_error: what damage does: "fail" stops there; "skip" names a damaged example, counts it and goes on, and makes all other
-            problems before it raises the error of one whose files cannot be read to their ends.
-        verify: compare the checksums, not only the sizes, of records that exist.
-        num_workers: processes that check and encode examples.
-        rules: of `cleaning.RULES`, those by which examples are left out of train splits.
-        image_size: pixels of the shorter side of a stored image, at most; 0 stores images as they are.
+        problems: the problems; a problem and its reverse share records.
+        data_dir: the folder to write to; it is made if missing.
+        tmp_dir: the folder with the raw data.
+        vocab_size: the number of pieces of the vocabulary, if there is none in `data_dir` yet.
+        num_shards: the number of files of a train split; other splits have one.
+        on_error: "fail" stops at the first damaged example. "skip" names a damaged example, counts it and continues. If a
+            problem's files cannot be read to their ends, "skip" makes the records of all other problems before it raises the
+            error.
+        verify: whether to compare the checksums of existing records, not only their sizes.
+        num_workers: the number of processes that check and encode examples.
+        rules: the rules of `cleaning.RULES` by which examples are left out of train splits.
+        image_size: the largest shorter side of a stored image, in pixels; 0 stores images as they are.
         report: takes lines for the user.
-        workers: what checks and encodes examples instead of `num_workers` processes; its machines must share `data_dir`.
+        workers: checks and encodes examples instead of `num_workers` processes; its machines must share `data_dir`.
 
     Returns:
         The manifest of each problem's records, by records name.
 
     Raises:
-        DataError: raw data is missing or damaged, records exist that were made with another vocabulary, or another process is
-            making the same ones.
+        DataError: raw data is missing or damaged, existing records were made with another vocabulary, or another process is
+            making the same records.
         WorkerError: a worker process was killed, or a pipeline failed.
     """
-    data_dir = data_dir.absolute() if workers else data_dir  # Their processes have another current directory.
+    data_dir = data_dir.absolute() if workers else data_dir  # The workers' processes have another current directory.
     forward = {problem.records_name: problem.forward() for problem in problems}
     _check_raw_data([p for name, p in forward.items() if not records.manifest_path(data_dir, name).exists()], tmp_dir)
     forward = {name: _with_classes(problem, data_dir, tmp_dir) for name, problem in forward.items()}
@@ -148,14 +150,14 @@ def _make(
 
 
 def _finish(data_dir: Path, name: str) -> None:
-    """Tidies up after a run that was killed when its records were complete."""
+    """Removes the workspace of a run that was killed after its records were complete."""
     if workspace_folder(data_dir, name).exists():
         with Workspace(data_dir, name, {}) as workspace:
             _tidy(workspace, name)
 
 
 def _check_raw_data(problems: Sequence[Problem], tmp_dir: Path) -> None:
-    """Raises one DataError of all that the problems' checks find missing."""
+    """Raises one DataError with all files that the problems' checks find missing."""
     errors = []
     for problem in problems:
         try:
@@ -167,7 +169,7 @@ def _check_raw_data(problems: Sequence[Problem], tmp_dir: Path) -> None:
 
 
 def _with_classes(problem: Problem, data_dir: Path, tmp_dir: Path) -> Problem:
-    """`problem` with the classes of the raw data, or where that is gone, with those of the records."""
+    """Returns `problem` with the classes of the raw data, or of the records if the raw data is gone."""
     if not problem.find_classes:
         return problem
     try:
@@ -189,7 +191,7 @@ def _check_vocabularies(manifests: dict[str, Manifest], vocabulary: Vocabulary, 
 
 
 def _head(problem: Problem, sha256: str, plan: dict[str, Any]) -> dict[str, Any]:
-    """What a manifest says of all splits."""
+    """Returns the entries of a manifest that concern all splits."""
     head: dict[str, Any] = {"problem": problem.records_name, "source": problem.source, "vocabulary_sha256": sha256}
     head |= {key: description(problem)[key] for key in ("inputs", "targets")}
     head |= {key: plan[key] for key in ("clean", "image_size")}
@@ -197,7 +199,7 @@ def _head(problem: Problem, sha256: str, plan: dict[str, Any]) -> dict[str, Any]
 
 
 def _whole_plan(problem: Problem, sha256: str, plan: dict[str, Any]) -> dict[str, Any]:
-    """Everything that the records of a problem depend on but raw data."""
+    """Returns everything, except raw data, that the records of a problem depend on."""
     whole = plan | _head(problem, sha256, plan) | {"splits": list(problem.splits), "generator": _generator_sha256(problem)}
     return whole | {"version": _WORKSPACE_VERSION}
 
@@ -230,7 +232,7 @@ def _write_records(
 
 
 def _tidy(workspace: Workspace, name: str) -> None:
-    """Removes the workspace, and before it files of earlier records that the manifest does not name."""
+    """Removes the workspace, after files of earlier records that the manifest does not name."""
     data_dir = workspace.data_dir
     current = _files(records.read_manifest(data_dir, name))
     for split in ("train", "dev", "test"):
@@ -296,7 +298,7 @@ def _losses(entry: SplitEntry) -> str:
 
 
 def _generator_sha256(problem: Problem) -> str:
-    """Of the file that defines what generates the examples: what was made before it was mended is not to be kept."""
+    """Returns the SHA-256 of the file that defines the problem's generator: records are made again after the file changed."""
     generate: Any = problem.generate
     while isinstance(generate, functools.partial):
         generate = generate.func
@@ -307,7 +309,7 @@ def _generator_sha256(problem: Problem) -> str:
 
 
 class _Errors:
-    """What to do with damaged examples: stop, or name them (the first few)."""
+    """Handles damaged examples: stops at the first, or reports the first few."""
 
     def __init__(self, skip: bool, listed_in: str, report: Report) -> None:
         self._named = 0

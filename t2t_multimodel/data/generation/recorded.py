@@ -1,4 +1,4 @@
-"""Whether records that exist are what is asked for, or are to be made again."""
+"""Decides whether existing records match a problem, or have to be made again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from t2t_multimodel.utils.errors import DataError
 
 
 class Recorded(NamedTuple):
-    """Records as they are found.
+    """The state of existing records.
 
     Attributes:
-        manifest: theirs; None if there are none, or none that are complete.
-        reason: why they are to be made again, as "its description changed"; "" if they are not.
-        damaged: whether the reason is damage alone.
+        manifest: the records' manifest; None if there are no complete records.
+        reason: why they have to be made again, for example "its description changed"; "" if they are kept.
+        damaged: whether damage is the only reason.
     """
 
     manifest: Manifest | None
@@ -27,18 +27,18 @@ class Recorded(NamedTuple):
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing needs to be made."""
+        """Returns whether nothing has to be made."""
         return self.manifest is not None and not self.reason
 
 
 def find(problem: Problem, data_dir: Path, options: dict[str, Any], verify: bool) -> Recorded:
-    """Compares the records of a forward problem with what it is now.
+    """Returns the state of a forward problem's records, compared with the problem as it is now.
 
     Args:
-        problem: with its classes.
-        data_dir: where they lie.
-        options: entries of the manifest that must have these values.
-        verify: compare checksums too, not only sizes.
+        problem: the problem, with its classes.
+        data_dir: the folder with the records.
+        options: the entries of the manifest that must have these values.
+        verify: whether to compare checksums, not only sizes.
     """
     try:
         manifest = records.read_manifest(data_dir, problem.records_name)
@@ -60,12 +60,12 @@ def find(problem: Problem, data_dir: Path, options: dict[str, Any], verify: bool
 
 
 def description(problem: Problem) -> dict[str, Any]:
-    """A problem's spec, as JSON holds it."""
+    """Returns a problem's spec as JSON holds it."""
     return json.loads(json.dumps(problem.spec().to_dict()))
 
 
 def _damage(path: Path, verify: bool) -> str:
-    """What is wrong with a shard that is not as its manifest says; where, if its records are to be read for that."""
+    """Returns what is wrong with a damaged shard; with `verify` it reads the records to find the place."""
     if not path.is_file():
         return f"{path.name} is missing"
     if not verify:
@@ -76,5 +76,5 @@ def _damage(path: Path, verify: bool) -> str:
 
 
 def _normalized_otherwise(recorded: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether records name another normalization; those that name none are left as they are."""
+    """Returns whether records name another normalization than `wanted`; records that name none are kept."""
     return "normalization" in recorded and recorded["normalization"] != wanted.get("normalization")

@@ -1,7 +1,7 @@
-"""A shuffle of any number of records in bounded memory: each has a random key, and its place is the key's rank.
+"""Shuffles any number of records in bounded memory: each record has a random key, and its place is the key's rank.
 
-Records are dealt to bucket files by the first bits of their keys, as they come. Shards are ranges of keys; a shard's records are
-the buckets' in turn, for each of which memory holds the keys and the places of its records, but not the records.
+Records are partitioned among bucket files by the first bits of their keys. A shard is a range of keys, and is written bucket by
+bucket. Memory holds the keys and positions of one bucket's records, but not the records.
 """
 
 from __future__ import annotations
@@ -20,17 +20,26 @@ _HEAD = struct.Struct("<QQ")
 
 
 def random_keys(seed: Sequence[int], count: int) -> np.ndarray:
-    """uint64 [count]; the raw output of a generator whose stream no release of NumPy changes."""
+    """Returns uint64 [count], the raw output of a generator whose stream no release of NumPy changes."""
     return np.random.PCG64(list(seed)).random_raw(count)
 
 
 def bucket_count(num_shards: int) -> int:
-    """A power of two: as many as there are shards, within bounds (each bucket is an open file)."""
+    """Returns the number of buckets: a power of two that is at least the number of shards, within bounds.
+
+    Each bucket is an open file.
+    """
     return min(max(1 << (num_shards - 1).bit_length(), _MIN_BUCKETS), _MAX_BUCKETS)
 
 
 def partition(keys: np.ndarray, records: Sequence[bytes], buckets: int) -> dict[int, bytes]:
-    """What is to be appended to the file of each bucket: the records whose keys (uint64 [n]) belong there, in order."""
+    """Returns the bytes to append to the file of each bucket: the records whose keys belong there, in order.
+
+    Args:
+        keys: uint64 [n].
+        records: the n records.
+        buckets: the number of buckets.
+    """
     numbers = keys >> np.uint64(_KEY_BITS - buckets.bit_length() + 1) if buckets > 1 else np.zeros_like(keys)
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order], prepend=np.uint64(_KEY_BITS), append=np.uint64(_MAX_BUCKETS + _KEY_BITS)))
@@ -39,28 +48,28 @@ def partition(keys: np.ndarray, records: Sequence[bytes], buckets: int) -> dict[
 
 
 def shard_bounds(num_shards: int) -> list[int]:
-    """The first key of each shard, and behind them the number of all keys."""
+    """Returns the first key of each shard, and after them the number of all keys."""
     return [-(-(number << _KEY_BITS) // num_shards) for number in range(num_shards + 1)]
 
 
 def in_order(path: Path) -> Iterator[bytes]:
-    """All records of a bucket file as they came."""
+    """Yields all records of a bucket file in the order in which they were added."""
     _, places = _index(path)
     return _records(path, places)
 
 
 def keys_of(path: Path) -> np.ndarray:
-    """The keys of a bucket file, uint64 [n]."""
+    """Returns the keys of a bucket file, uint64 [n]."""
     return _index(path)[0]
 
 
 def by_key(paths: Sequence[Path], low: int, high: int, distinct: bool = False) -> Iterator[bytes]:
-    """The records with keys from `low` to `high` (exclusive) in the order of their keys.
+    """Yields the records with keys from `low` up to, but not including, `high`, in the order of their keys.
 
     Args:
         paths: the file of every bucket, in order.
-        low, high: a range of keys.
-        distinct: of the records with the same key only the one that came first.
+        low, high: the range of keys.
+        distinct: whether to yield only the first of several records with the same key.
     """
     width = (1 << _KEY_BITS) // len(paths)
     for path in paths[low // width : (high - 1) // width + 1]:
@@ -79,7 +88,7 @@ def _block(keys: np.ndarray, records: Sequence[bytes]) -> bytes:
 
 
 def _index(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The keys of a bucket file, uint64 [n], and where its records begin and end, int64 [2, n]."""
+    """Returns the keys of a bucket file, uint64 [n], and the offsets at which its records begin and end, int64 [2, n]."""
     all_keys, all_places = [np.zeros(0, np.uint64)], [np.zeros((2, 0), np.int64)]
     with path.open("rb") as file:
         while head := file.read(_HEAD.size):
@@ -93,7 +102,10 @@ def _index(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _records(path: Path, places: np.ndarray) -> Iterator[bytes]:
-    """The records that begin and end at `places`, int64 [2, n]; the file is mapped, since memory may not hold it."""
+    """Yields the records that begin and end at `places`, int64 [2, n].
+
+    The file is memory-mapped, because it may be larger than memory.
+    """
     if not places.size:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:

@@ -1,7 +1,8 @@
-"""One split from raw examples to shards, in two steps, each of which goes on where a killed run was.
+"""Makes the shards of one split from raw examples, in two steps; each step resumes after a killed run.
 
-Examples are encoded chunk by chunk, maybe in several processes, and dealt to bucket files; every few seconds it is noted how many
-examples those hold. Then shards are written, one after the other; evaluation splits keep their order and have one.
+Examples are encoded chunk by chunk, possibly in several processes, and partitioned among bucket files. Every few seconds the
+number of examples in the buckets is saved. Then the shards are written one after another. Evaluation splits keep their order and
+have one shard.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ _SECONDS_BETWEEN_NOTES = 10.0
 
 
 def skipped_name(source: str) -> str:
-    """The file that names the skipped examples of a split, a line each; `source` is the encoding's."""
+    """Returns the name of the file that lists the skipped examples of a split, one per line; `source` is the encoding's."""
     return f"{source}-skipped.txt"
 
 
 class Shard(NamedTuple):
-    """What a shard is made of.
+    """The content of one shard.
 
     Attributes:
-        path: the file to be written.
-        buckets: the files of all buckets. A single one has all records in their order, and is one shard.
-        low, high: the range of keys, `high` exclusive.
-        distinct: of the records with the same key only the first one.
+        path: the file to write.
+        buckets: the files of all buckets. A single bucket has all records in their order, and is one shard.
+        low, high: the range of keys, without `high`.
+        distinct: whether to keep only the first of several records with the same key.
     """
 
     path: Path
@@ -54,7 +55,7 @@ class Shard(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Different from that of every other shard."""
+        """Returns a name that no other shard has."""
         return self.path.name
 
 
@@ -73,11 +74,11 @@ class SplitWriter:
     """Makes the shards of one split in a workspace.
 
     Args:
-        workspace: entered already.
+        workspace: a workspace that has been entered.
         split: "train", "dev" or "test".
         encoding: how examples become records.
-        num_shards: files to spread them over.
-        on_errors: called with the messages of damaged examples, in order; to stop there, let it raise.
+        num_shards: the number of files among which the records are spread.
+        on_errors: called with the messages of damaged examples, in order; it may raise to stop.
     """
 
     def __init__(
@@ -105,15 +106,18 @@ class SplitWriter:
 
     @property
     def fingerprints(self) -> Path:
-        """Where the fingerprints of its examples lie, if its encoding has keys by content and it keeps their order."""
+        """Returns the file with the fingerprints of the examples.
+
+        It exists if keys depend on the content and the order is kept.
+        """
         return self._workspace.folder / f"{self._split}.keys"
 
     def make(self, examples: Callable[[], Iterable[Example]], workers: Workers) -> SplitEntry | None:
         """Does what is left to do and returns the split's entry in the manifest; None for a "test" that is not there.
 
         Args:
-            examples: gives all raw examples of the split, the same each time.
-            workers: for what is expensive.
+            examples: returns all raw examples of the split, the same ones in each call.
+            workers: encode chunks and write shards.
 
         Raises:
             DataError: there is no example.
@@ -158,7 +162,8 @@ class SplitWriter:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(path.open("ab")) for path in self._files]
             for file, size in zip(files, state["sizes"], strict=True):
-                if file.tell() != size:  # Ext4 writes a file to the disk when it is closed, if it was cut to nothing before.
+                # If a file is cut to nothing, Ext4 writes it to the disk when it is closed, which takes time.
+                if file.tell() != size:
                     file.truncate(size)
                     file.seek(size)
             bar = stack.enter_context(self._bar())

@@ -1,4 +1,4 @@
-"""How well a vocabulary fits text: words, tokens, tokens that are single bytes, characters without a piece."""
+"""Counts how well a vocabulary fits text: words, tokens, tokens that are single bytes, and characters without a piece."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from t2t_multimodel.data.tf_example import unpack
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Text
 
-# Of the text of one side of a split: words (symbols of trees), tokens, those that are single bytes or unknown, and characters
-# (symbols of trees) that have no piece.
+# Counts for the text of one side of a split: words (for trees symbols), tokens, tokens that are single bytes or unknown, and
+# characters (for trees symbols) without a piece.
 COUNTS = ("words", "tokens", "byte_tokens", "unknown")
 
 
 class TextCounter:
-    """Counts what `COUNTS` names in encoded text."""
+    """Computes the counts named in `COUNTS` for encoded text."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
 
     @cached_property
     def _is_byte(self) -> np.ndarray:
-        """Whether each id is a byte's or unknown."""
+        """Returns bool [vocabulary size]: whether an id is a byte's id or unknown."""
         return np.array([self._vocabulary.is_fallback(i) for i in range(self._vocabulary.size)])
 
     @cached_property
     def _begins_character(self) -> np.ndarray:
-        """Whether each id that is a byte's is the first one of a character in UTF-8, or unknown."""
+        """Returns bool [vocabulary size]: whether a byte's id begins a character in UTF-8; True for the unknown id."""
         first = [self._vocabulary.piece(i)[:1] if byte else b"\x80" for i, byte in enumerate(self._is_byte)]
         return np.array([not 0x80 <= (byte or b"?")[0] < 0xC0 for byte in first])
 
     @cached_property
     def _is_symbol(self) -> np.ndarray:
-        """Whether each id is a tree symbol's."""
+        """Returns bool [vocabulary size]: whether an id is a tree symbol's id."""
         return np.isin(np.arange(self._vocabulary.size), list(self._vocabulary.symbols.values()))
 
     def count(self, feature: Text, texts: Sequence[str], packed: Sequence[bytes]) -> dict[str, int]:
-        """The counts of `texts`, of which `packed` are the packed ids."""
+        """Returns the counts of `texts`, whose packed ids are `packed`."""
         ids = unpack(b"".join(packed))
         words = sum(text.count(" ") for text in texts) + len(texts)
         if feature.format == "tree":
@@ -50,5 +50,5 @@ class TextCounter:
 
 
 def rates(counts: dict[str, int]) -> tuple[float, float]:
-    """Tokens per word, and the share of tokens that are single bytes or unknown."""
+    """Returns the number of tokens per word, and the share of tokens that are single bytes or unknown."""
     return counts["tokens"] / max(counts["words"], 1), counts["byte_tokens"] / max(counts["tokens"], 1)

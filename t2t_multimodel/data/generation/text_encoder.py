@@ -1,4 +1,4 @@
-"""Text to the packed ids that a record holds, several times as fast as SentencePiece alone: a word's ids are looked up."""
+"""Encodes text as the packed ids of a record, several times as fast as SentencePiece, by looking up the ids of each word."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _KEPT_WORDS = 1 << 17
 
 
 class PackedText:
-    """Encodes text and linearised trees like `vocabulary.encode_feature`, and remembers the words it has met.
+    """Encodes text and linearised trees as `Vocabulary.encode_feature` does, and remembers the ids of words.
 
     No piece of a vocabulary that mm-datagen makes reaches across a blank, so a text's ids are its words' ids in a row. With
-    another one, of which that is not so, texts are encoded as a whole.
+    another vocabulary, for which this does not hold, each text is encoded as a whole.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -29,7 +29,7 @@ class PackedText:
         return {symbol: pack([i]) for symbol, i in self._vocabulary.symbols.items()}
 
     def encode(self, feature: Text, texts: Sequence[str]) -> list[bytes]:
-        """The packed ids of each text, without an end-of-sequence id."""
+        """Returns the packed ids of each text, without an end-of-sequence id."""
         if feature.format == "tree":
             return self._joined(texts, str.split, dict(self._symbols))
         if not self._vocabulary.encodes_words_apart:
@@ -54,7 +54,7 @@ class PackedText:
         return joined
 
     def _learn(self, words: Iterable[str], packed: dict[str, bytes]) -> None:
-        """Adds the packed ids of `words`, all at once, which is several times as fast as one by one."""
+        """Adds the packed ids of `words` in one call, which is several times as fast as one call per word."""
         new = list(words)
         for word, ids in zip(new, self._vocabulary.encode_batch(new) if new else (), strict=True):
             packed[word] = pack(ids or self._vocabulary.encode(" ")[:1])

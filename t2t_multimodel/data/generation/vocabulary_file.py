@@ -1,6 +1,7 @@
-"""The vocabulary of a data_dir: made where there is none, kept while records use it, made again when all of them are.
+"""The vocabulary of a data_dir: it is made if missing, kept while records use it, and made again if all of its records are.
 
-`vocabulary.info.json` beside it says what it was learned from. A vocabulary without that file is from elsewhere, and is kept.
+`vocabulary.info.json` beside it records what it was learned from. A vocabulary without this file comes from elsewhere, and is
+kept.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from t2t_multimodel.utils.errors import WorkerError
 from t2t_multimodel.utils.files import write_atomically
 
 INFO_NAME = "vocabulary.info.json"
-# A vocabulary does not fit a text with more byte tokens than this share, or this many times the rates of its own texts.
+# A vocabulary does not fit a text whose share of byte tokens is above the first number and above the second number times the
+# share in the vocabulary's own texts, or which has more tokens per word than the third number times their rate.
 _MAX_BYTE_RATE, _MAX_TIMES_BYTE_RATE, _MAX_TIMES_TOKENS = 0.02, 3.0, 1.5
-# The share of tree symbols that may have no id.
+# The largest share of tree symbols that may have no id.
 _MAX_UNKNOWN_SYMBOLS = 0.01
 
 
@@ -34,9 +36,9 @@ class Origin(NamedTuple):
     """What a vocabulary was learned from.
 
     Attributes:
-        sha256: of the vocabulary.
-        texts: how many of each problem.
-        tokens_per_word, byte_rate: of these texts, encoded with it.
+        sha256: the SHA-256 of the vocabulary.
+        texts: the number of texts per problem.
+        tokens_per_word, byte_rate: the rates of these texts, encoded with the vocabulary.
     """
 
     sha256: str
@@ -49,9 +51,10 @@ class Origin(NamedTuple):
 
 
 class VocabularyFile:
-    """`with VocabularyFile(data_dir, report) as file`: the vocabulary in use by this process.
+    """The vocabulary that this process uses, as a context manager.
 
-    After an error a vocabulary that was made for records which did not come about is gone, and the one before it is back.
+    If the block ends with an error, a vocabulary that was made for records that do not exist is removed, and the previous one is
+    restored.
 
     Args:
         data_dir: an existing folder.
@@ -63,16 +66,16 @@ class VocabularyFile:
         self._data_dir = data_dir
         self._info = data_dir / INFO_NAME
         self._report = report
-        self._before: dict[Path, bytes] | None = None  # what was there before a vocabulary was made
+        self._before: dict[Path, bytes] | None = None  # the files before a new vocabulary was made
         self._kept = False
 
     def ensure(self, learn: Callable[[Path], Origin], again: Collection[str], is_resumed: Callable[[str], bool]) -> Vocabulary:
-        """The vocabulary to use, made if need be. Of two processes that make one at once, the first to end is kept.
+        """Returns the vocabulary to use, and makes it if necessary. If two processes make one at once, the first to finish wins.
 
         Args:
-            learn: writes a new one to a path.
-            again: the names of the records that will be made by this process.
-            is_resumed: whether an interrupted run is gone on with by which the vocabulary with a sha256 was used.
+            learn: writes a new vocabulary to a path.
+            again: the names of the records that this process will make.
+            is_resumed: returns whether this process resumes a run that used the vocabulary with a given SHA-256.
         """
         if self.path.exists():
             vocabulary = Vocabulary.load(self.path)
@@ -114,7 +117,7 @@ class VocabularyFile:
 
     def __enter__(self) -> VocabularyFile:
         self._folder = os.open(self._data_dir, os.O_RDONLY)
-        with contextlib.suppress(OSError):  # A file system without locks.
+        with contextlib.suppress(OSError):  # The file system may have no locks.
             fcntl.flock(self._folder, fcntl.LOCK_SH)
         return self
 
@@ -148,7 +151,7 @@ class VocabularyFile:
             own.unlink(missing_ok=True)
 
     def _origin(self, sha256: str) -> Origin | None:
-        """What the vocabulary with this sha256 was learned from, if that is known."""
+        """Returns what the vocabulary with this SHA-256 was learned from; None if that is not known."""
         try:
             origin = Origin(**json.loads(self._info.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -156,12 +159,12 @@ class VocabularyFile:
         return origin if origin.sha256 == sha256 else None
 
     def _users(self, sha256: str) -> set[str]:
-        """The names of the records that use a vocabulary, of those too that are being made."""
+        """Returns the names of the records that use a vocabulary, including records that are being made."""
         plans = {**records.manifests(self._data_dir), **workspace_plans(self._data_dir)}
         return {name for name, plan in plans.items() if plan.get("vocabulary_sha256") == sha256}
 
     def _lock_alone(self) -> bool:
-        """Whether no other process makes records here; none begins before the lock is shared again."""
+        """Returns whether no other process makes records here; if so, none can begin until the lock is shared again."""
         try:
             fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -179,11 +182,11 @@ def _size(vocabulary: Vocabulary) -> str:
 
 
 def _publish_first(own: Path, path: Path) -> bool:
-    """Gives `own` the name `path`; False if another process has given it before."""
+    """Renames `own` to `path`; returns False if another process has done so before."""
     try:
         os.link(own, path)
     except FileExistsError:
         return False
-    except OSError:  # A file system without hard links.
+    except OSError:  # The file system has no hard links.
         own.replace(path)
     return True

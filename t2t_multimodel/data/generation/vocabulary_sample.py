@@ -1,4 +1,4 @@
-"""The vocabulary of a data_dir, learned from a bounded sample of the text of all problems that are made together."""
+"""Learns the vocabulary of a data_dir from a bounded sample of the text of all problems that are made together."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Report = Callable[[str], None]
 MAX_SYMBOLS = 512
 _MAX_SAMPLED_TEXTS = 200_000
 _MEASURED_TEXTS = 2_000
-# Images and sound are expensive to come by, so fewer of the examples that have them are read for their text, and fewer still
-# where other problems bring enough text.
+# Reading images and sound takes long, so fewer examples with them are read for their text, and even fewer if other problems bring
+# enough text.
 _MAX_SCANNED_TEXT = 1_000_000
 _MAX_SCANNED_MEDIA = 20_000
 _MAX_SCANNED_MEDIA_BESIDE_TEXT = 2_000
@@ -33,15 +33,15 @@ _MAX_SCANNED_MEDIA_BESIDE_TEXT = 2_000
 def learn_vocabulary(
     problems: Sequence[Problem], tmp_dir: Path, size: int, path: Path, report: Report, skip_damaged: bool = False
 ) -> Learned:
-    """Trains a vocabulary on the train splits of `problems` and writes it to `path`.
+    """Trains a vocabulary on the train splits of `problems`, writes it to `path`, and returns it with its statistics.
 
     Args:
         problems: forward problems.
-        tmp_dir: where the raw data lies.
-        size: pieces.
+        tmp_dir: the folder with the raw data.
+        size: the number of pieces.
         path: the file to write.
         report: takes lines for the user.
-        skip_damaged: whether to do without damaged examples, and without the text of a problem whose files cannot be read.
+        skip_damaged: whether to skip damaged examples, and the text of a problem whose files cannot be read.
 
     Raises:
         DataError: raw data is missing or damaged, there is no text, or `size` is too small.
@@ -55,7 +55,7 @@ def learn_vocabulary(
 
 
 class Learned(NamedTuple):
-    """A new vocabulary, how many texts of each problem it was learned from, and the rates of these texts."""
+    """A new vocabulary, the number of texts per problem that it was learned from, and the rates of these texts."""
 
     vocabulary: Vocabulary
     texts: dict[str, int]
@@ -64,7 +64,7 @@ class Learned(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What a vocabulary is learned from: texts, tree symbols by frequency, and how many of the texts each problem has."""
+    """The training data of a vocabulary: texts, tree symbols by frequency, and the number of texts per problem."""
 
     texts: list[str]
     symbols: list[str]
@@ -72,10 +72,10 @@ class Sample(NamedTuple):
 
 
 def sample(problems: Sequence[Problem], tmp_dir: Path, report: Report, skip_damaged: bool) -> Sample:
-    """Texts and tree symbols of the problems' train splits; class names where no problem has text.
+    """Returns texts and tree symbols of the problems' train splits, or class names if no problem has text.
 
     Raises:
-        DataError: as `learn_vocabulary` does.
+        DataError: raw data is missing or damaged.
     """
     texts: dict[str, list[str]] = {}
     symbols: Counter[str] = Counter()
@@ -106,7 +106,7 @@ def sample(problems: Sequence[Problem], tmp_dir: Path, report: Report, skip_dama
 
 
 class _Damaged:
-    """Leaves damaged examples out, or stops at the first one as the making of records would; keeps the first message."""
+    """Skips damaged examples, or stops at the first one as the making of records does; keeps the first message."""
 
     def __init__(self, skip: bool) -> None:
         self._skip = skip
@@ -115,7 +115,7 @@ class _Damaged:
 
     @property
     def reason(self) -> str:
-        """Why there may be no text."""
+        """Returns a possible reason for a lack of text."""
         return f": {self._count:,} damaged examples, the first of which is {self._first}" if self._count else ""
 
     def left_out(self, name: str, examples: Iterable[Example]) -> Iterator[Example]:
@@ -140,7 +140,7 @@ def _is_text_alone(problem: Problem) -> bool:
 
 
 def _texts(problem: Problem, examples: Iterable[Example], symbols: Counter[str]) -> Iterator[str]:
-    """The plain texts of training examples; the tokens of their trees are added to `symbols`."""
+    """Yields the plain texts of training examples, and adds the tokens of their trees to `symbols`."""
     features = _text_features(problem)
     for example in examples:
         for key, feature in features.items():
@@ -155,7 +155,7 @@ def _texts(problem: Problem, examples: Iterable[Example], symbols: Counter[str])
 
 
 def _reservoir(texts: Iterable[str], rng: random.Random) -> list[str]:
-    """At most `_MAX_SAMPLED_TEXTS` of `texts`, each with the same probability."""
+    """Returns at most `_MAX_SAMPLED_TEXTS` of `texts`, each with the same probability."""
     kept: list[str] = []
     for seen, text in enumerate(texts):
         if len(kept) < _MAX_SAMPLED_TEXTS:

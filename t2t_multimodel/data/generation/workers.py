@@ -1,7 +1,8 @@
-"""Work on chunks in several processes, in order; a worker that is gone, or whose parent is, ends what it belongs to.
+"""Works on chunks in several processes and returns the results in order.
 
-The caller's process reads the items and takes the results. It works on items itself only until the first process has started:
-later it would keep the others waiting, for the interpreter's lock and for what it has to read and to take.
+If a worker is killed, the run ends; if the parent is killed, its workers end. The caller's process reads the items and takes the
+results. It works on items itself only until the first process has started: after that it would delay the others, since it holds
+the interpreter's lock and cannot read items or take results meanwhile.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ from t2t_multimodel.utils.processes import end_with_parent, interrupts_masked
 
 
 class Named(Protocol):
-    """An item of work."""
+    """An item of work with a name."""
 
     @property
     def name(self) -> str:
-        """Different from that of every other item, and the same each time; a file may have it."""
+        """Returns a name that no other item has, the same in each run; it may be used as a file name."""
 
 
 Item = TypeVar("Item", bound=Named)
 Result = TypeVar("Result")
 
-_AHEAD = 3  # items for each process that it has, that lie ready for it, or whose results wait for earlier ones
+_AHEAD = 3  # items per process that are being worked on, are ready, or whose results wait for earlier ones
 
 
 class Workers:
-    """`num_workers` processes beside the caller's; 1 is the caller's own.
+    """Worker processes beside the caller's process.
 
     Args:
-        num_workers: processes that work at once.
+        num_workers: the number of processes that work at once; 1 works in the caller's process.
     """
 
     def __init__(self, num_workers: int) -> None:
@@ -47,12 +48,14 @@ class Workers:
         self._started: Future[int] = self._pool.submit(os.getpid) if self._pool else Future()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item], spool: Path) -> Iterator[Result]:
-        """`function` of each item, in the order of the items; a few items are taken ahead, however slow the reader is.
+        """Yields `function(item)` per item, in the order of the items.
+
+        Only a few items are read ahead, however slow the consumer is.
 
         Args:
-            function: of a module's top level, as are items and results picklable.
-            items: read in this process.
-            spool: a folder for workers that need one to hand over items and results; processes do not.
+            function: a function at the top level of a module; it, the items and the results must be picklable.
+            items: the items, which are read in this process.
+            spool: a folder for workers that hand over items and results as files; processes do not need it.
 
         Raises:
             WorkerError: a process was killed.
@@ -86,7 +89,7 @@ class Workers:
 
 
 def _done(function: Callable[[Item], Result], item: Item) -> Future[Result]:
-    """The result of work that this process does at once; an error is raised in its turn, like that of another process."""
+    """Returns the result of work done at once in this process; an error is raised in its turn, as from another process."""
     future: Future[Result] = Future()
     try:
         future.set_result(function(item))
@@ -96,7 +99,7 @@ def _done(function: Callable[[Item], Result], item: Item) -> Future[Result]:
 
 
 def _pool(num_workers: int) -> ProcessPoolExecutor:
-    """All of its processes start here, with interrupts masked: those are the parent's to handle."""
+    """Returns a pool whose processes have all started, with interrupts masked, since the parent handles them."""
     pool = ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent)
     with interrupts_masked():
         for _ in range(num_workers):

@@ -1,7 +1,7 @@
-"""The hidden folder of a data_dir in which the records of a problem are made, and what a killed run has left there.
+"""The hidden folder of a data_dir in which the records of a problem are made, and from which a killed run is resumed.
 
-`.<name>.making/` holds `plan.json` (what is being made), `<split>.state` (how far it is), the buckets that records are dealt to
-and the shards that are done. It is removed when the records are published, and when the data turns out to be damaged.
+`.<name>.making/` holds `plan.json` (what is being made), `<split>.state` (the progress), the buckets among which records are
+partitioned, and the finished shards. It is removed when the records are published, and when the data is found to be damaged.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _TEMPORARY = re.compile(r"\.(?:tmp|made)-(\d+)$")
 
 
 class Workspace:
-    """`with Workspace(...) as workspace`: the folder, for this process alone.
+    """The folder, locked for this process, as a context manager.
 
-    What an earlier run with the same plan left is kept, anything else is removed. An error removes the folder; an interruption
-    leaves what is done.
+    Files of an earlier run with the same plan are kept, all others are removed. An error removes the folder; an interruption
+    keeps what is done.
 
     Args:
         data_dir: an existing folder.
-        records_name: of the problem.
-        plan: everything that the records depend on; JSON.
+        records_name: the records' name.
+        plan: everything that the records depend on, as JSON.
 
     Raises:
         DataError: another process is making the same records.
@@ -46,33 +46,36 @@ class Workspace:
         self._plan = plan
 
     def state(self, split: str) -> dict[str, Any]:
-        """What `save` last wrote about a split; empty if nothing."""
+        """Returns what `save` last wrote about a split; {} if nothing."""
         return _read(self.folder / f"{split}.state") or {}
 
     def save(self, split: str, state: dict[str, Any]) -> None:
-        """Writes how far a split is; a run that follows a kill finds either this or what was there before."""
+        """Writes the progress of a split; after a kill either this state or the previous one is found."""
         write_atomically(self.folder / f"{split}.state", json.dumps(state).encode())
 
     @property
     def spool(self) -> Path:
-        """The folder of files that other processes make; another plan has another one, since they may outlive this process."""
+        """Returns the folder for files that other processes make.
+
+        Each plan has its own folder, because these processes may outlive this one.
+        """
         return self.folder / f"spool-{hashlib.sha256(json.dumps(self._plan, sort_keys=True).encode()).hexdigest()[:16]}"
 
     def keep(self, name: str) -> None:
-        """Moves a finished file from the spool to the workspace; one that an earlier try has moved is there already."""
+        """Moves a finished file from the spool to the workspace, unless an earlier try has moved it."""
         made = self.spool / name
         if made.exists():
             made.replace(self.folder / name)
 
     def publish(self, files: list[str]) -> None:
-        """Moves the finished files to the data_dir; those that an earlier try has moved are there already."""
+        """Moves the finished files to the data_dir, except files that an earlier try has moved."""
         for name in files:
             made = self.folder / name
             if made.exists():
                 made.replace(self.data_dir / name)
 
     def remove(self) -> None:
-        """Removes the folder with all that is in it."""
+        """Removes the folder with everything in it."""
         shutil.rmtree(self.folder)
 
     def __enter__(self) -> Workspace:
@@ -91,7 +94,7 @@ class Workspace:
             write_atomically(self.folder / "plan.json", json.dumps(self._plan).encode())
         remove_leftovers(self.folder)
         self.spool.mkdir(exist_ok=True)
-        for path in self.spool.glob(".*"):  # Half-written.
+        for path in self.spool.glob(".*"):  # half-written files
             path.unlink(missing_ok=True)
         return self
 
@@ -104,18 +107,18 @@ class Workspace:
 
 
 def workspace_plans(data_dir: Path) -> dict[str, dict[str, Any]]:
-    """The plans of all workspaces in a data_dir, by records name."""
+    """Returns the plans of all workspaces in a data_dir, by records name."""
     found = {folder.name[1:].removesuffix(".making"): _read(folder / "plan.json") for folder in data_dir.glob(".*.making")}
     return {name: plan for name, plan in found.items() if isinstance(plan, dict)}
 
 
 def workspace_folder(data_dir: Path, records_name: str) -> Path:
-    """Where the records of a problem are made."""
+    """Returns the folder in which the records of a problem are made."""
     return data_dir / f".{records_name}.making"
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files of processes that are no more."""
+    """Removes the temporary files of processes that have ended."""
     for path in folder.glob(".*-*"):
         found = _TEMPORARY.search(path.name)
         if found and not is_running(int(found.group(1))):

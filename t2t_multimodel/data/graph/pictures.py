@@ -34,10 +34,9 @@ def stored_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
 def any_pixels(content: tf.Tensor, channels: int) -> tf.Tensor:
     """Returns the picture of any JPEG or PNG file, uint8 [H, W, C], as Pillow shows it.
 
-    Does in the graph what Pillow does elsewhere before a picture is stored.
-
-    A picture is turned by its EXIF orientation; a JPEG must have EXIF in its first or second segment, where cameras write it.
-    A PNG is laid over white where it is transparent, and 16-bit grey is scaled by the number of bits that its largest value needs.
+    Does in the graph what Pillow does elsewhere before a picture is stored. A picture is turned by its EXIF orientation; a JPEG
+    must have EXIF in its first or second segment, where cameras write it. A PNG is laid over white where it is transparent, and
+    16-bit grey is scaled by the number of bits that its largest value needs.
 
     Args:
         content: string [], the bytes of a file.

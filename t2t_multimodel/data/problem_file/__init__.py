@@ -1,1 +1,1 @@
-"""Problems described in TOML: loading, the schema of the keys, and the kinds of data."""
+"""Reads problems described in TOML: loading, the schema of the keys, and the kinds of data."""

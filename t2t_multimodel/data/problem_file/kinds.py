@@ -1,4 +1,4 @@
-"""Problems that a file describes instead of a class: where their data lies, and how each kind of it is read."""
+"""Reads the data of problems that are described in a file: finds the files, and yields the examples of each kind of data."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from t2t_multimodel.registry import nearest
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import look_alike
 
-# What a split may take or leave as a whole; it becomes examples of the split that is asked for.
+# The smallest unit that a split takes or leaves as a whole. Called with a split, it returns the examples for that split.
 Item = Callable[[str], Iterable[Example]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What a problem file says of one problem's data; picklable.
+    """The data of one problem in a problem file; picklable.
 
     Attributes:
         file: the problem file.
-        name: the problem's.
-        kind: one of `READERS`.
-        paths: of each split that has files of its own, pairs of a key, for messages, and a path or a pattern.
-        aligned: splits of which the two paths are the two sides of line-aligned text.
-        dev_fraction: the part of train that is dev, if dev has no files.
-        max_train_words: leaves longer sentences out of train; 0 leaves none out.
+        name: the problem's name.
+        kind: a key of `READERS`.
+        paths: per split that has files of its own, pairs of a key, for messages, and a path or a pattern.
+        aligned: the splits whose two paths are the two sides of line-aligned text.
+        dev_fraction: the fraction of train that becomes dev, if dev has no files.
+        max_train_words: train leaves out sentences with more words; 0 leaves none out.
     """
 
     file: Path
@@ -47,12 +47,12 @@ class Description:
 
     @property
     def place(self) -> str:
-        """What messages about it begin with."""
+        """Returns the beginning of messages about this problem."""
         return f"{self.file}, problems.{self.name}"
 
 
 def check(description: Description, tmp_dir: Path) -> None:
-    """Raises a DataError that names every file that is missing, by its key."""
+    """Raises a DataError that names every missing file by its key."""
     errors = []
     for key, path in itertools.chain.from_iterable(description.paths.values()):
         try:
@@ -66,7 +66,11 @@ def check(description: Description, tmp_dir: Path) -> None:
 
 
 def generate(description: Description, split: str, tmp_dir: Path) -> Iterator[Example]:
-    """The examples of a split. A damaged one is an error example; raises DataError where a file is missing or damaged."""
+    """Yields the examples of a split. A damaged example is an error example.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
     check(description, tmp_dir)
     items = _items(description, split if split in description.paths else "train", tmp_dir)
     held_out = "dev" not in description.paths and split != "test"
@@ -85,7 +89,11 @@ def generate(description: Description, split: str, tmp_dir: Path) -> Iterator[Ex
 
 
 def find_classes(description: Description, tmp_dir: Path) -> tuple[str, ...]:
-    """The names of the folders in those of train, sorted; DataError if there are none."""
+    """Returns the names of the class folders of train, sorted.
+
+    Raises:
+        DataError: there are no class folders.
+    """
     folders = _paths(description, "train", tmp_dir)
     classes = {unicodedata.normalize("NFC", name): name for path in folders for name in class_folders.of_classes(path)}
     if not classes:
@@ -103,7 +111,10 @@ def _items(description: Description, split: str, tmp_dir: Path) -> Iterable[Item
 
 
 def _part(items: Iterable[Item], fraction: float, inside: bool) -> Iterator[Item]:
-    """The items inside or outside of a fraction that their places decide on, so that no item changes sides between runs."""
+    """Yields the items inside or outside of a fraction.
+
+    An item's position decides, so that no item changes sides between runs.
+    """
     for place, item in enumerate(items):
         digest = hashlib.blake2b(b"%d" % place, digest_size=8).digest()
         if (int.from_bytes(digest, "little") < fraction * 2**64) == inside:
@@ -115,7 +126,7 @@ def _paths(description: Description, split: str, tmp_dir: Path) -> list[Path]:
 
 
 def _located(description: Description, key: str, path: str, tmp_dir: Path) -> list[Path]:
-    """What a path or pattern stands for: below `tmp_dir`, otherwise beside the problem file."""
+    """Returns the files that a path or pattern names, below `tmp_dir` or otherwise beside the problem file."""
     folders = [Path(tmp_dir), description.file.parent]
     for folder in folders:
         found = sorted(glob.glob(path, root_dir=folder)) if "*" in path else [path] * look_alike(folder / path).exists()
@@ -160,7 +171,7 @@ def _pairs(path: Path) -> Iterator[Item]:
 
 
 def _pictures(path: Path) -> Iterator[Item]:
-    """A picture of each class in turn, so that the first batches of dev have all of them."""
+    """Yields one picture per class in turn, so that the first batches of dev have pictures of all classes."""
     yield from corpora.round_robin(_class_pictures(*found) for found in class_folders.of_classes(path).items())
     yield from (_as_item({"left_out": reason}) for reason in class_folders.passed_over(path))
 
@@ -176,7 +187,7 @@ def _picture(member: archives.Member, targets: str, split: str) -> Iterator[Exam
 
 
 def _captioned(path: Path) -> Iterator[Item]:
-    """Images with all their captions, wherever in the list these stand."""
+    """Yields each image with all its captions, which may be anywhere in the list."""
     listed: dict[str, list[str]] = {}
     for row in _listed(path, ("path", "caption"), several=True):
         if row.error:
@@ -196,7 +207,10 @@ def _recordings(path: Path) -> Iterator[Item]:
 
 
 def _listed(path: Path, names: tuple[str, str], several: bool = False) -> Iterator[row_files.Row]:
-    """The rows of a list of files; a first one whose file is missing may be meant as a header, which the error says."""
+    """Yields the rows of a list of files.
+
+    If the first row's file is missing, its error says that the row may be meant as a header.
+    """
     for row in row_files.rows(_member(path), names, several):
         file = path.parent / "".join(row.values[:1])
         if row.number == 1 and not row.error and not file.suffix and not _exists(file):
@@ -208,7 +222,7 @@ def _listed(path: Path, names: tuple[str, str], several: bool = False) -> Iterat
 def _exists(file: Path) -> bool:
     try:
         return file.exists()
-    except (OSError, ValueError):  # No path at all: reading it will say why.
+    except (OSError, ValueError):  # The name is no possible path; reading it reports why.
         return True
 
 

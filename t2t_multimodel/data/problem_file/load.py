@@ -1,4 +1,4 @@
-"""Problems described in a TOML file (`--problem_file`): its keys, what they may hold, and one line for each mistake."""
+"""Loads problems that are described in a TOML file (`--problem_file`); each mistake in the file is one line."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DEV_FRACTION = 0.05
 
 
 def register_problem_file(path: Path) -> None:
-    """Registers the problems of a file; the same ones a second time do nothing.
+    """Registers the problems of a file; registering the same problems again does nothing.
 
     Raises:
-        DataError: the file is missing or no TOML, a key is misspelt or missing, a value is wrong, or a name is taken.
+        DataError: the file is missing or is not TOML, a key is misspelt or missing, a value is wrong, or a name is taken.
     """
     for problem in read_problem_file(path):
         if problem.name not in problems:
@@ -34,7 +34,11 @@ def register_problem_file(path: Path) -> None:
 
 
 def read_problem_file(path: Path) -> list[Problem]:
-    """The problems of a file, reversed ones included; raises DataError as `register_problem_file` does, but for taken names."""
+    """Returns the problems of a file, reversed ones included.
+
+    Raises:
+        DataError: the file is missing or is not TOML, a key is misspelt or missing, or a value is wrong.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -50,12 +54,12 @@ def read_problem_file(path: Path) -> list[Problem]:
 
 
 def _identity(problem: Problem) -> tuple[Any, ...]:
-    """What two readings of the same description have in common."""
+    """Returns a value that is equal for two readings of the same description."""
     return problem.spec(), problem.records_name, getattr(problem.generate, "args", None)
 
 
 def _problems(path: Path, name: str, values: Any) -> list[Problem]:
-    """The problem of one table, and its reverse if it has one."""
+    """Returns the problem of one table, and its reverse if it has one."""
     place = f"{path}, problems.{name}"
     if not NAME.fullmatch(name):
         raise DataError(f"{place}: {NAME_RULE}")
@@ -97,7 +101,7 @@ def _description(file: Path, name: str, values: Mapping[str, Any]) -> Descriptio
 
 
 def _paths(split: str, value: Any) -> list[tuple[str, str]]:
-    """Paths with the keys that messages call them by."""
+    """Returns paths together with their keys, which messages name."""
     if isinstance(value, dict):
         return [(f"{split}.{side}", value[side]) for side in SIDES]
     return [(split, path) for path in ([value] if isinstance(value, str) else value)]

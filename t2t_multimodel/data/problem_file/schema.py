@@ -1,4 +1,4 @@
-"""The keys of a problem file: those that each kind of problem has, and what they may hold."""
+"""The keys of a problem file: the keys of each kind of problem, and their valid values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ class Key(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of problem: the keys it has besides those of all, its features, and what keys hold that are not given."""
+    """A kind of problem.
+
+    Attributes:
+        keys: the keys that it has besides the keys of all kinds.
+        features: returns the input and target features, from the problem's name and the values of its keys.
+        metrics: the names of its metrics, if the file names none.
+        target_space: its target space, if the file names none.
+    """
 
     keys: dict[str, Key]
     features: Callable[[str, Mapping[str, Any]], tuple[Feature, Feature]]
@@ -35,7 +42,7 @@ class Kind(NamedTuple):
 
 
 def check_table(place: str, values: Mapping[str, Any], known: Mapping[str, Key], needed: tuple[str, ...]) -> None:
-    """Raises a DataError for the first key that is misspelt or missing, or whose value is wrong."""
+    """Raises a DataError for the first key that is misspelt or missing, or has a wrong value."""
     for key, value in values.items():
         if key not in known:
             raise DataError(f"{place}: {unknown('key', key, list(known))}")

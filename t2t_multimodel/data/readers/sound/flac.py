@@ -37,8 +37,7 @@ def read(content: bytes, name: str) -> tuple[np.ndarray, int]:
 
 
 def _ends_with_a_frame(content: bytes) -> bool:
-    """Returns whether `content` ends with a whole frame: some of its last bytes begin like a frame and match a frame's
-    checksum."""
+    """Returns whether `content` ends with a whole frame: its last bytes begin like a frame and match a frame's checksum."""
     last = content[-_MOST_FRAME_BYTES:]
     headers = (at for at in _marks(last) if _has_header_at(last, at))
     return any(_crc(last[at:], 16, 0x8005) == 0 for at in itertools.islice(headers, _HEADERS_TRIED))
