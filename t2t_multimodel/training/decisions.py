@@ -1,19 +1,23 @@
 """Decisions by evaluations on dev: which problems stop early, their shares of the steps, and which checkpoints are the best.
 
 All decisions are functions of the evaluations so far, which every checkpoint holds. So a resumed run decides as an uninterrupted
-one.
+one. A checkpoint is written before its step is evaluated; a file beside the newest checkpoint records that evaluation.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from t2t_multimodel.config import TrainingConfig
 from t2t_multimodel.training.problem_schedule import ProblemSchedule
+from t2t_multimodel.utils.files import write_atomically
 
+RECORD_NAME = "evaluations.json"
 MEAN = "mean"
 LEAST_FACTOR = 0.01  # of an adaptive share, so that a problem that has been learned is still trained sometimes
 _KEPT = ("loss", "accuracy", "accuracy_per_sequence")
@@ -116,6 +120,29 @@ class Decisions:
         losses = [figures[name]["loss"] for _, figures in self._evaluations if name in figures]
         losses = [loss for loss in losses if math.isfinite(loss) and loss > 0]
         return max(losses[-1] / losses[0], LEAST_FACTOR) ** self._config.adaptive_power if losses else 1.0
+
+
+def save_record(output_dir: Path, step: int, evaluations: str) -> None:
+    """Writes the evaluations of a run up to `step`, as `Decisions.text` gives them."""
+    write_atomically(output_dir / RECORD_NAME, (json.dumps({"step": step, "evaluations": evaluations}) + "\n").encode())
+
+
+def forget_record(output_dir: Path) -> None:
+    """Removes the record of an earlier run, for a run that starts from the beginning in its folder."""
+    (output_dir / RECORD_NAME).unlink(missing_ok=True)
+
+
+def with_record(output_dir: Path, step: int, evaluations: str) -> str:
+    """Returns the evaluations of a restored checkpoint, with the evaluation of `step` itself if it was finished after saving.
+
+    A record that is of another step, or does not continue `evaluations`, is ignored.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        record = json.loads((output_dir / RECORD_NAME).read_text(encoding="utf-8"))
+        known = json.loads(record["evaluations"])
+        if record["step"] == step and known[:-1] == json.loads(evaluations or "[]"):
+            return str(record["evaluations"])
+    return evaluations
 
 
 def _score(figures: Mapping[str, float], metric: str) -> float:

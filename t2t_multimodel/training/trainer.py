@@ -20,8 +20,7 @@ from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.training.best import keep_best
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
-from t2t_multimodel.training.decisions import Decisions
-from t2t_multimodel.training.evaluation_record import forget_record, save_record, with_record
+from t2t_multimodel.training.decisions import Decisions, forget_record, save_record, with_record
 from t2t_multimodel.training.metrics import MetricSums, mean_metrics
 from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, formatted, shortened
 from t2t_multimodel.training.moving_averages import MovingAverages
