@@ -14,7 +14,7 @@ from keras import ops
 
 from t2t_multimodel.layers.attention import KVCache, MultiHeadAttention, causal_mask
 from t2t_multimodel.layers.dropout import Dropout
-from t2t_multimodel.layers.normalization import LayerNorm
+from t2t_multimodel.layers.normalization import LayerNorm, dense
 from t2t_multimodel.layers.position import timing_signal
 from t2t_multimodel.models.blocks import BodyPart
 from t2t_multimodel.models.multimodel import MultiModel
@@ -30,6 +30,19 @@ class BlockConstants(NamedTuple):
 
     kernel: Any
     source: KVCache
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class Dense(keras.layers.Dense):
+    """keras.layers.Dense for x [B, L, D] or [R, D], whose bias has the right gradient in bfloat16 as well.
+
+    Keras adds a bias by TensorFlow's bias_add, whose gradient on a CPU is a running sum in the type of x: in bfloat16 it stays at 256
+    when it should reach 1,000. The gradient of a broadcast addition is summed in float32.
+    """
+
+    def call(self, inputs, training=None):
+        x = dense(inputs, self.kernel)
+        return self.activation(x + ops.reshape(ops.cast(self.bias, x.dtype), (*[1] * (len(x.shape) - 1), -1)))
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -53,10 +66,11 @@ class TransformerBlock(BodyPart):
         names = ("self_attention", "source_attention") if self.decodes else ("self_attention",)
         self.attentions = [MultiHeadAttention(c.num_heads, c.attention_dropout, name=name, **same) for name in names]
         self.norms = [LayerNorm(name=f"norm_{name}", **same) for name in (*names, "feed_forward")]
-        self.hidden = keras.layers.Dense(c.feed_forward_size or 4 * c.hidden_size, activation="relu", name="hidden", **same)
-        self.output_layer = keras.layers.Dense(c.hidden_size, name="output", **same)
+        self.hidden = Dense(c.feed_forward_size or 4 * c.hidden_size, activation="relu", name="hidden", **same)
+        self.output_layer = Dense(c.hidden_size, name="output", **same)
         self.drops = [Dropout(c.dropout, name=f"drop_{name}", **same) for name in (*names, "feed_forward")]
-        for layer in (*self.attentions, *self.norms, self.hidden):
+        layers: list[keras.layers.Layer] = [*self.attentions, *self.norms, self.hidden]
+        for layer in layers:
             layer.build(input_shape)
         self.output_layer.build((*input_shape[:-1], self.hidden.units))
         for drop in self.drops:

@@ -9,7 +9,9 @@ from tiny import SPECS
 
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.features import Label
+from t2t_multimodel.layers.normalization import LayerNorm
 from t2t_multimodel.models.multimodel import MultiModel
+from t2t_multimodel.models.transformer import Dense
 
 # Of logits whose standard deviation is 1: a few times the rounding of a network of this depth, 2^-8 and 2^-11 relative a number.
 TOLERANCES = {"bfloat16": 0.1, "float16": 0.03}
@@ -109,3 +111,22 @@ def test_a_search_in_half_precision_scores_what_the_model_scores():
     log_probs = tf.nn.log_softmax(logits - 1e9 * tf.one_hot(0, logits.shape[-1]))  # padding is never offered
     wanted = tf.reduce_sum(tf.gather(log_probs, ids, batch_dims=2) * tf.cast(ids != 0, tf.float32), axis=1)
     np.testing.assert_allclose(found.scores[:, 0], wanted, rtol=0.02)
+
+
+@pytest.mark.parametrize("layer", [Dense(4, kernel_initializer="zeros"), LayerNorm()])
+def test_gradients_of_biases_are_no_running_sums_in_half_precision(layer):
+    """A running sum of ones in bfloat16 ends at 256."""
+    layer = type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+    x = tf.ones([8, 125, 4], tf.bfloat16)
+    layer.build(x.shape)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(tf.cast(layer(x), tf.float32))
+    assert tape.gradient(total, layer.trainable_variables[-1].value).numpy() == pytest.approx([1000] * 4, rel=0.01)
+
+
+@pytest.mark.parametrize("body", [{"num_experts": 3, "moe_k": 3}, {"attention": False}, {"architecture": "transformer"}])
+@pytest.mark.parametrize("name", ["speech", "image_label"])
+def test_no_part_adds_a_bias_by_the_operation_whose_gradient_is_a_running_sum(body, name):
+    model, batch = tiny.model((name,), **body, precision="bfloat16"), tiny.batch(name)
+    traced = tf.function(lambda: model(batch, problem=name, training=True), autograph=False).get_concrete_function().graph
+    assert not {op.type for op in traced.get_operations()} & {"BiasAdd", "BiasAddV1"}
