@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import struct
 import sys
@@ -250,19 +251,24 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def serialise_example(problem: Problem, inputs: Value, targets: Value, references: Sequence[str] = ()) -> bytes:
-    """Returns a serialised record.
+def serialise_examples(
+    problem: Problem, inputs: Sequence[Value], targets: Sequence[Value], references: Sequence[Sequence[str]]
+) -> list[bytes]:
+    """Returns a serialised record per example.
 
     Args:
         problem: the forward problem.
-        inputs, targets: token ids of a text (packed or not), the bytes of an image file, PCM bytes of a sound, or the index of a
-            class.
-        references: several correct targets, as text.
+        inputs, targets: per example the token ids of a text (packed or not), the bytes of an image file, PCM bytes of a sound, or
+            the index of a class.
+        references: per example several correct targets, as text, or none.
     """
-    features = {"inputs": _value(problem.inputs, inputs), "targets": _value(problem.targets, targets)}
-    if references:
-        features["references"] = [text.encode() for text in references]
-    return tf_example.serialise(features)
+    encoded = [[text.encode() for text in several] for several in references]
+    rows = zip(_values(problem.inputs, inputs), _values(problem.targets, targets), encoded, strict=True)
+    records: list[bytes] = []
+    for has_references, group in itertools.groupby(rows, lambda row: bool(row[2])):
+        keys = ("inputs", "targets", "references") if has_references else ("inputs", "targets")
+        records += tf_example.serialise(keys, [row[: len(keys)] for row in group])
+    return records
 
 
 def parse_example(
@@ -308,10 +314,10 @@ def _is_whole(path: Path, shard: ShardEntry, checksum: bool) -> bool:
     return not checksum or file_sha256(path) == shard["sha256"]
 
 
-def _value(feature: Feature, value: Value) -> bytes | list[bytes]:
+def _values(feature: Feature, values: Sequence[Value]) -> Sequence[bytes | list[bytes]]:
     if isinstance(feature, Text):
-        return value if isinstance(value, bytes) else tf_example.pack(value)
-    return tf_example.pack([value]) if isinstance(feature, Label) else [value]
+        return [value if isinstance(value, bytes) else tf_example.pack(value) for value in values]
+    return [tf_example.pack([value]) if isinstance(feature, Label) else [value] for value in values]
 
 
 def _schema(feature: Feature) -> Any:

@@ -7,7 +7,7 @@ bytes into which protobuf packs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -30,26 +30,28 @@ _FIELDS: tuple[tuple[str, str, int, Any, Any], ...] = (
 _LAST_BYTES = bytes(range(128))
 
 
-def serialise(features: dict[str, bytes | list[bytes]]) -> bytes:
-    """Returns a serialised Example.
+def serialise(keys: Sequence[str], rows: Sequence[Sequence[bytes | list[bytes]]]) -> list[bytes]:
+    """Returns a serialised Example per row.
 
-    Messages are reused, and protobuf keeps the memory of every value that a message has held: call `release_memory` now and then.
+    One message serves all rows, since making its parts takes longer than filling them.
 
     Args:
-        features: per key, either bytes, which are integers packed by `pack`, or a list of bytes, which is a bytes_list.
+        keys: the names of the features.
+        rows: per Example the value of each feature: bytes, which are integers packed by `pack`, or a list of bytes, which is a
+            bytes_list. A feature has values of one type in all rows.
     """
-    message, holders = _template(tuple(features), tuple(map(type, features.values())))
-    for holder, value in zip(holders, features.values(), strict=True):
-        if isinstance(value, bytes):
-            holder.value = value
-        else:
-            holder.value[:] = value
-    return message.SerializeToString()
-
-
-def release_memory() -> None:
-    """Frees the memory of the examples serialised so far."""
-    _template.cache_clear()
+    if not rows:
+        return []
+    message, holders = _empty_example(keys, [isinstance(value, bytes) for value in rows[0]])
+    serialised = []
+    for row in rows:
+        for (holder, is_packed), value in zip(holders, row, strict=True):
+            if is_packed:
+                holder.value = value
+            else:
+                holder.value[:] = value
+        serialised.append(message.SerializeToString())
+    return serialised
 
 
 def pack(integers: Iterable[int]) -> bytes:
@@ -74,19 +76,15 @@ def unpack(packed: bytes) -> np.ndarray:
     return integers
 
 
-@lru_cache(maxsize=16)
-def _template(keys: tuple[str, ...], kinds: tuple[type, ...]) -> tuple[Any, list[Any]]:
-    """Returns a message with these keys, and the parts that take their values.
-
-    Making all parts anew takes longer than filling them.
-    """
+def _empty_example(keys: Sequence[str], are_packed: Sequence[bool]) -> tuple[Any, list[tuple[Any, bool]]]:
+    """Returns a message with these keys, and per key the part that takes its value and whether that value is packed integers."""
     message = _Example()
     holders = []
-    for key, kind in zip(keys, kinds, strict=True):
+    for key, is_packed in zip(keys, are_packed, strict=True):
         entry = message.features.feature.add(key=key)
-        holder = entry.value.int64_list if kind is bytes else entry.value.bytes_list
+        holder = entry.value.int64_list if is_packed else entry.value.bytes_list
         holder.SetInParent()
-        holders.append(holder)
+        holders.append((holder, is_packed))
     return message, holders
 
 

@@ -99,7 +99,7 @@ CASES = [(Text(), [5, 6, 7], Text("tree"), []), (Image(), b"jpeg", Label(("a", "
 @pytest.mark.parametrize(("inputs", "x", "targets", "y"), CASES)
 @pytest.mark.parametrize("in_dataset", [False, True])
 def test_an_example_comes_back_from_its_record(inputs, x, targets, y, in_dataset):
-    serialised = tf.constant(records.serialise_example(problem(inputs, targets), x, y))
+    serialised = tf.constant(records.serialise_examples(problem(inputs, targets), [x], [y], [()])[0])
     if in_dataset:
         dataset = tf.data.Dataset.from_tensors(serialised).map(lambda s: records.parse_example(s, inputs, targets))
         parsed = next(dataset.as_numpy_iterator())
@@ -111,11 +111,11 @@ def test_an_example_comes_back_from_its_record(inputs, x, targets, y, in_dataset
 
 def test_a_batch_of_records_is_padded():
     features = (Text(), Label(("a", "b")))
-    serialised = [records.serialise_example(problem(*features), ids, 1, ["x", "é"][: len(ids)]) for ids in ([1, 2, 3], [4])]
+    serialised = records.serialise_examples(problem(*features), [[1, 2, 3], [4], [5]], [1, 1, 0], [["x", "é"], [], ["x"]])
     parsed = records.parse_example(tf.constant(serialised), *features, with_references=True)
-    assert parsed["inputs"].numpy().tolist() == [[1, 2, 3], [4, 0, 0]]
-    assert parsed["targets"].numpy().tolist() == [1, 1]
-    assert parsed["references"].numpy().tolist() == [[b"x", "é".encode()], [b"x", b""]]
+    assert parsed["inputs"].numpy().tolist() == [[1, 2, 3], [4, 0, 0], [5, 0, 0]]
+    assert parsed["targets"].numpy().tolist() == [1, 1, 0]
+    assert parsed["references"].numpy().tolist() == [[b"x", "é".encode()], [b"", b""], [b"x", b""]]
 
 
 def test_all_missing_records_are_named_with_the_command_that_makes_them(tmp_path):

@@ -21,8 +21,8 @@ from t2t_multimodel.data.generation.text_encoder import PackedText
 from t2t_multimodel.data.normalization import is_normalized, normalize, normalize_spaces
 from t2t_multimodel.data.readers.pictures.read import stored_picture
 from t2t_multimodel.data.readers.sound.decode import decode_audio
-from t2t_multimodel.data.records import serialise_example
-from t2t_multimodel.data.tf_example import packed_length, release_memory
+from t2t_multimodel.data.records import serialise_examples
+from t2t_multimodel.data.tf_example import packed_length
 from t2t_multimodel.data.trees import treebank_spelling
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
@@ -136,7 +136,7 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
     left_out: Counter[str] = Counter()
     errors: list[str] = []
     kept: list[int] = []
-    checked: list[Checked] = []
+    checked: list[tuple[Any, Any, Sequence[str], Sequence[str]]] = []
     all_text = isinstance(problem.inputs, Text) and isinstance(problem.targets, Text)
     for place, example in enumerate(chunk.examples):
         if "left_out" in example:
@@ -147,23 +147,22 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
             continue
         try:
             if all_text and _is_plain_pair(example):
-                checked.append(Checked(example["inputs"], example["targets"]))
+                checked.append((example["inputs"], example["targets"], (), ()))
             else:
                 name = f"{encoding.source}, example {chunk.first + place}"
                 checked.append(check_example(problem, example, name, encoding.image_size))
-            if is_tree(problem.targets) and isinstance(problem.inputs, Text):
-                checked[-1] = checked[-1]._replace(inputs=treebank_spelling(checked[-1].inputs))
             kept.append(place)
         except DataError as error:
             errors.append(_CONTROL.sub(lambda found: repr(found.group())[1:-1], str(error)))
     columns = [list(column) for column in zip(*checked, strict=True)] or [[], [], [], []]
+    if all_text and is_tree(problem.targets):
+        columns[0] = [treebank_spelling(text) for text in columns[0]]
     inputs, targets = _encoded(encoding, problem.inputs, columns[0]), _encoded(encoding, problem.targets, columns[1])
     wanted = list(range(len(kept)))
     if encoding.rules:
         prints = [_fingerprint(chunk.examples[place]) if encoding.evaluation else 0 for place in kept]
         wanted = _unbroken(encoding, inputs, targets, prints, left_out)
-    records = [serialise_example(problem, inputs[i], targets[i], columns[2][i]) for i in wanted]
-    release_memory()
+    records = serialise_examples(problem, *([column[i] for i in wanted] for column in (inputs, targets, columns[2])))
     keys = _keys(chunk)[[kept[i] for i in wanted]]
     changed = Counter(change for i in wanted for change in columns[3][i])
     blocks = shuffle.partition(keys, records, encoding.buckets)
@@ -175,7 +174,7 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
 def _text_counts(
     encoding: EncodingConfig, columns: Sequence[Sequence[Any]], encoded: Sequence[Sequence[Any]], wanted: Sequence[int]
 ) -> dict[str, int]:
-    counter = _text_counter(encoding.vocabulary, encoding.run)
+    _, counter = _text_tools(encoding.vocabulary, encoding.run)
     found: dict[str, int] = {}
     for side, raw, packed in zip(("inputs", "targets"), columns, encoded, strict=False):
         feature = getattr(encoding.problem, side)
@@ -223,13 +222,9 @@ def _evaluation(paths: tuple[Path, ...], run: str) -> frozenset[int]:
 
 
 @lru_cache(maxsize=1)
-def _packed_text(vocabulary: Path, run: str) -> PackedText:
-    return PackedText(Vocabulary.load(vocabulary))
-
-
-@lru_cache(maxsize=1)
-def _text_counter(vocabulary: Path, run: str) -> TextCounter:
-    return TextCounter(Vocabulary.load(vocabulary))
+def _text_tools(vocabulary: Path, run: str) -> tuple[PackedText, TextCounter]:
+    loaded = Vocabulary.load(vocabulary)
+    return PackedText(loaded), TextCounter(loaded)
 
 
 def _nothing(split: str, tmp_dir: Path) -> Iterable[Example]:
@@ -297,8 +292,9 @@ def _is_plain_pair(example: Example) -> bool:
     Most examples pass here, in little more than half of the time of `check_example`.
     """
     inputs, targets = example.get("inputs"), example.get("targets")
-    nothing_else = len(example) == 2 + ("origin" in example)
-    return nothing_else and type(inputs) is str and type(targets) is str and _is_plain(inputs) and _is_plain(targets)
+    if type(inputs) is not str or type(targets) is not str or len(example) != 2 + ("origin" in example):
+        return False
+    return bool(inputs and targets) and is_normalized(inputs) and is_normalized(targets)
 
 
 def label_index(feature: Label, value: Any, name: str) -> int:
@@ -336,4 +332,4 @@ def _check(feature: Feature, value: Any, name: str, image_size: int) -> tuple[An
 
 
 def _encoded(encoding: EncodingConfig, feature: Feature, values: list[Any]) -> Sequence[Any]:
-    return _packed_text(encoding.vocabulary, encoding.run).encode(feature, values) if isinstance(feature, Text) else values
+    return _text_tools(encoding.vocabulary, encoding.run)[0].encode(feature, values) if isinstance(feature, Text) else values

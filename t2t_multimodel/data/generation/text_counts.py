@@ -40,13 +40,13 @@ class TextCounter:
 
     def count(self, feature: Text, texts: Sequence[str], packed: Sequence[bytes]) -> dict[str, int]:
         """Returns the counts of `texts`, whose packed ids are `packed`."""
-        ids = unpack(b"".join(packed))
-        words = sum(text.count(" ") for text in texts) + len(texts)
+        times = np.bincount(unpack(b"".join(packed)), minlength=self._vocabulary.size)
+        words = " ".join(texts).count(" ") + bool(texts)
         if feature.format == "tree":
-            unknown = words - int(self._is_symbol[ids].sum())
+            unknown = words - int(times[self._is_symbol].sum())
         else:
-            unknown = int(self._begins_character[ids].sum())
-        return dict(zip(COUNTS, (words, len(ids), int(self._is_byte[ids].sum()), unknown), strict=True))
+            unknown = int(times[self._begins_character].sum())
+        return dict(zip(COUNTS, (words, int(times.sum()), int(times[self._is_byte].sum()), unknown), strict=True))
 
 
 def rates(counts: dict[str, int]) -> tuple[float, float]:

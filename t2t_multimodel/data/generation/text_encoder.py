@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from t2t_multimodel.data.tf_example import pack
@@ -31,23 +31,24 @@ class PackedText:
     def encode(self, feature: Text, texts: Sequence[str]) -> list[bytes]:
         """Returns the packed ids of each text, without an end-of-sequence id."""
         if feature.format == "tree":
-            return self._joined(texts, str.split, dict(self._symbols))
+            return self._joined(texts, None, dict(self._symbols))
         if not self._vocabulary.encodes_words_apart:
             return [pack(ids) for ids in self._vocabulary.encode_batch(texts)]
         if len(self._words) > _KEPT_WORDS:
             self._words.clear()
-        return self._joined(texts, _words, self._words)
+        return self._joined(texts, " ", self._words)
 
-    def _joined(self, texts: Sequence[str], split: Callable[[str], list[str]], packed: dict[str, bytes]) -> list[bytes]:
+    def _joined(self, texts: Sequence[str], separator: str | None, packed: dict[str, bytes]) -> list[bytes]:
         of = packed.__getitem__
         joined: list[bytes] = []
         unknown: dict[int, list[str]] = {}
         for place, text in enumerate(texts):
+            words = text.split(separator) if text else []
             try:
-                joined.append(b"".join(map(of, split(text))))
+                joined.append(b"".join(map(of, words)))
             except KeyError:
                 joined.append(b"")
-                unknown[place] = split(text)
+                unknown[place] = words
         self._learn(set(itertools.chain.from_iterable(unknown.values())).difference(packed), packed)
         for place, words in unknown.items():
             joined[place] = b"".join(map(of, words))
@@ -58,7 +59,3 @@ class PackedText:
         new = list(words)
         for word, ids in zip(new, self._vocabulary.encode_batch(new) if new else (), strict=True):
             packed[word] = pack(ids or self._vocabulary.encode(" ")[:1])
-
-
-def _words(text: str) -> list[str]:
-    return text.split(" ") if text else []

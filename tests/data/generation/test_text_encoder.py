@@ -45,9 +45,12 @@ def test_a_word_that_is_a_symbol_of_trees_is_ordinary_in_text(vocabulary):
 @pytest.mark.parametrize("integers", [[], [0, 1, 127, 128, 300, 16383, 16384, 1 << 40]])
 def test_packed_integers_come_back_from_tensorflows_message(integers):
     packed = tf_example.pack(integers)
-    example = tf.train.Example.FromString(tf_example.serialise({"inputs": packed, "targets": [b"x", b""]}))
-    assert list(example.features.feature["inputs"].int64_list.value) == integers
-    assert list(example.features.feature["targets"].bytes_list.value) == [b"x", b""]
+    rows = [(packed, [b"x", b""]), (tf_example.pack([7]), [])]
+    first, second = map(tf.train.Example.FromString, tf_example.serialise(("inputs", "targets"), rows))
+    assert list(first.features.feature["inputs"].int64_list.value) == integers
+    assert list(first.features.feature["targets"].bytes_list.value) == [b"x", b""]
+    assert list(second.features.feature["inputs"].int64_list.value) == [7]
+    assert list(second.features.feature["targets"].bytes_list.value) == []
     assert tf_example.packed_length(packed) == len(integers)
 
 
