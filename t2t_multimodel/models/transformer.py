@@ -36,8 +36,8 @@ class BlockConstants(NamedTuple):
 class Dense(keras.layers.Dense):
     """keras.layers.Dense for x [B, L, D] or [R, D], whose bias has the right gradient in bfloat16 as well.
 
-    Keras adds a bias by TensorFlow's bias_add, whose gradient on a CPU is a running sum in the type of x: in bfloat16 it stays at 256
-    when it should reach 1,000. The gradient of a broadcast addition is summed in float32.
+    Keras adds a bias by TensorFlow's bias_add. Its gradient on a CPU is a running sum in the type of x, which stays at 256 in
+    bfloat16. The gradient of a broadcast addition is summed in float32.
     """
 
     def call(self, inputs, training=None):
