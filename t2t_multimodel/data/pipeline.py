@@ -44,15 +44,22 @@ class TrainingBatches:
         hparams: the run's hyperparameters.
         seed: decides the order and the augmentation.
         position: (segment, number of its batches already read), the place to resume from.
+        examples: number of examples in all batches before `position`, or None where it is not known.
 
     Raises:
         DataError: the records are missing or damaged; or a whole pass has shown that all examples are too long.
     """
 
     def __init__(
-        self, problem: Problem, data_dir: Path | str, hparams: HParams, seed: int, position: tuple[int, int] = (0, 0)
+        self,
+        problem: Problem,
+        data_dir: Path | str,
+        hparams: HParams,
+        seed: int,
+        position: tuple[int, int] = (0, 0),
+        examples: int | None = 0,
     ) -> None:
-        self.position = position
+        self.position, self.examples = position, examples
         shards = shard_paths(data_dir, problem.records_name, "train")
         self._groups, segment_records = _segments(shards, num_examples(problem, data_dir), hparams.data.shuffle_buffer, seed)
         limits = f"max_length={hparams.data.max_length} and max_seconds={hparams.data.max_seconds:g}"
@@ -74,12 +81,13 @@ class TrainingBatches:
     def __next__(self) -> Batch:
         for _ in range(self._groups + 2):  # Each segment ends with an empty batch.
             segment, batch = next(self._batches)
-            if batch["targets"].shape[0]:
+            if size := batch["targets"].shape[0]:
                 break
         else:
             raise DataError(self._too_long)
         segment = int(segment)
         self.position = (segment, self.position[1] + 1 if segment == self.position[0] else 1)
+        self.examples = None if self.examples is None else self.examples + size
         return batch
 
 

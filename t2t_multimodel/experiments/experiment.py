@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from t2t_multimodel.config import get_hparams
 from t2t_multimodel.experiments.plan import EXPERIMENTS, SCALES, Experiment, Scale, decoded_problems, distinct_runs, experiments
 from t2t_multimodel.experiments.results import as_json, figures_of, result_of, write_json
-from t2t_multimodel.experiments.runner import RESULT, ROOT, Settings, Task, carry_out, check_plan, ensure_data, tasks
+from t2t_multimodel.experiments.runner import RESULT, Settings, Task, carry_out, check_plan, commit, ensure_data, tasks
 from t2t_multimodel.problem import resolve
 from t2t_multimodel.registry import unknown
 from t2t_multimodel.reports.page import Block, Heading, Paragraph, to_html, to_markdown
@@ -87,7 +86,7 @@ def settings_of(request: Request, scale: Scale) -> Settings:
     steps = [change.partition("=")[2] for change in changes if change.startswith("train_steps=")]
     others = ",".join(change for change in changes if not change.startswith("train_steps="))
     try:
-        get_hparams(scale.hparams_set, ",".join(filter(None, (scale.overrides, request.hparams))))
+        get_hparams(scale.hparams_set, request.hparams)
     except ValueError as error:
         raise UserError(f"--hparams: {error}") from error
     data_dir = request.data_dir or request.output_dir / "data"
@@ -147,9 +146,3 @@ def figure_blocks(experiment: Experiment, everything: Sequence[Task], data_dir: 
     task = next(task for task in everything if task.run == experiment.runs[0] and task.seed == 1)
     _, examples = example_blocks(read_run(task.folder), data_dir)
     return [Heading(experiment.title), Paragraph(FIGURE_TEXT), *examples]
-
-
-def commit() -> str:
-    """Returns the checkout's git revision, or "" where there is none."""
-    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if not done.returncode else ""

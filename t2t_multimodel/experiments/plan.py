@@ -19,7 +19,7 @@ class Scale:
         image, translation, french, speech, parsing: the problems that the tables name.
         hparams_set: of every run.
         steps: training steps per problem, unless --hparams=train_steps says otherwise.
-        overrides: changes of the set for every run.
+        warmup_steps: of every run, but at most a quarter of its steps; 0 leaves them to the set.
         usr_dir: the module that registers the problems, below the repository's root; "" where they are built in.
         makes_data: whether the data is made from nothing; otherwise the records must be there.
     """
@@ -33,7 +33,7 @@ class Scale:
     parsing: str
     hparams_set: str
     steps: int
-    overrides: str = ""
+    warmup_steps: int = 0
     usr_dir: str = ""
     makes_data: bool = False
 
@@ -51,7 +51,7 @@ SCALES = {
             parsing="mini_parse",
             hparams_set="multimodel_mini",
             steps=400,
-            overrides="warmup_steps=100",
+            warmup_steps=100,
             makes_data=True,
         ),
         Scale(
@@ -64,7 +64,7 @@ SCALES = {
             parsing="craft_parsing",
             hparams_set="multimodel_tiny",
             steps=1000,
-            overrides="warmup_steps=200",
+            warmup_steps=200,
             usr_dir="examples/open_small",
         ),
         Scale(
@@ -101,7 +101,7 @@ class Run:
         name: a folder's name; equal runs of several experiments share it.
         problems: names or a group, as --problems takes them.
         count: how many problems those are; each gets the scale's steps.
-        overrides: changes of the set beside the scale's.
+        overrides: changes of the set.
     """
 
     name: str

@@ -32,7 +32,7 @@ def result_of(task: Task) -> dict[str, Any]:
     problems = {
         name: {key: row[key] for key in kept}
         | _decoded(best_dir(task.folder, name))
-        | {"problem_steps": trained[name]["problem_steps"]}
+        | {key: trained[name][key] for key in ("problem_steps", "problem_examples") if key in trained[name]}
         for name, row in best.items()
     }
     seconds = max((row["time"] for row in rows if row["split"] == "train"), default=math.nan)

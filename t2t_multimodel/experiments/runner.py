@@ -17,7 +17,7 @@ from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 
 RESULT, PLAN = "result.json", "plan.json"
-EVALUATIONS = 10  # per run, of the whole dev split: the paper stops early by dev
+EVALUATIONS = 5  # per run, of the whole dev split: the paper stops early by dev
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -61,7 +61,8 @@ def tasks(
             folder, total = settings.output_dir / "runs" / f"{run.name}-seed{seed}", settings.steps * run.count
             every = max(total // EVALUATIONS, 1)
             fixed = f"seed={seed},train_steps={total},eval_every={every},eval_steps=0,eval_samples=0,problem_weights="
-            changes = ",".join(filter(None, (scale.overrides, run.overrides, settings.hparams, fixed)))
+            warmup = f"warmup_steps={min(scale.warmup_steps, total // 4)}" if scale.warmup_steps else ""
+            changes = ",".join(filter(None, (warmup, run.overrides, settings.hparams, fixed)))
             trainer = [sys.executable, "-m", "t2t_multimodel.cli.trainer", f"--data_dir={settings.data_dir}"]
             if scale.usr_dir:
                 trainer.append(f"--usr_dir={ROOT / scale.usr_dir}")
@@ -119,7 +120,7 @@ def carry_out(task: Task, collect: Callable[[Task], dict[str, Any]], number: int
             raise DataError(
                 f"the run {task.folder} failed (exit code {code}); the same command goes on from here once it is mended"
             )
-    write_atomically(task.folder / RESULT, (json.dumps(collect(task), indent=1) + "\n").encode())
+    write_atomically(task.folder / RESULT, (json.dumps({"commit": commit(), **collect(task)}, indent=1) + "\n").encode())
 
 
 def ensure_data(scale: Scale, data_dir: Path, records: Sequence[str]) -> None:
@@ -138,3 +139,9 @@ def ensure_data(scale: Scale, data_dir: Path, records: Sequence[str]) -> None:
         )
     if run_command([sys.executable, "-m", "t2t_multimodel.cli.datagen", *flags]):
         raise DataError(f"the data of {scale.group} could not be made in {data_dir}")
+
+
+def commit() -> str:
+    """Returns the checkout's git revision, or "" where there is none."""
+    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if not done.returncode else ""

@@ -1,8 +1,8 @@
 """Checkpoints of a run.
 
 A checkpoint has the weights by their paths, the optimizer's slots, the states of noise and dropout, the positions in the
-problems' data, the step, and the evaluations so far. `tf.train.Checkpoint` writes to temporary files and renames them, so that a
-checkpoint is complete or absent.
+problems' data, the step, each problem's number of steps and of examples, and the evaluations so far. `tf.train.Checkpoint`
+writes to temporary files and renames them, so that a checkpoint is complete or absent.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.plain_path import plain_path
 
+_UNKNOWN = -1  # as a number of examples
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # the end of variables' names in tf.train.Checkpoint
 
 
@@ -54,8 +55,10 @@ class Checkpoints:
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._positions = {name: tf.Variable([0, 0], dtype=tf.int64, trainable=False) for name in problems}
         self._counts = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in problems}
+        self._examples = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in problems}
         self._evaluations = tf.Variable("", dtype=tf.string, trainable=False)
-        self._newer = {"evaluations": self._evaluations, "counts": self._counts}  # older checkpoints do not have these
+        # Older checkpoints do not have these.
+        self._newer = {"evaluations": self._evaluations, "counts": self._counts, "examples": self._examples}
         weights = {"averages": by_path(model.trainable_variables)} if averaged else {"model": by_path(model.variables)}
         parts: dict[str, Any] = {**weights, "step": self._step, "positions": self._positions}
         if averages:
@@ -83,6 +86,11 @@ class Checkpoints:
         return {name: int(count) for name, count in self._counts.items()}
 
     @property
+    def examples(self) -> dict[str, int | None]:
+        """Returns the number of training examples of each problem that was last restored or saved; None where it is not known."""
+        return {name: None if count < 0 else int(count) for name, count in self._examples.items()}
+
+    @property
     def evaluations(self) -> str:
         """Returns the text of evaluations (see training.decisions) that was last restored or saved."""
         return self._evaluations.numpy().decode()
@@ -98,6 +106,7 @@ class Checkpoints:
         positions: Mapping[str, tuple[int, int]] | None = None,
         evaluations: str = "",
         counts: Mapping[str, int] | None = None,
+        examples: Mapping[str, int | None] | None = None,
     ) -> str:
         """Writes `ckpt-<step>`, removes all but the last `keep` checkpoints, and returns the new one's path.
 
@@ -106,6 +115,7 @@ class Checkpoints:
             positions: positions in the problems' data.
             evaluations: the text of `training.decisions`.
             counts: numbers of steps by problem.
+            examples: numbers of training examples by problem, None where it is not known.
 
         Raises:
             DataError: the checkpoint could not be written, for example because the disk is full. Earlier ones are untouched.
@@ -116,6 +126,8 @@ class Checkpoints:
             self._positions[name].assign(position)
         for name, count in (counts or {}).items():
             self._counts[name].assign(count)
+        for name, seen in (examples or {}).items():
+            self._examples[name].assign(_UNKNOWN if seen is None else seen)
         kept, names = self.steps, self._names()
         try:
             if self._writes:
@@ -171,6 +183,8 @@ class Checkpoints:
             place = self._directory / Path(path).name
             raise DataError(f"checkpoint {place} does not fit the model of config.json beside it: {reason}") from error
         self._evaluations.assign("")  # An older checkpoint has none to restore.
+        for variable in self._examples.values():
+            variable.assign(_UNKNOWN)
         tf.train.Checkpoint(**self._newer).restore(path, self._options).expect_partial()
         return int(self._step.numpy())
 

@@ -30,13 +30,13 @@ class RunningMeans:
         self._rows.setdefault(problem, []).append([float(figure) for figure in figures])
         self._shares.setdefault(problem, []).append(np.asarray(result.expert_load))
 
-    def flush(self, step: int, rate: float, counts: Mapping[str, int], writer: MetricsWriter) -> None:
+    def flush(self, step: int, rate: float, trained: Mapping[str, Mapping[str, int]], writer: MetricsWriter) -> None:
         """Writes the means since the last flush, and begins new ones.
 
         Args:
             step: the number of steps done.
             rate: the learning rate of the last step.
-            counts: the number of steps done by each problem.
+            trained: by problem, values that are written as they are: what it was trained on so far.
             writer: writes the means.
         """
         seconds = max(time.monotonic() - self._since, 1e-9)
@@ -45,7 +45,7 @@ class RunningMeans:
         shares = {problem: np.mean(each, axis=0) for problem, each in self._shares.items()}
         for problem, rows in self._rows.items():
             loss, norm, _, load_cv, importance_cv = np.mean(rows, axis=0)
-            metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, "problem_steps": counts[problem], **speed}
+            metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **trained[problem], **speed}
             health = {"expert_load_cv": load_cv, "expert_importance_cv": importance_cv, "expert_dropped_fraction": 0.0}
             few = shares[problem].ravel() if shares[problem].size <= 64 else []
             loads = {f"expert_load/{i}": float(share) for i, share in enumerate(few)}

@@ -173,7 +173,7 @@ class Trainer:
                     progress.update(step, name, float(result.loss), float(result.tokens))
                     means.add(name, result)
             if step % SUMMARY_EVERY == 0:
-                means.flush(step, rate, self._counts, writer)
+                means.flush(step, rate, self._trained(batches), writer)
             if step % (config.save_every or config.eval_every) == 0 or (self._save_is_due and self._may_save()):
                 saved = self._save(step, batches, writer)
             if step % config.eval_every == 0:
@@ -182,7 +182,7 @@ class Trainer:
                 if saved != step and self._decisions.is_best(step):
                     saved = self._save(step, batches, writer)
                 self._saved_at = time.monotonic() if saved == step else self._saved_at
-        means.flush(step, learning_rate(step, config), self._counts, writer)
+        means.flush(step, learning_rate(step, config), self._trained(batches), writer)
         if saved != step:
             self._save(step, batches, writer)
         left = False
@@ -261,7 +261,8 @@ class Trainer:
     def _save(self, step: int, batches: dict[str, TrainingBatches], writer: MetricsWriter) -> int:
         writer.flush()
         positions = {name: each.position for name, each in batches.items()}
-        self._checkpoints.save(step, positions, self._decisions.text, self._counts)
+        examples = {name: each.examples for name, each in batches.items()}
+        self._checkpoints.save(step, positions, self._decisions.text, self._counts, examples)
         self._keep_best()
         self._saved_at = time.monotonic()
         return step
@@ -343,8 +344,13 @@ class Trainer:
 
     def _batches(self) -> dict[str, TrainingBatches]:
         """Returns the batches of each problem, starting at the checkpoint's position."""
-        seed, positions = self.hparams.training.seed, self._checkpoints.positions
+        seed, positions, examples = self.hparams.training.seed, self._checkpoints.positions, self._checkpoints.examples
         return {
-            name: TrainingBatches(problem, self.data_dir, self.hparams, seed + i, positions[name])
+            name: TrainingBatches(problem, self.data_dir, self.hparams, seed + i, positions[name], examples[name])
             for i, (name, problem) in enumerate(self.problems.items())
         }
+
+    def _trained(self, batches: Mapping[str, TrainingBatches]) -> dict[str, dict[str, int]]:
+        """Returns what each problem was trained on so far: its steps, and its examples where their number is known."""
+        seen = {name: {} if each.examples is None else {"problem_examples": each.examples} for name, each in batches.items()}
+        return {name: {"problem_steps": count, **seen[name]} for name, count in self._counts.items()}

@@ -39,7 +39,9 @@ class FakeTrainer:
         rows = []
         for problem in resolve(flag(call, "problems")):
             row = {"problem": problem.name, "time": 60.0}
-            rows.append({**row, "step": int(settings["train_steps"]), "split": "train", "problem_steps": 20.0})
+            rows.append(
+                {**row, "step": int(settings["train_steps"]), "split": "train", "problem_steps": 20, "problem_examples": 640}
+            )
             for step, loss in ((10, 1.0), (20, 0.5 + 0.01 * chance.random()), (30, 0.8)):
                 figures = {"accuracy": 1 - loss / 2, "accuracy_top5": 0.9, "accuracy_per_sequence": 0.1, "examples": 300.0}
                 rows.append({**row, "step": step, "split": "dev", "loss": loss, "log_perplexity": loss, **figures})

@@ -3,6 +3,7 @@
 import tempfile
 
 import pytest
+import tensorflow as tf
 from pretended_training import saved, written
 
 from t2t_multimodel.training import trainer as module
@@ -122,6 +123,25 @@ def test_a_run_that_goes_on_reads_on_where_it_stopped(make_trainer):
     again._checkpoints.restore()
     for name, batches in again._batches().items():
         assert batches.position == whole._checkpoints.positions[name]
+        assert batches.examples == whole._checkpoints.examples[name] > 0
+
+
+def test_examples_are_counted_across_interruptions_and_unknown_in_older_checkpoints(make_trainer, tmp_path, monkeypatch):
+    make_trainer("train_steps=9", output_dir=tmp_path / "whole")[0].train()
+    make_trainer("train_steps=9")[0].train(until=4)
+    make_trainer("train_steps=9")[0].train()
+    last, whole = (
+        {row["problem"]: row["problem_examples"] for row in written(folder) if row["split"] == "train"}
+        for folder in (tmp_path, tmp_path / "whole")
+    )
+    assert last == whole and all(count > 0 for count in whole.values())
+    older, _ = make_trainer("train_steps=9", output_dir=tmp_path / "older")
+    manager = tf.train.CheckpointManager(older._checkpoints._required, str(tmp_path / "older"), 3, checkpoint_name="ckpt")
+    monkeypatch.setattr(older._checkpoints, "_manager", manager)  # which leaves out what older checkpoints did not have
+    older.train(until=4)
+    make_trainer("train_steps=9", output_dir=tmp_path / "older")[0].train()
+    rows = [row for row in written(tmp_path / "older") if row["split"] == "train" and row["step"] == 9]
+    assert rows and not any("problem_examples" in row for row in rows)
 
 
 def test_a_step_of_several_problems_takes_a_batch_for_each_and_goes_on_where_it_stopped(make_trainer, tmp_path, capsys):
