@@ -60,7 +60,8 @@ def tasks(
         for run in runs:
             folder, total = settings.output_dir / "runs" / f"{run.name}-seed{seed}", settings.steps * run.count
             every = max(total // EVALUATIONS, 1)
-            fixed = f"seed={seed},train_steps={total},eval_every={every},eval_steps=0,eval_samples=0,problem_weights="
+            fixed = f"seed={seed},train_steps={total},eval_every={every},eval_steps=0,eval_samples=0,"
+            fixed += "problem_schedule=round_robin,problem_weights="
             warmup = f"warmup_steps={min(scale.warmup_steps, total // 4)}" if scale.warmup_steps else ""
             changes = ",".join(filter(None, (warmup, run.overrides, settings.hparams, fixed)))
             trainer = [sys.executable, "-m", "t2t_multimodel.cli.trainer", f"--data_dir={settings.data_dir}"]
