@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2t_multimodel.keras_classes import register_with_keras
+from t2t_multimodel.utils.tensorflow_log import import_quietly
 from t2t_multimodel.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _FILLED_BY:
         importlib.import_module(f"{__name__}.{_FILLED_BY[name]}")
-    module = importlib.import_module(f"{__name__}.{_DEFINED_IN[name]}")
+    module = import_quietly(f"{__name__}.{_DEFINED_IN[name]}")
     value = module if name == "problems" else getattr(module, name)
     globals()[name] = value
     return value

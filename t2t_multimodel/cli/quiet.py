@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-from pathlib import Path
 
-from t2t_multimodel.utils.standard_error import standard_error_held_back
-
-# What TensorFlow says at each start, before it reads TF_CPP_MIN_LOG_LEVEL.
-_CHATTER = re.compile(rb"^(I\d{4} |WARNING: All log messages before absl)")
+from t2t_multimodel.utils.tensorflow_log import has_nvidia_driver, tensorflow_log_held_back
 
 
 def quiet_tensorflow() -> None:
@@ -24,13 +19,8 @@ def quiet_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if gpu else "3")
     if not gpu:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    with standard_error_held_back(lambda line: gpu and not _CHATTER.match(line)):
+    with tensorflow_log_held_back():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
     tf.get_logger().setLevel(logging.ERROR)
-
-
-def has_nvidia_driver() -> bool:
-    """Whether an NVIDIA driver is loaded on this machine."""
-    return Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia").exists()
