@@ -34,6 +34,7 @@ from t2t_multimodel.cli.quiet import quiet_tensorflow  # noqa: E402
 from t2t_multimodel.data.generation.generate import generate  # noqa: E402
 from t2t_multimodel.data.generation.vocabulary_sample import learn_vocabulary  # noqa: E402
 from t2t_multimodel.data.problem_file import kinds  # noqa: E402
+from t2t_multimodel.data.problem_file.description import Description, Source  # noqa: E402
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary, train_vocabulary  # noqa: E402
 from t2t_multimodel.features import Audio, Image, Label, Text  # noqa: E402
 from t2t_multimodel.problem import Example, Generate, Problem  # noqa: E402
@@ -216,7 +217,8 @@ def vocabulary_memory(gigabytes: float, folder: Path) -> dict:
     """Seconds and peak memory of a vocabulary of a file of generated pairs, in a process of its own."""
     write_pairs(folder / "pairs.tsv", round(gigabytes * 1e9))
     size = (folder / "pairs.tsv").stat().st_size
-    description = kinds.Description(folder / "x.toml", "generated", "text_pairs", {"train": [("train", "pairs.tsv")]})
+    sources = {"train": (Source((("train", "pairs.tsv"),)),)}
+    description = Description(folder / "x.toml", "generated", "text_pairs", sources)
     problem = Problem("generated", Text(), Text(), "to_german", functools.partial(kinds.generate, description))
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         taken = pool.submit(measured_vocabulary, problem, folder).result()

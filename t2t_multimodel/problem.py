@@ -27,6 +27,8 @@ class Example(TypedDict, total=False):
         origin: the file or the line of the example, for messages.
         error: why a damaged example cannot be read.
         left_out: the reason why an example is left out on purpose.
+        changes: what was done to it while it was read, for example "resampled"; the manifest counts them.
+        repeated: whether it is a copy of another example, by the weight of its source.
     """
 
     inputs: Any
@@ -35,6 +37,8 @@ class Example(TypedDict, total=False):
     origin: str
     error: Exception | str
     left_out: str
+    changes: Sequence[str]
+    repeated: bool
 
 
 Generate = Callable[[str, Path], Iterable[Example]]

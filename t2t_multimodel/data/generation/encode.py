@@ -31,6 +31,7 @@ from t2t_multimodel.registry import unknown
 from t2t_multimodel.utils.errors import DataError
 
 _CHUNK_EXAMPLES, _CHUNK_BYTES = 2048, 4 << 20
+_REPEATED = "{} ({}): --clean=duplicates would leave out what weights above 1 repeat; leave out one of the two"
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -141,6 +142,9 @@ def encode_chunk(chunk: Chunk) -> EncodedChunk:
     for place, example in enumerate(chunk.examples):
         if "left_out" in example:
             left_out[example["left_out"]] += 1
+            continue
+        if "duplicates" in encoding.rules and example.get("repeated"):
+            errors.append(_REPEATED.format(encoding.source, example.get("origin", "")))
             continue
         if encoding.rules and (rule := cleaning.broken_rule(problem, example, encoding.rules)):
             left_out[rule] += 1
@@ -256,7 +260,7 @@ def check_example(problem: Problem, example: Example, name: str, image_size: int
     targets, _ = _check(problem.targets, example["targets"], f"{name}, targets", image_size)
     written = problem.targets.normalization if isinstance(problem.targets, Text) else "none"
     references = [check_text(text, f"{name}, references", written) for text in example.get("references", ())]
-    return Checked(inputs, targets, references, changes)
+    return Checked(inputs, targets, references, (*example.get("changes", ()), *changes))
 
 
 def check_text(text: Any, name: str, normalization: str = "none") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import json
 import tomllib
@@ -10,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from t2t_multimodel.data.problem_file import kinds
-from t2t_multimodel.data.problem_file.kinds import Description
-from t2t_multimodel.data.problem_file.schema import COMMON, KINDS, REVERSE, SIDES, SPLITS, Kind, check_table
+from t2t_multimodel.data.problem_file.description import DEV_FRACTION, Description, Source
+from t2t_multimodel.data.problem_file.schema import COMMON, KINDS, REVERSE, SIDES, SPLITS, Kind, check_table, columns_of
 from t2t_multimodel.features import Feature, Label
 from t2t_multimodel.problem import NAME, NAME_RULE, Problem, problems
 from t2t_multimodel.registry import nearest, unknown
 from t2t_multimodel.utils.errors import DataError
-
-DEV_FRACTION = 0.05
 
 
 def register_problem_file(path: Path) -> None:
@@ -66,11 +65,13 @@ def _problems(path: Path, name: str, values: Any) -> list[Problem]:
     if not isinstance(values, dict):
         raise DataError(f"{place}: must be a table that begins with [problems.{name}]")
     kind = KINDS[_kind(place, values)]
-    needed = ("train",) if kind.target_space else ("train", "target_space")
-    check_table(place, values, COMMON | kind.keys, needed)
+    needed = ("root",) if "root" in values else ("train",)
+    check_table(place, values, COMMON | kind.keys, needed if kind.target_space else (*needed, "target_space"))
+    if "root" in values and (given := [split for split in SPLITS if split in values]):
+        raise DataError(f"{place}, root: {' and '.join(given)} is given too; root alone finds all splits")
     if "dev" in values and "dev_fraction" in values:
         raise DataError(f"{place}, dev_fraction: dev has files of its own; leave one of the two out")
-    problem = _problem(kind, _description(path.resolve(), name, values), values)
+    problem = _problem(kind, _description(path.resolve(), place, name, values), values)
     if "reverse" not in values:
         return [problem]
     check_table(f"{place}, reverse", values["reverse"], REVERSE, ("target_space",))
@@ -87,30 +88,47 @@ def _kind(place: str, values: Mapping[str, Any]) -> str:
     return values["kind"]
 
 
-def _description(file: Path, name: str, values: Mapping[str, Any]) -> Description:
-    paths = {split: _paths(split, values[split]) for split in SPLITS if split in values}
+def _description(file: Path, place: str, name: str, values: Mapping[str, Any]) -> Description:
     return Description(
         file,
         name,
         values["kind"],
-        paths,
-        frozenset(split for split in paths if isinstance(values[split], dict)),
+        {split: _sources(split, values[split]) for split in SPLITS if split in values},
+        values.get("root", ""),
         0.0 if "dev" in values else float(values.get("dev_fraction", DEV_FRACTION)),
         values.get("max_train_words", 0),
+        columns_of(place, values["kind"], values),
+        codecs.lookup(values.get("encoding", "utf-8")).name,
+        values.get("files_in", ""),
+        values.get("sample_rate", 16000),
     )
 
 
-def _paths(split: str, value: Any) -> list[tuple[str, str]]:
-    """Returns paths together with their keys, which messages name."""
-    if isinstance(value, dict):
-        return [(f"{split}.{side}", value[side]) for side in SIDES]
-    return [(split, path) for path in ([value] if isinstance(value, str) else value)]
+def _sources(split: str, value: Any) -> tuple[Source, ...]:
+    """Returns the sources of a split; their paths have keys, which messages name."""
+    sources = []
+    for each in value if isinstance(value, list) else [value]:
+        table = each if isinstance(each, dict) else {"path": each}
+        aligned = "path" not in table
+        paths = tuple((f"{split}.{side}", table[side]) for side in SIDES) if aligned else ((split, table["path"]),)
+        sources.append(Source(paths, float(table.get("weight", 1)), aligned))
+    return tuple(sources)
+
+
+def _content(description: Description) -> dict[str, Any]:
+    """Returns what the records depend on besides the features; what is not said is not in it, as in earlier versions."""
+    sources = description.sources
+    content: dict[str, Any] = {"kind": description.kind}
+    content["paths"] = {split: [path for source in each for path in source.paths] for split, each in sources.items()}
+    content |= {"dev_fraction": description.dev_fraction, "max_train_words": description.max_train_words}
+    weights = {split: [source.weight for source in each] for split, each in sources.items()}
+    said = {key: getattr(description, key) for key in ("root", "columns", "files_in") if getattr(description, key)}
+    said |= {"encoding": description.encoding} if description.encoding != "utf-8" else {}
+    return content | said | ({"weights": weights} if any(weight != 1 for each in weights.values() for weight in each) else {})
 
 
 def _problem(kind: Kind, description: Description, values: Mapping[str, Any]) -> Problem:
     inputs, targets = kind.features(description.name, values)
-    content = {"kind": description.kind, "paths": description.paths, "dev_fraction": description.dev_fraction}
-    content |= {"max_train_words": description.max_train_words}
     return Problem(
         description.name,
         inputs,
@@ -118,12 +136,12 @@ def _problem(kind: Kind, description: Description, values: Mapping[str, Any]) ->
         values.get("target_space", kind.target_space),
         functools.partial(kinds.generate, description),
         metrics=tuple(values.get("metrics", kind.metrics)),
-        splits=tuple(split for split in SPLITS if split != "test" or split in values),
+        splits=tuple(split for split in SPLITS if split != "test" or split in values or description.root),
         loss_weight=float(values.get("loss_weight", 1.0)),
         source=values.get("source", ""),
         check=functools.partial(kinds.check, description),
         find_classes=functools.partial(kinds.find_classes, description) if _lacks_classes(targets) else None,
-        described=json.dumps(content, ensure_ascii=False),
+        described=json.dumps(_content(description), ensure_ascii=False),
         bleu_tokenizer=values.get("bleu_tokenizer", ""),
         wer_ignores=tuple(values.get("wer_ignores", ())),
     )

@@ -10,6 +10,7 @@ import codecs
 import contextlib
 import functools
 import gzip
+import io
 import lzma
 import os
 import struct
@@ -18,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import look_alike
@@ -46,12 +47,14 @@ class Member(NamedTuple):
         origin: its name in messages: the archive and the path.
         size: its size in bytes, as the archive declares it.
         open: opens its content. A member of a compressed tar must be opened before the next one is asked for.
+        encoding: the encoding of a text, by one of Python's names for it; a byte-order mark is not part of the text.
     """
 
     name: str
     origin: str
     size: int
     open: Callable[[], BinaryIO]
+    encoding: str = "utf-8"
 
 
 class Archive(abc.ABC):
@@ -216,13 +219,13 @@ def read(member: Member, limit: int = MAX_BYTES) -> bytes:
 
 
 def lines(member: Member, limit: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
-    """Yields the lines of a text, without line ends and without a byte-order mark at the beginning; `x.gz` is unpacked.
+    """Yields the lines of a text in UTF-8, without line ends and without a byte-order mark; `x.gz` is unpacked.
 
     A line of more than `MAX_LINE_BYTES` is cut just beyond that length, so that `decoded` refuses it.
 
     Raises:
         DataError: the member is damaged, or has more than `limit` bytes; or it is gzipped and unpacks to more than `MAX_BYTES`
-            and to more than `MAX_EXPANSION` times its own size.
+            and to more than `MAX_EXPANSION` times its own size; or it is not in its encoding, if that is another one than UTF-8.
     """
     _refuse_large(member.size, limit, member.origin)
     total = 0
@@ -231,6 +234,8 @@ def lines(member: Member, limit: int = MAX_TEXT_BYTES) -> Iterator[bytes]:
         if member.name.endswith(".gz"):
             file = stack.enter_context(cast(BinaryIO, gzip.GzipFile(fileobj=file)))
             limit = min(limit, max(MAX_BYTES, MAX_EXPANSION * member.size))
+        if member.encoding != "utf-8":
+            file = stack.enter_context(cast(BinaryIO, io.BufferedReader(_Recoded(file, member))))
         within = False  # whether a part of the line has been read
         while part := file.readline(MAX_LINE_BYTES + 1):
             part = part if total else part.removeprefix(codecs.BOM_UTF8)
@@ -258,6 +263,43 @@ def decoded(line: bytes, name: str) -> str:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{name} is not UTF-8: {error.reason}") from None
+
+
+def text(member: Member) -> str:
+    """Returns the whole text of a member, without a byte-order mark.
+
+    Raises:
+        DataError: as `read`; or the member is not in its encoding.
+    """
+    content = read(member)
+    with error_context(member.origin):
+        return content.decode("utf-8-sig" if member.encoding == "utf-8" else member.encoding).removeprefix("\ufeff")
+
+
+class _Recoded(io.RawIOBase):
+    """A stream of text in another encoding, as UTF-8."""
+
+    def __init__(self, file: BinaryIO, member: Member) -> None:
+        self._file, self._member = file, member
+        self._decoder = codecs.getincrementaldecoder(member.encoding)()
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            content = self._file.read(len(buffer))
+            try:
+                self._left = self._decoder.decode(content, final=not content).encode("utf-8", "surrogatepass")
+            except UnicodeError as error:
+                reason = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+                raise DataError(f"{self._member.origin} is not {self._member.encoding}, as encoding says: {reason}") from None
+            if not content:
+                break
+        part, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
 
 
 @contextlib.contextmanager

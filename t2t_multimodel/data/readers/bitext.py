@@ -95,9 +95,7 @@ def _example(sides: Sequence[bytes], members: Sequence[archives.Member], number:
 
 def _segments(member: archives.Member) -> Iterator[bytes]:
     """Yields the sentences of an SGML test set."""
-    with archives.error_context(member.origin):
-        text = archives.read(member).decode("utf-8-sig")
-    found = _SEGMENT.findall(text)
+    found = _SEGMENT.findall(archives.text(member))
     if not found:
         raise DataError(f'{member.origin} has no lines like <seg id="1">text</seg>')
     yield from (html.unescape(sentence).encode() for sentence in found)

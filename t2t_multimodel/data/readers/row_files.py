@@ -1,14 +1,17 @@
-"""Reads files that list one example per line: tab-separated columns, CSV, or JSON lines."""
+"""Reads files that list one example per row: tab-separated columns, CSV, JSON lines, Parquet and Arrow."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from t2t_multimodel.data.readers import archives
+from t2t_multimodel.data.readers import archives, tables
+from t2t_multimodel.registry import nearest
 from t2t_multimodel.utils.errors import DataError
 
 # Other toolkits' names for the columns and for the keys in JSON, in the order of preference.
@@ -19,26 +22,62 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "caption": ("captions", "text", "sentence", "description"),
     "transcript": ("transcription", "text", "sentence", "normalized_text", "raw_transcription"),
+    "label": ("class", "class_name", "category"),
     "inputs": ("input", "source", "src"),
     "targets": ("target", "translation", "tgt", "trg"),
 }
 _DELIMITERS = (",", ";", "\t")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Which columns of a list are read; picklable.
+
+    Attributes:
+        names: the names of the columns, or of the keys in JSON, that every list must have; others are ignored.
+        several: whether the last name may have several values: further columns, or a list in JSON.
+        optional: names of columns that a list may have besides. Only lists that name their columns have them.
+        called: what a list calls the columns, by our names: a name, or the number of the column, from 1. What is not in it has
+            our name or one of `OTHER_NAMES`. A name with dots leads into an object of JSON, Parquet or Arrow.
+    """
+
+    names: tuple[str, ...]
+    several: bool = False
+    optional: tuple[str, ...] = ()
+    called: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def numbered(self) -> bool:
+        """Returns whether the columns have numbers, so that no line names them."""
+        return any(isinstance(given, int) for given in self.called.values())
+
+    def described(self) -> str:
+        """Returns the needed columns in words, for messages."""
+        return " and ".join(map(self._described, self.names))
+
+    def _described(self, name: str) -> str:
+        others = ", ".join(OTHER_NAMES.get(name, ()))
+        return str(self.called[name]) if name in self.called else f"{name} (or {others})" if others else name
 
 
 class Row(NamedTuple):
-    """A line of a list.
+    """A row of a list.
 
     Attributes:
-        number: the number of the line.
+        number: the number of the line, or of the row in a table.
         origin: the file and the line, for messages.
-        values: the values, in the order of the wanted names; empty if there is an error.
+        values: the values, in the order of the wanted names; empty if there is an error. A value is a str, or an
+            `archives.Member` where a table holds the content of a file.
         error: the error of a damaged line.
+        more: the values of the optional columns that are there, by name.
     """
 
     number: int
     origin: str
-    values: list[str]
+    values: list[Any]
     error: DataError | None = None
+    more: Mapping[str, Any] = _NOTHING
 
 
 class _Line(NamedTuple):
@@ -49,35 +88,50 @@ class _Line(NamedTuple):
     error: Exception | None = None
 
 
-def rows(member: archives.Member, names: Sequence[str], several: bool = False) -> Iterator[Row]:
-    """Yields the lines of a list; empty lines, and a first line that names the columns, are left out.
+class _Picked(NamedTuple):
+    """The values of a line: of the needed columns, and of the optional ones by name."""
+
+    values: list[Any]
+    more: Mapping[str, Any] = _NOTHING
+
+
+def rows(member: archives.Member, columns: Columns) -> Iterator[Row]:
+    """Yields the rows of a list; empty lines, and a first line that names the columns, are left out.
 
     Args:
-        member: JSON lines if its name ends with `.jsonl`, CSV if it ends with `.csv` (both also with `.gz`), otherwise
-            tab-separated columns. If its first line has `names`, or `OTHER_NAMES` for them, it decides which columns are read.
-        names: the names of the columns, or of the keys in JSON; other keys are ignored.
-        several: whether the last name may have several values: further columns, or a list in JSON.
+        member: JSON lines if its name ends with `.jsonl` or `.json`, CSV if it ends with `.csv` (all of them also with `.gz`), a
+            table if it ends with `.parquet` or `.arrow`, otherwise tab-separated columns. If the first line of columns has the
+            names that are needed, it decides which columns are read.
+        columns: what is read of them.
 
     Raises:
-        DataError: the file is damaged, or its first line names only some of the columns. A damaged line is a row with an error.
+        DataError: the file is damaged, or its first line or its table names only some of the columns. A damaged line is a row
+            with an error.
     """
     suffixes = PurePosixPath(member.name).suffixes
-    if ".jsonl" in suffixes:
-        lines, values_of = _lines(member, lambda text: [text]), _json_values(names, several)
+    if suffixes[-1:] and suffixes[-1] in tables.SUFFIXES:
+        yield from _table_rows(member, columns)
+        return
+    values_of: Callable[[list[str]], _Picked]
+    if ".jsonl" in suffixes or ".json" in suffixes:
+        if ".json" in suffixes and next(archives.lines(member), b"").lstrip().startswith(b"["):
+            raise DataError(f"{member.origin} is one list of JSON; expected an object per line, as jq -c '.[]' writes them")
+        lines, values_of = _lines(member, lambda text: [text]), lambda cells: _of_json(cells[0], columns)
     else:
-        lines = _csv_lines(member, names) if ".csv" in suffixes else _lines(member, lambda text: text.split("\t"))
-        values_of = _Columns(names, several, ".csv" in suffixes)
+        lines = _csv_lines(member, columns) if ".csv" in suffixes else _lines(member, lambda text: text.split("\t"))
+        values_of = _Cells(columns, ".csv" in suffixes)
     first = True
     for line in lines:
         origin = f"line {line.number} of {member.origin}"
-        if first and isinstance(values_of, _Columns) and not line.error:
+        if first and isinstance(values_of, _Cells) and not line.error:
             first = False
             if values_of.read_header(line.cells, origin):
                 continue
         try:
             if line.error:
                 raise line.error
-            yield Row(line.number, origin, values_of(line.cells))
+            picked = values_of(line.cells)
+            yield Row(line.number, origin, picked.values, None, picked.more)
         except (DataError, ValueError, RecursionError, csv.Error) as error:
             yield Row(line.number, origin, [], DataError(f"{origin}: {error}"))
 
@@ -91,10 +145,10 @@ def _lines(member: archives.Member, cells: Callable[[str], list[str]]) -> Iterat
                 yield _Line(number, [], error)
 
 
-def _csv_lines(member: archives.Member, names: Sequence[str]) -> Iterator[_Line]:
+def _csv_lines(member: archives.Member, columns: Columns) -> Iterator[_Line]:
     """Yields the records of a CSV file; a quoted cell may contain line breaks."""
     text = _DecodedLines(archives.lines(member))
-    reader = csv.reader(text, delimiter=_delimiter(member, names), strict=True)
+    reader = csv.reader(text, delimiter=_delimiter(member, columns), strict=True)
     while True:
         number = text.number + 1
         try:
@@ -124,24 +178,28 @@ class _DecodedLines:
         return archives.decoded(line, "the line") + "\n"
 
 
-def _delimiter(member: archives.Member, names: Sequence[str]) -> str:
+def _delimiter(member: archives.Member, columns: Columns) -> str:
     """Returns the separator in the first line: a comma or another one, since spreadsheets write their country's separator."""
     first = next((line for line in archives.lines(member) if line.strip()), b"").decode("utf-8", "replace")
     split = {delimiter: first.split(delimiter) for delimiter in _DELIMITERS}
-    named = [delimiter for delimiter, cells in split.items() if all(_positions(cells, names))]
-    enough = [delimiter for delimiter, cells in split.items() if len(cells) >= len(names)]
+    named = [delimiter for delimiter, cells in split.items() if all(_positions(cells, columns, columns.names))]
+    enough = [delimiter for delimiter, cells in split.items() if len(cells) >= len(columns.names)]
     return [*named, *enough, ","][0]
 
 
-class _Columns:
-    """Picks the values of `names` out of a line's cells: all cells in order, or the cells that a header names."""
+class _Cells:
+    """Picks the wanted values out of a line's cells: all cells in order, or the cells that a header or numbers name."""
 
-    def __init__(self, names: Sequence[str], several: bool, is_csv: bool) -> None:
-        self._names, self._several = names, several
+    def __init__(self, columns: Columns, is_csv: bool) -> None:
+        self._columns = columns
         self._between = "a comma" if is_csv else "a tab"
         self._hint = "; texts with a comma must be in quotes" if is_csv else "; a list with commas must be called .csv"
         self._header: list[str] = []
         self._chosen: list[int] = []
+        self._more: dict[str, int] = {}
+        if columns.numbered:
+            self._more = {name: int(number) - 1 for name, number in columns.called.items()}
+            self._chosen = [self._more.pop(name) for name in columns.names]
 
     def read_header(self, cells: Sequence[str], origin: str) -> bool:
         """Returns whether the cells name the columns.
@@ -149,54 +207,124 @@ class _Columns:
         Raises:
             DataError: the cells name only some of the columns that are needed.
         """
-        found = _positions(cells, self._names)
-        if not all(found):
-            if found[0] and "path" in self._names:
-                needed = " and ".join(f"{name} (or {', '.join(OTHER_NAMES[name])})" for name in self._names)
-                raise DataError(f"{origin} names the columns {', '.join(cells)}; expected {needed}")
+        columns = self._columns
+        if columns.numbered:
             return False
-        plain = [cell.strip() for cell in cells] == list(self._names)
-        if not (plain and self._several):
+        found = _positions(cells, columns, columns.names)
+        if not all(found):
+            if columns.called or (found[0] and "path" in columns.names):
+                raise DataError(_unnamed(origin, cells, columns))
+            return False
+        plain = not columns.called and [cell.strip() for cell in cells] == list(columns.names)
+        if not (plain and columns.several):
             self._header = list(cells)
-            last = found[-1] if self._several else found[-1][:1]
+            last = found[-1] if columns.several else found[-1][:1]
             self._chosen = [positions[0] for positions in found[:-1]] + last
+            more = zip(columns.optional, _positions(cells, columns, columns.optional), strict=True)
+            self._more = {name: positions[0] for name, positions in more if positions}
         return True
 
-    def __call__(self, cells: list[str]) -> list[str]:
-        wanted = len(self._header or self._names)
-        if len(cells) < wanted or (len(cells) > wanted and (self._header or not self._several)):
-            columns = f"{len(cells)} column{'s' * (len(cells) != 1)} instead of {wanted}"
-            raise ValueError(f"{columns}: {' and '.join(self._header or self._names)}, with {self._between} between{self._hint}")
-        return [cells[i] for i in self._chosen] if self._header else cells
+    def __call__(self, cells: list[str]) -> _Picked:
+        columns = self._columns
+        if columns.numbered:
+            wanted = max(*self._chosen, *self._more.values(), 0) + 1
+            if len(cells) < wanted:
+                raise ValueError(f"{_counted(cells)}, but columns asks for number {wanted}, with {self._between} between")
+        else:
+            wanted = len(self._header or columns.names)
+            if len(cells) < wanted or (len(cells) > wanted and (self._header or not columns.several)):
+                named = " and ".join(self._header or columns.names)
+                raise ValueError(f"{_counted(cells)} instead of {wanted}: {named}, with {self._between} between{self._hint}")
+        if not self._chosen:
+            return _Picked(cells)
+        return _Picked([cells[i] for i in self._chosen], {name: cells[i] for name, i in self._more.items()})
 
 
-def _positions(cells: Sequence[str], names: Sequence[str]) -> list[list[int]]:
+def _counted(cells: Sequence[str]) -> str:
+    return f"{len(cells)} column{'s' * (len(cells) != 1)}"
+
+
+def _unnamed(origin: str, given: Sequence[str], columns: Columns) -> str:
+    """Returns the message about a list whose names are not those that are needed."""
+    missing = [str(name) for name in columns.called.values() if str(name).lower() not in map(_plain, given)]
+    hint = nearest(missing[0], list(given)) if missing else ""
+    return f"{origin} names the columns {', '.join(given)}; expected {columns.described()}" + (f"; {hint}" if hint else "")
+
+
+def _plain(cell: str) -> str:
+    return cell.strip().strip('"').lower()
+
+
+def _names_of(columns: Columns, name: str) -> tuple[str, ...]:
+    """Returns the names that a column may have in a list, in the order of preference."""
+    return (str(columns.called[name]),) if name in columns.called else (name, *OTHER_NAMES.get(name, ()))
+
+
+def _positions(cells: Sequence[str], columns: Columns, names: Sequence[str]) -> list[list[int]]:
     """Returns, per name, the positions of the cells with that name, or with the first of its other names that occurs."""
-    given = [cell.strip().strip('"').lower() for cell in cells]
+    given = list(map(_plain, cells))
     found = []
     for name in names:
-        known = next((other for other in (name, *OTHER_NAMES.get(name, ())) if other in given), None)
+        known = next((other.lower() for other in _names_of(columns, name) if other.lower() in given), None)
         found.append([i for i, cell in enumerate(given) if cell == known])
     return found
 
 
-def _json_values(names: Sequence[str], several: bool) -> Callable[[list[str]], list[str]]:
-    example = json.dumps(dict.fromkeys(names, "..."))
-
-    def values_of(cells: list[str]) -> list[str]:
-        found = json.loads(cells[0])
-        keys = [_key(found, name) for name in names] if isinstance(found, dict) else [None]
-        if None in keys:
-            raise ValueError(f"expected {example}, got {cells[0][:80]}")
-        values = [found[key] for key in keys]
-        if several and isinstance(values[-1], list):
-            values = values[:-1] + values[-1]
-        if len(values) < len(names) or not all(isinstance(value, str) for value in values):
-            raise ValueError(f"expected texts as in {example}, got {cells[0][:80]}")
-        return values
-
-    return values_of
+def _of_json(text: str, columns: Columns) -> _Picked:
+    """Returns the values of one object; ValueError where it lacks one of the columns, or one is no text."""
+    example = json.dumps(dict.fromkeys([str(columns.called.get(name, name)) for name in columns.names], "..."))
+    found = json.loads(text)
+    flat = _flattened(found) if isinstance(found, dict) else {}
+    keys = [_key(flat, columns, name) for name in columns.names]
+    if None in keys:
+        raise ValueError(f"expected {example}, got {text[:80]}")
+    return _picked([flat[str(key)] for key in keys], flat, columns, f"expected texts as in {example}, got {text[:80]}")
 
 
-def _key(found: Mapping[str, object], name: str) -> str | None:
-    return next((key for key in (name, *OTHER_NAMES.get(name, ())) if key in found), None)
+def _key(found: Mapping[str, object], columns: Columns, name: str) -> str | None:
+    return next((key for key in _names_of(columns, name) if key in found), None)
+
+
+def _flattened(found: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns an object with the values of the objects in it besides, under names with dots."""
+    flat: dict[str, Any] = {}
+    for key, value in found.items():
+        flat[f"{prefix}{key}"] = value
+        if isinstance(value, dict):
+            flat |= _flattened(value, f"{prefix}{key}.")
+    return flat
+
+
+def _picked(values: list[Any], flat: Mapping[str, Any], columns: Columns, otherwise: str) -> _Picked:
+    """Returns values that are texts or files, with the optional ones; ValueError(`otherwise`) where one is something else."""
+    if columns.several and isinstance(values[-1], list):
+        values = values[:-1] + values[-1]
+    if columns.names[-1] == "label" and type(values[-1]) is int:
+        values = [*values[:-1], str(values[-1])]
+    if len(values) < len(columns.names) or not all(isinstance(value, str | archives.Member) for value in values):
+        raise ValueError(otherwise)
+    keys = {name: _key(flat, columns, name) for name in columns.optional}
+    return _Picked(values, {name: flat[key] for name, key in keys.items() if key is not None and flat[key] is not None})
+
+
+def _table_rows(member: archives.Member, columns: Columns) -> Iterator[Row]:
+    if columns.numbered:
+        raise DataError(f"{member.origin}: its columns have names, so columns must name them instead of counting them")
+    with tables.opened(member) as table:
+        given = dict.fromkeys(table.names)
+        keys = {name: _key(given, columns, name) for name in (*columns.names, *columns.optional)}
+        if "path" in keys and "path" not in columns.called:  # Where a table has both, paths are those of another machine.
+            files = {_plain(name): name for name in table.files}
+            keys["path"] = next((files[name] for name in _names_of(columns, "path") if name in files), keys["path"])
+        if None in [keys[name] for name in columns.names]:
+            raise DataError(_unnamed(member.origin, table.names, columns))
+        wanted = [key for key in keys.values() if key is not None]
+        for number, found in enumerate(table.rows(wanted), 1):
+            origin = f"row {number} of {member.origin}"
+            empty = ", ".join(str(keys[name]) for name in columns.names if found[str(keys[name])] is None)
+            otherwise = f"expected texts or files, but {empty} is empty" if empty else "expected texts or files"
+            try:
+                picked = _picked([found[str(keys[name])] for name in columns.names], found, columns, otherwise)
+                yield Row(number, origin, picked.values, None, picked.more)
+            except ValueError as error:
+                yield Row(number, origin, [], DataError(f"{origin}: {error}"))

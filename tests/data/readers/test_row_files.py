@@ -12,7 +12,7 @@ NAMES = ("path", "caption")
 
 def read(tmp_path, content, name="list.tsv", several=False):
     (tmp_path / name).write_bytes(content)
-    return list(row_files.rows(archives.Folder(tmp_path).open(name), NAMES, several))
+    return list(row_files.rows(archives.Folder(tmp_path).open(name), row_files.Columns(NAMES, several)))
 
 
 @pytest.mark.parametrize(

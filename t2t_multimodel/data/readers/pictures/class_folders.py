@@ -69,4 +69,5 @@ def check_classes(path: Path, place: str) -> None:
         return
     if all(of_classes(folder) and not any(is_picture(file.name) for file in folder.iterdir()) for folder in folders):
         keys = ", ".join(f'{_SPLIT_KEYS.get(folder.name, folder.name)} = "{folder}"' for folder in folders)
-        raise DataError(f"{place}: {path} holds splits, not classes; write {keys}")
+        whole = f', or root = "{path}"' if "train = " in keys else ""
+        raise DataError(f"{place}: {path} holds splits, not classes; write {keys}{whole}")

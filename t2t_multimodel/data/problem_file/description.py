@@ -1,0 +1,65 @@
+"""What a problem file says about the data of one problem."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+DEV_FRACTION = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Files of a split that are read together; picklable.
+
+    Attributes:
+        paths: pairs of a key, for messages, and a path or a pattern.
+        weight: how often each example of train is there: 2.5 is twice, and half of them a third time.
+        aligned: whether the two paths are the two sides of line-aligned text.
+    """
+
+    paths: tuple[tuple[str, str], ...]
+    weight: float = 1.0
+    aligned: bool = False
+
+    @property
+    def name(self) -> str:
+        """Returns the paths, for counts."""
+        return " and ".join(path for _, path in self.paths)
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """The data of one problem in a problem file; picklable.
+
+    Attributes:
+        file: the problem file.
+        name: the problem's name.
+        kind: a key of `items.READERS`.
+        sources: per split that has files of its own, these.
+        root: a folder that holds the splits; then `sources` is empty.
+        dev_fraction: the fraction of train that becomes dev, if dev has no files.
+        max_train_words: train leaves out sentences with more words; 0 leaves none out.
+        columns: what lists call their columns, as in `row_files.Columns.called`.
+        encoding: of files of text.
+        files_in: the folder, relative to a list, that the list's paths are relative to; "" is the list's own.
+        sample_rate: the samples per second of segments of recordings.
+    """
+
+    file: Path
+    name: str
+    kind: str
+    sources: Mapping[str, tuple[Source, ...]]
+    root: str = ""
+    dev_fraction: float = 0.0
+    max_train_words: int = 0
+    columns: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
+    encoding: str = "utf-8"
+    files_in: str = ""
+    sample_rate: int = 16000
+
+    @property
+    def place(self) -> str:
+        """Returns the beginning of messages about this problem."""
+        return f"{self.file}, problems.{self.name}"
