@@ -1,1 +1,1 @@
-"""Pages for people: the report of a run, the page of mm-datagen --inspect, the demo."""
+"""HTML and Markdown pages: the report of a run, the page of mm-datagen --inspect, and the demo that ends in a report."""

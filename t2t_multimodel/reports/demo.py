@@ -1,4 +1,4 @@
-"""The demonstration: mini8 from nothing to a report of what one model learned."""
+"""The demo: makes mini8's data, trains one model on all of it, scores it, and writes the report."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from t2t_multimodel.reports.report import write_report
 from t2t_multimodel.runs.launch import train_run
 from t2t_multimodel.runs.scoring import score_run
 
-# Leaves time for making the environment (2-5 minutes), data, evaluation and report within 15 minutes on two cores.
+# Within 15 minutes on two cores, `make demo` also makes the environment (2 to 5 minutes), data, scores and the report.
 TRAIN_MINUTES = 9.5
 PROBLEMS, HPARAMS_SET = "mini8", "multimodel_mini"
-# Often enough for curves, and a few percent of the time.
+# Enough points for the curves of the report, at a few percent of the time.
 EVALUATION = "eval_every=400,eval_steps=3"
 FULL_STEPS = 8000
 
 
 def run_demo(output_dir: Path, full: bool = False, minutes: float = TRAIN_MINUTES) -> None:
-    """Generates mini8 into output_dir/data, trains in output_dir, scores all of dev, writes and names the report.
+    """Generates mini8 into `output_dir/data`, trains in `output_dir`, scores all of dev, writes the report and prints its path.
 
-    What is there already is gone on from.
+    Records and a run that are there already are continued.
 
     Args:
-        full: train FULL_STEPS steps instead of the set's, or what `minutes` allow.
+        full: train FULL_STEPS steps without a limit of time, instead of the set's steps within `minutes`.
+        minutes: the longest time to train.
 
     Raises:
-        DataError: output_dir holds another run.
-        KeyboardInterrupt: training was stopped by a signal; it has saved a checkpoint.
+        DataError: `output_dir` holds another run.
+        KeyboardInterrupt: a signal stopped the training, after a checkpoint was saved.
     """
     data_dir = output_dir / "data"
     problems = resolve(PROBLEMS)
@@ -62,12 +63,12 @@ def run_demo(output_dir: Path, full: bool = False, minutes: float = TRAIN_MINUTE
 
 
 def cores() -> int:
-    """The processor cores this process may use."""
+    """Returns the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak_gib() -> float:
-    """The most memory this process has held."""
+    """Returns the peak memory of this process in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 

@@ -1,4 +1,4 @@
-"""Decoded dev examples for a report: pictures, sounds, sentences and trees beside the right answers, wrong ones first."""
+"""The examples in a report: pictures, sounds, sentences and trees of dev with the model's outputs, wrong ones first."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 def what_it_does(problem: Problem) -> str:
-    """A sentence that says what a problem is: "Says in English what a picture shows."."""
+    """Returns a sentence that describes the problem, as "Says in English what a picture shows."."""
     language = problem.target_space.removeprefix("to_").replace("_", " ").capitalize()
     if isinstance(problem.targets, Label):
         thing = {"image": "a picture", "audio": "a recording"}.get(problem.inputs.kind, "a text")
@@ -56,10 +56,10 @@ def what_it_does(problem: Problem) -> str:
 
 
 def example_blocks(run: Run, data_dir: Path) -> tuple[list[Block], list[Block]]:
-    """The strip for the top of the page, an example of each kind; and a section for each problem.
+    """Returns the strip at the top of the page, with an example per kind of problem, and the sections, one per problem.
 
     Args:
-        data_dir: records of the problems with pictures and sounds, with their vocabulary.
+        data_dir: the folder of the records, from which pictures and sounds are read, and of the vocabulary.
     """
     cards = {problem.name: _cards(problem, run, data_dir) for problem in run.problems}
     strip: dict[str, Card] = {}
@@ -88,7 +88,10 @@ def _cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
 
 
 def picture_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
-    """Pictures of dev with their decoded captions or classes. Evaluation keeps the order of pictures."""
+    """Returns cards of pictures of dev with their decoded captions or classes.
+
+    The decoded examples of pictures are in the order of the records.
+    """
     decoded = run.decoded[problem.name]
     raws = [content for content, _ in islice(_recorded(problem, data_dir), len(decoded))]
     cards = []
@@ -99,7 +102,10 @@ def picture_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
 
 
 def sound_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
-    """Spectrograms of dev with the decoded words. Sounds are found by their text; those whose text occurs twice are left out."""
+    """Returns cards of spectrograms of dev with the decoded words.
+
+    Evaluation groups sounds by length, so a sound is found by its text; recordings whose text occurs twice are left out.
+    """
     assert isinstance(problem.inputs, Audio)
     vocabulary = Vocabulary.load(data_dir / FILE_NAME)
     heard = [(_text_of(problem.targets, targets, vocabulary), pcm) for pcm, targets in _recorded(problem, data_dir)]
@@ -116,7 +122,7 @@ def sound_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
 
 
 def _recorded(problem: Problem, data_dir: Path) -> Iterator[tuple[bytes, Any]]:
-    """Yields the inputs of the dev records, a picture's file or PCM, with their targets: an index, or token ids."""
+    """Yields per dev record the input (the bytes of a picture's file, or PCM) and the target (a class index, or token ids)."""
     for record in tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, "dev")):
         example = parse_example(record, problem.inputs, problem.targets)
         yield example["inputs"].numpy(), example["targets"].numpy()
@@ -127,7 +133,7 @@ def _text_of(feature: Feature, targets: Any, vocabulary: Vocabulary) -> str:
 
 
 def tree_cards(problem: Problem, run: Run) -> list[Card]:
-    """Drawings of decoded trees, and of the right ones where they differ; what is no tree over the words is text."""
+    """Returns cards that draw decoded trees, and the reference where it differs. An output that is no tree is shown as text."""
     cards = []
     for i, example in enumerate(wrong_first(run.decoded[problem.name], TREES, lambda example: example)):
         words, right = example.inputs.split(), is_right(example)
@@ -143,7 +149,7 @@ def tree_cards(problem: Problem, run: Run) -> list[Card]:
 
 
 def text_cards(decoded: list[Decoded]) -> list[Card]:
-    """Sentences as cards, for the strip."""
+    """Returns cards of sentences for the strip at the top of the page."""
     return [
         Card((), [("input", example.inputs), *answers(example)], right=is_right(example))
         for example in wrong_first(decoded, SENTENCES, lambda example: example)
@@ -151,21 +157,21 @@ def text_cards(decoded: list[Decoded]) -> list[Card]:
 
 
 def sentences(decoded: list[Decoded]) -> Table:
-    """Input, output and right answer of a few examples; words of the output that the right answer lacks stand out."""
+    """Returns a table of a few inputs, outputs and references. Words that the output or the reference lacks are marked."""
     chosen = wrong_first(decoded, SENTENCES, lambda example: example)
     rows = [(example.inputs, *marked(example), verdict(example)) for example in chosen]
     return Table(("input", "model", "reference", "verdict"), rows)
 
 
 def answers(example: Decoded) -> list[tuple[str, Cell]]:
-    """What the model said and whether that is right; if not, what is."""
+    """Returns the lines of a card: the model's output with its verdict, and the reference if the output is wrong."""
     output, reference = marked(example)
     lines: list[tuple[str, Cell]] = [(f"model ({verdict(example)})", output)]
     return lines if is_right(example) else [*lines, ("reference", reference)]
 
 
 def marked(example: Decoded) -> tuple[Cell, Cell]:
-    """The output and the reference nearest to it; in each the words that the other lacks stand out."""
+    """Returns the output and the reference nearest to it, each with the words marked that the other lacks."""
     words = example.output.split()
     compared = [
         (difflib.SequenceMatcher(None, words, wanted, autojunk=False), wanted) for wanted in map(str.split, example.references)
@@ -189,7 +195,10 @@ def is_right(example: Decoded) -> bool:
 
 
 def wrong_first(items: list[T], count: int, example_of: Callable[[T], Decoded]) -> list[T]:
-    """At most `count` of `items`, picked at random but the same each time: wrong ones, up to half, and then right ones."""
+    """Returns at most `count` of `items`: wrong ones first, about half of the count, then right ones.
+
+    The choice is random with a fixed seed, so that it is the same each time.
+    """
     wrong = [item for item in items if not is_right(example_of(item))]
     right = [item for item in items if is_right(example_of(item))]
     of_wrong = min(len(wrong), max(count // 2, count - len(right)))
@@ -197,6 +206,6 @@ def wrong_first(items: list[T], count: int, example_of: Callable[[T], Decoded]) 
 
 
 def sample(items: list[T], count: int) -> list[T]:
-    """At most `count` of `items` in their order, picked at random but the same each time."""
+    """Returns at most `count` of `items` in their order, chosen at random with a fixed seed."""
     places = random.Random(_SEED).sample(range(len(items)), min(count, len(items)))
     return [items[place] for place in sorted(places)]

@@ -1,4 +1,4 @@
-"""What `mm-datagen --inspect` shows: tables of what records hold and decoded examples, on the terminal and as one page."""
+"""The output of `mm-datagen --inspect`: statistics of records and decoded examples, in the terminal and as an HTML page."""
 
 from __future__ import annotations
 
@@ -33,10 +33,15 @@ EXPLAINED = (
 
 
 def show(data_dir: Path, names: Sequence[str], report: Callable[[str], None], remarks: str = "") -> None:
-    """Reports what the records `names` hold, and `remarks`, and then writes `inspect.html` into `data_dir`.
+    """Reports the statistics and some examples of the records `names`, then writes `inspect.html` into `data_dir`.
+
+    Args:
+        names: the names of the problems' records.
+        report: takes the text for the terminal.
+        remarks: lines for the terminal, between the table and the examples.
 
     Raises:
-        DataError: what `inspect` raises, or the page could not be written, as where `data_dir` may only be read.
+        DataError: records are missing or damaged, or the page could not be written.
     """
     vocabulary = Vocabulary.load(data_dir / FILE_NAME)
     found = list(inspect(data_dir, names))
@@ -54,7 +59,10 @@ def show(data_dir: Path, names: Sequence[str], report: Callable[[str], None], re
 
 
 def histogram(sizes: np.ndarray) -> str:
-    """Least and largest size and between them a bar for each of a dozen ranges of like width, the last one open above."""
+    """Returns a line with the smallest size, twelve bars over ranges of equal width, and the largest size.
+
+    The last bar counts all sizes above the 99th percentile too.
+    """
     low, high = sizes.min(), np.quantile(sizes, 0.99)
     if low == high:
         return _number(low) if low == sizes.max() else f"{_number(low)} {_BARS[-1]} {_number(sizes.max())}"
@@ -92,7 +100,10 @@ def _sorted_classes(one: Inspected) -> list[tuple[str, int]]:
 
 
 def _class_blocks(one: Inspected) -> list[Block]:
-    """The classes with their examples; where there are many, the largest and the smallest, and all of them folded."""
+    """Returns a table of classes with their number of examples.
+
+    If there are many classes, the table has the largest and the smallest; a second one that unfolds has all.
+    """
     classes = [(name, f"{count:,}") for name, count in _sorted_classes(one)]
     if not classes:
         return []
@@ -105,7 +116,7 @@ def _class_blocks(one: Inspected) -> list[Block]:
 
 
 def _class_line(one: Inspected) -> str:
-    """The largest and the smallest classes; nothing where there are no classes."""
+    """Returns a line with the largest and the smallest classes; "" if targets are no classes."""
     classes = [f"{name} {count:,}" for name, count in _sorted_classes(one)]
     if len(classes) > 2 * _NAMED_CLASSES:
         classes[_NAMED_CLASSES:-_NAMED_CLASSES] = ["..."]
@@ -124,7 +135,7 @@ def _example_lines(one: Inspected, vocabulary: Vocabulary) -> list[str]:
 
 
 def _texts(one: Inspected, record: Record, vocabulary: Vocabulary) -> tuple[str, str]:
-    """Both sides in words; a tree in brackets, with the words of the other side."""
+    """Returns inputs and targets as text; a tree is written in brackets, with the words of the input."""
     inputs = _text(one.sides["inputs"].feature, record.inputs, vocabulary)
     targets = _text(one.sides["targets"].feature, record.targets, vocabulary)
     if is_tree(one.sides["targets"].feature):
@@ -144,7 +155,7 @@ def _text(feature: Feature, value: object, vocabulary: Vocabulary) -> str:
 
 
 def _examples(one: Inspected, vocabulary: Vocabulary) -> Block:
-    """Cards of pictures and sounds, a table of texts."""
+    """Returns the chosen examples: cards of pictures and sounds, or a table of texts."""
     if isinstance(one.sides["inputs"].feature, (Image, Audio)):
         return Cards([_card(one, record, number, vocabulary) for number, record in enumerate(one.chosen)])
     return Table(("inputs", "targets"), [_texts(one, record, vocabulary) for record in one.chosen], anybodys=True)

@@ -1,4 +1,4 @@
-"""How a run came about: its size, version, date and seed, and the commands that make it again."""
+"""The last section of a report: the run's size, version, date and seed, and the commands that repeat it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMANDS_TEXT = "These commands make the same data, train the same steps and sco
 
 
 def origin_blocks(run: Run, output_dir: Path, data_dir: Path) -> list[Block]:
-    """A table of facts, and commands."""
+    """Returns a table of facts about the run, and the commands that repeat it."""
     config, changes = run.config, changed_hparams(run)
     trained = datetime.datetime.fromtimestamp((output_dir / "metrics.jsonl").stat().st_mtime, datetime.UTC)
     facts = [
@@ -44,7 +44,7 @@ def origin_blocks(run: Run, output_dir: Path, data_dir: Path) -> list[Block]:
 
 
 def parameter_count(output_dir: Path) -> str:
-    """How many weights the newest checkpoint holds."""
+    """Returns the number of weights in the newest checkpoint, as text; a remark if there is no checkpoint."""
     try:
         _, weights = newest_weights(output_dir, lambda line: None)
     except DataError:
@@ -53,7 +53,7 @@ def parameter_count(output_dir: Path) -> str:
 
 
 def changed_hparams(run: Run) -> dict[str, Any]:
-    """The hyperparameters that differ from those of the run's set; none where the set is not registered."""
+    """Returns the hyperparameters that differ from the run's set, by name; none if the set is not registered."""
     config = run.config
     if config.hparams_set not in hparams_sets:
         return {}
@@ -62,6 +62,6 @@ def changed_hparams(run: Run) -> dict[str, Any]:
 
 
 def _written(changes: dict[str, Any]) -> str:
-    """Hyperparameters as --hparams takes them."""
+    """Returns hyperparameters in the form that --hparams takes, quoted for a shell."""
     texts = (":".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value) for value in changes.values())
     return shlex.quote(",".join(f"{name}={text}" for name, text in zip(changes, texts, strict=True)))

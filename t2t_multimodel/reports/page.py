@@ -1,4 +1,4 @@
-"""A page made of a few kinds of blocks, written as one HTML file and as Markdown with the same content."""
+"""Pages as lists of blocks (headings, tables, cards ...), and their text as one HTML file, as Markdown, or for the terminal."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _NAME = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 
 
 class Heading(NamedTuple):
-    """The title of a section, or at level 3 of a part of one."""
+    """The title of a section (level 2) or of a part of a section (level 3)."""
 
     text: str
     level: int = 2
 
 
 class Paragraph(NamedTuple):
-    """Running text; what is between `backticks` is code."""
+    """A paragraph of text; words between `backticks` are shown as code."""
 
     text: str
 
 
 class Commands(NamedTuple):
-    """Lines for a terminal."""
+    """Command lines, shown as one block of code."""
 
     lines: Sequence[str]
 
 
 class Marked(NamedTuple):
-    """Words of a text, each with whether it is to stand out because it is wrong."""
+    """A text as words, each with whether it is wrong; wrong words are marked."""
 
     words: Sequence[tuple[str, bool]]
 
@@ -49,7 +49,13 @@ Cell = str | Marked
 
 
 class Table(NamedTuple):
-    """Texts in rows; a cell that begins with a word of GOOD or BAD stands out, unless the cells are anybody's texts."""
+    """A table of texts.
+
+    Attributes:
+        header: the names of the columns.
+        rows: the cells of each row. Cells that begin with a word of GOOD or BAD are coloured.
+        anybodys: whether the cells are texts of the data, which are never coloured.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -57,7 +63,13 @@ class Table(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A PNG, the name of its file without ending, and what it shows."""
+    """A picture.
+
+    Attributes:
+        name: the name of its file in a Markdown page, without the ending.
+        png: the file's content.
+        description: the text in place of the picture.
+    """
 
     name: str
     png: bytes
@@ -65,7 +77,13 @@ class Picture(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """An SVG element, the name of its file without ending, and what it shows."""
+    """A drawing.
+
+    Attributes:
+        name: the name of its file in a Markdown page, without the ending.
+        svg: the SVG element.
+        description: the text in place of the drawing.
+    """
 
     name: str
     svg: str
@@ -73,10 +91,15 @@ class Drawing(NamedTuple):
 
 
 class Card(NamedTuple):
-    """Pictures, maybe a sound (WAV), and named lines of text beside them.
+    """An example: its pictures, its sound if it has one, and lines of text.
 
     Attributes:
-        right: whether what it shows is right; None where that is no question.
+        pictures: the pictures and drawings.
+        lines: pairs of a name and a text.
+        wav: the content of a WAV file; b"" for no sound.
+        title: the card's title; "" for none.
+        right: whether the model's output is right; None if there is no output.
+        name: the name of the sound's file in a Markdown page, without the ending.
     """
 
     pictures: Sequence[Picture | Drawing]
@@ -88,7 +111,7 @@ class Card(NamedTuple):
 
 
 class Cards(NamedTuple):
-    """Several cards; a strip shows them side by side."""
+    """Several cards; a `strip` shows them smaller, in one row if there is room."""
 
     cards: Sequence[Card]
     strip: bool = False
@@ -105,7 +128,7 @@ Block = Heading | Paragraph | Commands | Table | Picture | Drawing | Cards | Fol
 
 
 def to_html(title: str, blocks: Sequence[Block]) -> str:
-    """The page as one file that needs no other: pictures and sounds are inside."""
+    """Returns the page as HTML, with all pictures and sounds inside."""
     body = "\n".join(map(_html, blocks))
     viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     head = f'<meta charset="utf-8">\n{viewport}\n<title>{escape(title)}</title>'
@@ -116,13 +139,13 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
 
 
 def to_markdown(title: str, blocks: Sequence[Block], folder: str) -> tuple[str, dict[str, bytes]]:
-    """The page, and the files it shows, by their names in `folder`."""
+    """Returns the page as Markdown, and the contents of the files that it shows, by their names in `folder`."""
     files = dict(_files(blocks))
     return "\n\n".join([f"# {title}", *(_markdown(block, folder) for block in blocks)]) + "\n", files
 
 
 def to_text(table: Table) -> str:
-    """A table for the terminal."""
+    """Returns a table as lines of text, its columns aligned."""
     rows = [[cell if isinstance(cell, str) else cell.text for cell in row] for row in (table.header, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -252,5 +275,5 @@ def _markdown_card(card: Card, folder: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` with the signs escaped that Markdown would take for its own."""
+    """Returns `text` on one line, with Markdown's special characters escaped."""
     return re.sub(r"([\\|<>*\[\]])", r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""The pictures of a report, as PNG bytes."""
+"""The pictures and sounds of a report, as the bytes of PNG and WAV files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from t2t_multimodel.data.readers.pictures.read import as_seen
 from t2t_multimodel.reports.scored_run import Row, Run
 
-# It announces that it builds its font cache on first use.
+# Without this, matplotlib logs that it builds its font cache on first use.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 LOSS, ACCURACY, BAR = "#8a93a3", "#0b6fb8", "#9cc4e4"
@@ -25,7 +25,7 @@ _FRAME, _HOP = 200, 40
 
 
 def curves(run: Run) -> bytes:
-    """Training loss and dev accuracy against steps, a panel a problem."""
+    """Plots training loss and dev accuracy against steps, one panel per problem."""
     height = -(-len(run.problems) // _COLUMNS)
     figure = Figure((12, 2.6 * height), layout="constrained")
     for axes, problem in zip(figure.subplots(height, _COLUMNS, squeeze=False).flat, run.problems, strict=False):
@@ -47,7 +47,7 @@ def curves(run: Run) -> bytes:
 
 
 def expert_load(run: Run) -> bytes:
-    """The share of tokens each expert got lately: bars are means over problems, points are problems."""
+    """Plots the share of tokens per expert in the last training rows: bars are means over problems, points are problems."""
     loads = {name: load for name in run.train if (load := recent_load(run, name)) is not None}
     colours = {name: f"C{i}" for i, name in enumerate(loads)}
     count = max(map(len, loads.values()), default=0)
@@ -75,7 +75,7 @@ def expert_load(run: Run) -> bytes:
 
 
 def expert_balance(run: Run) -> bytes:
-    """The experts' load variation (standard deviation over mean) against steps, a line a problem."""
+    """Plots the coefficient of variation of the experts' load against steps, one line per problem."""
     figure = Figure((12, 2.8), layout="constrained")
     axes = figure.subplots()
     for name, rows in run.train.items():
@@ -87,14 +87,14 @@ def expert_balance(run: Run) -> bytes:
 
 
 def recent_load(run: Run, problem: str) -> np.ndarray | None:
-    """[mixtures, experts]: the mean share of tokens in the problem's last rows; None if they do not have it."""
+    """Returns the mean share of tokens per expert in the problem's last training rows, [mixtures, experts]; None if unknown."""
     experts = run.config.hparams.model.num_experts
     rows = [_loads(row) for row in run.train[problem][-RECENT_ROWS:]]
     return np.mean(rows, axis=0).reshape(-1, experts) if rows and rows[0] and experts else None
 
 
 def enlarged(content: bytes, height: int = 144) -> bytes:
-    """An encoded image as a person sees it, as PNG of about `height`, small ones with their pixels kept square."""
+    """Returns a picture's file as PNG, turned upright, and enlarged by a whole factor to about `height` pixels."""
     with Image.open(io.BytesIO(content)) as image:
         seen, _ = as_seen(image, "the picture")
         factor = max(1, round(height / seen.height))
@@ -105,7 +105,7 @@ def enlarged(content: bytes, height: int = 144) -> bytes:
 
 
 def spectrogram(samples: np.ndarray, rate: int) -> bytes:
-    """Frequency against time of int16 sound."""
+    """Plots the spectrogram of int16 `samples` [samples] at `rate` per second."""
     padded = np.pad(samples / 32768, (0, max(0, _FRAME - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP] * np.hanning(_FRAME)
     decibels = 20 * np.log10(np.abs(np.fft.rfft(frames)) + 1e-4)
@@ -119,9 +119,9 @@ def spectrogram(samples: np.ndarray, rate: int) -> bytes:
     return _png(figure)
 
 
-def _series(rows: list[Row], measure: str) -> tuple[list[int], list[Any]]:
-    found = [row for row in rows if measure in row]
-    return [row["step"] for row in found], [row[measure] for row in found]
+def _series(rows: list[Row], metric: str) -> tuple[list[int], list[Any]]:
+    found = [row for row in rows if metric in row]
+    return [row["step"] for row in found], [row[metric] for row in found]
 
 
 def _loads(row: Row) -> list[float]:

@@ -1,4 +1,4 @@
-"""The report of a scored run: `report.html`, one self-contained file, and the same as `report.md` with `report_files/`."""
+"""The report of a scored run: `report.html`, one self-contained file, and the same page as `report.md` with `report_files/`."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ def write_report(
     """Writes the report of the run in `output_dir` and returns its table of scores.
 
     Args:
-        data_dir: records it was trained on.
-        facts: sentences about how it was run.
-        continue_with, continue_to: the command that gets a run further that has not reached all its goals, and to which step.
+        data_dir: the folder of the records that the run was trained on.
+        facts: further sentences for the first paragraph.
+        continue_with: the command that trains on a run which has not reached all its goals.
+        continue_to: the step at which that command ends.
 
     Raises:
         DataError: the run has not been scored, or its records are missing.
@@ -58,7 +59,7 @@ def write_report(
     strip, examples = example_blocks(run, data_dir)
     blocks: list[Block] = [Paragraph(summary(run, facts)), *strip, Heading("Results")]
     blocks += [Paragraph(outcome(run, goals, continue_with, continue_to)), short_table(table, run.problems)]
-    blocks += [Fold("All measures", [Paragraph(TABLE_TEXT), table])]
+    blocks += [Fold("All metrics", [Paragraph(TABLE_TEXT), table])]
     blocks += [Heading("Try it"), Paragraph(TRY_TEXT), Commands(next_commands(run, output_dir)), *examples, *training_blocks(run)]
     blocks += [Heading("How it was made"), *origin_blocks(run, output_dir, data_dir)]
     write_atomically(output_dir / "report.html", to_html(title, blocks).encode())
@@ -71,14 +72,14 @@ def write_report(
 
 
 def summary(run: Run, facts: Sequence[str]) -> str:
-    """What was run."""
+    """Returns the first paragraph: the problems, steps, time, and `facts`."""
     names = ", ".join(problem.name for problem in run.problems)
     time = f"{run.step:,} steps in {run.seconds / 60:.1f} minutes"
     return " ".join([f"One MultiModel ({run.config.hparams_set}) learned {names} jointly: {time}.", *facts])
 
 
 def outcome(run: Run, goals: dict[str, Goals], continue_with: str, continue_to: int = 0) -> str:
-    """Which goals were reached, and what would help with the others."""
+    """Returns a paragraph on the goals that were reached, and on what helps with the others."""
     missed = not_reached(run, goals)
     if not missed:
         return f"All {len(run.problems)} problems have reached their goals."
@@ -94,7 +95,7 @@ def outcome(run: Run, goals: dict[str, Goals], continue_with: str, continue_to: 
 
 
 def next_commands(run: Run, output_dir: Path) -> list[str]:
-    """What to do with the model."""
+    """Returns the commands that decode with the model, export it, and show its curves."""
     texts = [problem.name for problem in run.problems if isinstance(problem.inputs, Text)]
     at_prompt = f" --problems={texts[0]}" if texts else ""
     return [
@@ -105,7 +106,7 @@ def next_commands(run: Run, output_dir: Path) -> list[str]:
 
 
 def training_blocks(run: Run) -> list[Block]:
-    """Curves, and how the experts were used, if there are any."""
+    """Returns the sections on curves and, if the model has experts, on their load."""
     curves = Picture("curves", pictures.curves(run), "training loss and dev accuracy of each problem against steps")
     blocks: list[Block] = [Heading("Curves"), Paragraph(CURVES_TEXT), curves]
     if run.config.hparams.model.num_experts:

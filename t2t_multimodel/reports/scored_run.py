@@ -1,4 +1,4 @@
-"""What a report reads of a run: its config, metrics.jsonl and the decoded examples that `score_run` left."""
+"""Reads a scored run for its report: the config, metrics.jsonl, and the decoded examples that `score_run` wrote."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Run(NamedTuple):
     """A scored run.
 
     Attributes:
-        config: what it was started with.
-        problems: what it learned.
-        train, dev: rows of metrics.jsonl by problem, by step.
-        seconds: time spent in training, over all its continuations.
-        decoded: the scored examples by problem.
+        config: the run's config.
+        problems: the problems that it learned.
+        train, dev: by problem, the rows of metrics.jsonl in the order of steps.
+        seconds: the time spent in training, over all continuations.
+        decoded: by problem, the scored examples of dev.
     """
 
     config: RunConfig
@@ -39,12 +39,12 @@ class Run(NamedTuple):
         return max(rows[-1]["step"] for rows in self.dev.values())
 
     def scores(self, problem: Problem) -> Row:
-        """The newest measures of a problem on dev."""
+        """The newest row of a problem's scores on dev."""
         return self.dev[problem.name][-1]
 
 
 def read_run(output_dir: Path) -> Run:
-    """Reads a run that `score_run` has scored on dev; DataError where something is missing or damaged."""
+    """Reads a run that `score_run` has scored on dev; raises DataError if a file or a score is missing or damaged."""
     config = RunConfig.load(output_dir)
     rows = _json_lines(output_dir / "metrics.jsonl")
     chosen = [problem_of(spec) for spec in config.problems]
@@ -58,13 +58,13 @@ def read_run(output_dir: Path) -> Run:
 
 
 def training_seconds(rows: list[Row]) -> float:
-    """The time of the last training row of each continuation; a continuation's clock starts at 0 again."""
+    """Returns the seconds of training: the sum of each continuation's last time. A continuation's clock starts at 0 again."""
     times = [row["time"] for row in rows if row["split"] == "train"]
     return sum((time for time, following in pairwise([*times, 0.0]) if following < time), start=0.0)
 
 
 def _by_step(rows: list[Row], problem: str, split: str) -> list[Row]:
-    """The newest row of each step, in order."""
+    """Returns the newest row per step of a problem's split, in the order of steps."""
     return newest_by_step(row for row in rows if row["problem"] == problem and row["split"] == split)
 
 

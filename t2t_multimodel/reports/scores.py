@@ -1,4 +1,4 @@
-"""The table of a report: each problem's measures beside what is reached without looking, and the goal."""
+"""The tables of a report: each problem's scores beside a trivial baseline, which does not look at the input, and the goal."""
 
 from __future__ import annotations
 
@@ -25,34 +25,39 @@ from t2t_multimodel.utils.constants import EOS_ID
 from t2t_multimodel.utils.units import LOWER_IS_BETTER, unit
 
 SHORT_HEADER = ("problem", "what it does", "score", "without looking", "goal", "verdict")
-HEADER = ("problem", "measure", "unit", "model", "trivial", "which is", "goal", "verdict")
+HEADER = ("problem", "metric", "unit", "model", "trivial", "which is", "goal", "verdict")
 NOT_REACHED = "below its goal"
-OF_REFERENCES = 0.9  # the part of the references' own CIDEr that is the goal
+OF_REFERENCES = 0.9  # the goal for CIDEr, as a share of the references' own CIDEr
 _RECORDS_AT_ONCE = 500
 _OF_TRANSLATIONS = ("bleu", "chrf", "ter")
 _DIGITS = {"bleu": 1, "chrf": 1, "ter": 1, "cider": 2}
 
 
 class Trivial(NamedTuple):
-    """What an answer that does not look at the input reaches."""
+    """The score of a trivial baseline, and the baseline's name."""
 
     value: float
     name: str
 
 
 class Goals(NamedTuple):
-    """The measures of a problem with their goals, any one of which is enough, and what references score themselves."""
+    """The goals of a problem, one of which is enough.
+
+    Attributes:
+        values: by metric, the score to reach; None for a metric without a goal.
+        references_own: by metric, the score of the first references as outputs.
+    """
 
     values: dict[str, float | None]
     references_own: dict[str, float]
 
     def reached(self, scores: dict[str, Any]) -> list[str]:
-        """The measures that have reached their goals."""
+        """Returns the metrics that have reached their goals."""
         return [name for name, goal in self.values.items() if goal is not None and _is_reached(name, scores[name], goal)]
 
 
 def goals_of(problem: Problem, decoded: list[Decoded]) -> Goals:
-    """What a problem of this kind should reach on mini8."""
+    """Returns the goals of a problem, which are those of mini8's problems of its kind."""
     if isinstance(problem.targets, Label):
         return Goals({"accuracy": 0.95}, {})
     values: dict[str, float | None] = {"accuracy": None, "accuracy_per_sequence": None}
@@ -69,12 +74,15 @@ def goals_of(problem: Problem, decoded: list[Decoded]) -> Goals:
 
 
 def trivial_of(problem: Problem, decoded: list[Decoded], data_dir: Path, vocabulary: Vocabulary) -> dict[str, Trivial]:
-    """The trivial answer to each measure: most frequent class, most frequent token per position, or the source copied."""
+    """Returns by metric the score of a trivial baseline on dev.
+
+    The baseline is the most frequent class, the most frequent token per position, or for translations the source copied.
+    """
     train, dev = (target_ids(problem, data_dir, split) for split in ("train", "dev"))
     if isinstance(problem.targets, Label):
         return {"accuracy": Trivial(most_frequent_class(train, dev), "most frequent class")}
     name = "most frequent tokens"
-    found = {measure: Trivial(value, name) for measure, value in most_frequent_token(train, dev).items()}
+    found = {metric: Trivial(value, name) for metric, value in most_frequent_token(train, dev).items()}
     inputs, references = [example.inputs for example in decoded], [example.references for example in decoded]
     answer = vocabulary.decode([Counter(filter(None, column)).most_common(1)[0][0] for column in zip_longest(*train)])
     for metric in with_companions(problem.metrics, references, problem.target_space):
@@ -87,7 +95,7 @@ def trivial_of(problem: Problem, decoded: list[Decoded], data_dir: Path, vocabul
 
 
 def target_ids(problem: Problem, data_dir: Path, split: str) -> list[Any]:
-    """The targets in the records: class indices, or lists of token ids with the end-of-sequence id."""
+    """Returns the targets of the records of `split`: class indices, or lists of token ids that end with EOS."""
     forward, side = problem.forward(), "inputs" if problem.reversed else "targets"
     records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split)).batch(_RECORDS_AT_ONCE)
     targets = [parse_example(batch, forward.inputs, forward.targets)[side].numpy() for batch in records]
@@ -97,7 +105,7 @@ def target_ids(problem: Problem, data_dir: Path, split: str) -> list[Any]:
 
 
 def score_table(run: Run, goals: dict[str, Goals], data_dir: Path, vocabulary: Vocabulary) -> Table:
-    """A row for each measure of each problem of the run."""
+    """Returns the table with a row per problem and metric."""
     rows: list[tuple[str, ...]] = []
     for problem in run.problems:
         trivial = trivial_of(problem, run.decoded[problem.name], data_dir, vocabulary)
@@ -106,20 +114,20 @@ def score_table(run: Run, goals: dict[str, Goals], data_dir: Path, vocabulary: V
 
 
 def short_table(table: Table, problems: Sequence[Problem]) -> Table:
-    """A row for each problem of `score_table`'s: the measure that has reached its goal, or else the first that has a goal."""
+    """Returns a table with one row per problem of `score_table`: a metric that has reached its goal, or the first with a goal."""
     place = {name: HEADER.index(name) for name in HEADER}
     rows = []
     for problem in problems:
         own = [[str(cell) for cell in row] for row in table.rows if row[0] == problem.name]
         with_goal = [row for row in own if row[place["goal"]]] or own
         best = next((row for row in with_goal if row[place["verdict"]] == "reached"), with_goal[0])
-        measure, _, model, trivial, which, goal, verdict = best[1:]
-        rows.append((problem.name, what_it_does(problem), f"{measure} {model}", f"{trivial} ({which})", goal, verdict))
+        metric, _, model, trivial, which, goal, verdict = best[1:]
+        rows.append((problem.name, what_it_does(problem), f"{metric} {model}", f"{trivial} ({which})", goal, verdict))
     return Table(SHORT_HEADER, rows)
 
 
 def not_reached(run: Run, goals: dict[str, Goals]) -> list[str]:
-    """What each problem that missed its goals has, and should have."""
+    """Returns a text per problem that missed its goals, with its scores and the goals."""
     lines = []
     for problem in run.problems:
         scores, wanted = run.scores(problem), goals[problem.name]
@@ -130,16 +138,16 @@ def not_reached(run: Run, goals: dict[str, Goals]) -> list[str]:
     return lines
 
 
-def shown(measure: str, value: float) -> str:
-    """A figure with the digits that matter."""
-    return f"{value:.{_DIGITS.get(measure, 3)}f}"
+def shown(metric: str, value: float) -> str:
+    """Returns a score as text, with the number of decimals that suits the metric."""
+    return f"{value:.{_DIGITS.get(metric, 3)}f}"
 
 
 def _rows(problem: str, scores: dict[str, Any], goals: Goals, trivial: dict[str, Trivial]) -> list[tuple[str, ...]]:
     reached = goals.reached(scores)
     rows: list[tuple[str, ...]] = []
     for name, goal in goals.values.items():
-        if name not in scores:  # evaluated before this score was computed
+        if name not in scores:  # scored by a version that did not have this metric
             continue
         model = shown(name, scores[name])
         if name in goals.references_own:

@@ -1,4 +1,4 @@
-"""A parse tree as an SVG drawing: words along the bottom, every constituent above the middle of its words."""
+"""Draws a parse tree as SVG: words along the bottom, each constituent above the middle of its words."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _CHARACTER, _GAP, _ROW, _TEXT = 7.6, 16.0, 40.0, 14.0
 
 
 def draw_tree(words: Sequence[str], linearised: str, reference: str = "") -> str | None:
-    """The SVG element of a linearised tree over `words`; constituents and tags that `reference` lacks stand out.
+    """Returns the SVG element of a linearised tree over `words`, with constituents and tags marked that `reference` lacks.
 
-    Returns None where `linearised` is no well-formed tree over exactly these words.
+    Returns None if `linearised` is not a well-formed tree over exactly these words.
     """
     parsed = spans(linearised)
     if parsed is None or len(parsed[0]) != len(words):
@@ -46,7 +46,7 @@ def draw_tree(words: Sequence[str], linearised: str, reference: str = "") -> str
 
 
 def _depths(constituents: Sequence[Span]) -> list[int]:
-    """How many constituents each one lies in. They are in the order in which they are closed."""
+    """Returns the depth of each constituent: the number of constituents around it. They come in the order they are closed."""
     depths = [0] * len(constituents)
     for place in range(len(constituents) - 2, -1, -1):
         depths[place] = depths[_parent(place, constituents)] + 1
@@ -54,7 +54,10 @@ def _depths(constituents: Sequence[Span]) -> list[int]:
 
 
 def _parent(place: int, constituents: Sequence[Span]) -> int:
-    """The place of the innermost constituent around the one at `place`: the first that is closed later and begins no later."""
+    """Returns the index of the innermost constituent around the one at `place`.
+
+    That is the first one which is closed later and begins no later.
+    """
     return next(i for i in range(place + 1, len(constituents)) if constituents[i].start <= constituents[place].start)
 
 
@@ -63,7 +66,7 @@ def _middle(span: Span, lefts: Sequence[float]) -> float:
 
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:
-    """A line from below one label to above another; y is the labels' top."""
+    """Returns an SVG line from below one label to above another; `y1` and `y2` are the tops of the labels."""
     ends = f'x1="{x1:.1f}" y1="{y1 + _TEXT + 6:.1f}" x2="{x2:.1f}" y2="{y2 + 2:.1f}"'
     return f'<line {ends} stroke="#8a93a3"/>'
 

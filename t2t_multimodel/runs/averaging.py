@@ -17,20 +17,22 @@ FOLDER = "averaged"
 
 
 def average_run(output_dir: Path, count: int) -> Path:
-    """Writes the mean of the weights of the last `count` checkpoints to `output_dir/averaged`, and returns that.
+    """Writes the mean weights of the run's last `count` checkpoints to the folder `output_dir/averaged`; returns its path.
 
-    It has the run's config (without ema_decay: the weights are themselves averaged) and vocabulary: whatever takes a run's
-    output_dir takes it.
+    The folder is a run's directory of its own, with the run's vocabulary and config: every command that takes an output_dir
+    takes it. Its config has ema_decay=0, since the weights are averaged already.
 
     Raises:
-        DataError: no run, or fewer checkpoints than that, or one that is damaged or does not fit.
+        DataError: `output_dir` holds no run or fewer than `count` checkpoints, or one of them is damaged or of another model.
     """
     config, _, model, newest = open_run(output_dir)
     checkpoints = Checkpoints(output_dir, model)
     steps = checkpoints.steps[-count:]
     if len(steps) < count or newest != steps[-1]:
         kept = ", ".join(map(str, checkpoints.steps))
-        raise DataError(f"{output_dir} has no {count} whole checkpoints, but those of the steps {kept}; see keep_checkpoints")
+        raise DataError(
+            f"{output_dir} has fewer than {count} whole checkpoints, those of steps {kept}; keep_checkpoints says how many"
+        )
     weights = by_path(model.trainable_variables)
     sums = {name: np.zeros(variable.shape, np.float64) for name, variable in weights.items()}
     for step in steps:

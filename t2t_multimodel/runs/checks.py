@@ -1,4 +1,4 @@
-"""What keeps a run from starting, told in one line."""
+"""Checks before a run starts; each raises a DataError of one line."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from t2t_multimodel.utils.errors import DataError
 
 
 def check_strategy(hparams: HParams, strategy: str) -> None:
-    """Raises DataError where hyperparameters are for steps that overlap and `strategy`'s do not, or the other way round."""
+    """Raises DataError if hyperparameters need overlapping steps and `strategy` does not overlap them, or the other way round.
+
+    Only "parameter_server" overlaps steps.
+    """
     c = hparams.training
     if strategy != "parameter_server":
         if c.problem_schedule == "worker_per_problem":
             raise DataError("problem_schedule=worker_per_problem needs --strategy=parameter_server, where steps overlap")
         return
-    # What takes more than one operation to update a variable would undo another step's update in between. A compiled step is
-    # refused by TensorFlow's workers ("KernelAndDeviceOp does not support EagerFunctionParams").
+    # An update of a variable in more than one operation would undo an update that another step makes in between. TensorFlow's
+    # workers refuse a compiled step ("KernelAndDeviceOp does not support EagerFunctionParams").
     needed = {"problems_per_step": 1, "accumulate_steps": 1, "optimizer": "adam", "ema_decay": 0.0, "xla": False}
     wrong = [f"{name}={value}, not {getattr(c, name)}" for name, value in needed.items() if getattr(c, name) != value]
     if hparams.model.precision == "float16":
@@ -35,7 +38,7 @@ def check_strategy(hparams: HParams, strategy: str) -> None:
 
 
 def check_xla(hparams: HParams, strategy: str) -> None:
-    """Raises DataError where `strategy` would compile the steps of several devices; warns where a CPU compiles."""
+    """Raises DataError if xla=true and `strategy` uses several devices; prints a warning if xla=true on a CPU."""
     if not hparams.training.xla:
         return
     gpus = tf.config.list_physical_devices("GPU")
@@ -48,10 +51,10 @@ def check_xla(hparams: HParams, strategy: str) -> None:
 def checked_data(
     problems: Sequence[Problem], set_name: str, hparams: HParams, data_dir: Path
 ) -> tuple[list[Problem], run_config.RunConfig]:
-    """The problems as their records have them, and the run's config.
+    """Returns the problems with the features that their records have, and the run's config.
 
     Raises:
-        DataError: records, vocabulary and hyperparameters do not fit together, or one of them is missing.
+        DataError: records or vocabulary are missing, or do not fit each other or the hyperparameters.
     """
     require_records(data_dir, problems)
     manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
@@ -69,7 +72,7 @@ def check_warm_start(source: Path, config: run_config.RunConfig, output_dir: Pat
     begun = run_config.RunConfig.load(source)
     if begun.vocabulary_sha256 != config.vocabulary_sha256:
         raise DataError(
-            f"{source} was trained with another vocabulary than that in {config.data_dir}; make the records of all problems "
+            f"{source} was trained with another vocabulary than the one in {config.data_dir}; make the records of all problems "
             f"in its data_dir {begun.data_dir}: mm-datagen keeps the vocabulary that is there"
         )
 

@@ -36,7 +36,7 @@ from t2t_multimodel.utils.writer_lock import WriterLock
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM ended a run before its time; its checkpoint is written."""
+    """SIGTERM ended a run before its last step, after a checkpoint was written."""
 
 
 def train_run(
@@ -51,24 +51,24 @@ def train_run(
     worker_timeout: float = WORKER_TIMEOUT,
     profile: tuple[int, int] | None = None,
 ) -> int:
-    """Trains `problems` in `output_dir` on their records in `data_dir`, going on where a run there stopped.
+    """Trains `problems` in `output_dir` on their records in `data_dir`; a run that stopped there goes on.
 
     Args:
-        set_name: the hparams set that `hparams` came from, for config.json.
-        seconds: stop after so long; 0 is no limit.
-        strategy: see training.distribution.
-        warm_start: output_dir of a run whose weights a new run begins with, where they fit.
-        worker_timeout: how long to wait for the other tasks of TF_CONFIG.
-        profile: first and last step to profile.
+        set_name: the name of the set that `hparams` came from, written to config.json.
+        seconds: the longest time to train in this call; 0 is no limit.
+        strategy: a name in distributed.strategies.STRATEGIES, "auto" among them.
+        warm_start: the output_dir of another run; a new run begins with those of its weights that fit.
+        worker_timeout: the longest time in seconds to wait for the other tasks of TF_CONFIG.
+        profile: the first and the last step to profile.
 
     Returns:
-        The steps done; 0 in the workers of parameter servers and in these, once they were told to end.
+        The number of steps done. In a parameter server or one of its workers: 0, when the chief has ended.
 
     Raises:
-        KeyboardInterrupt: a signal ended the run before its time, Terminated if it was SIGTERM; its checkpoint is written.
-        DataError: records or vocabulary are missing or do not fit together, output_dir holds another run, or another process
-            writes there, the memory is too small, the loss was no number, another worker does not appear or is gone, or the run
-            to begin with has another vocabulary, no checkpoint, or nothing that fits.
+        KeyboardInterrupt: a signal ended the run before its last step, after a checkpoint; Terminated if it was SIGTERM.
+        DataError: records or vocabulary are missing or do not fit each other; `output_dir` holds another run, or another process
+            writes there; the memory is too small; the loss was not finite; another task did not appear or is gone; or the run
+            `warm_start` has another vocabulary, no checkpoint, or no weights that fit.
     """
     cluster = cluster_of_environment()
     strategy = resolve_strategy(strategy, cluster)
@@ -101,10 +101,13 @@ def train_run(
 
 
 def _lengths_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path) -> dict[tuple[str, str], dict[str, float]]:
-    """Says what max_length and max_seconds leave out, and what records changed; returns the shares by problem and split.
+    """Prints what max_length and max_seconds leave out, and which records have changed since they were made.
+
+    Returns:
+        By problem and split, the shares left out, by their names in metrics.jsonl.
 
     Raises:
-        DataError: records are damaged, which training would find later.
+        DataError: records are damaged. Training would find that only when it reads them.
     """
     with only_informs("the report on lengths", but=(DataError,)):
         found = {problem.name: left_out_of(problem, data_dir, hparams) for problem in problems}
@@ -115,7 +118,7 @@ def _lengths_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path)
 
 
 def _configure_tensorflow() -> None:
-    # Grappler's passes took longer than they saved (docs/architecture.md).
+    # Grappler's passes take longer at the start than they save (docs/architecture.md).
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if not tf.config.list_physical_devices("GPU"):  # Costs nothing measurable on a CPU; some operations lack it on a GPU.
         tf.config.experimental.enable_op_determinism()
@@ -124,10 +127,10 @@ def _configure_tensorflow() -> None:
 def _beginning(
     config: run_config.RunConfig, output_dir: Path, warm_start: Path | None
 ) -> tuple[run_config.RunConfig, Path | None]:
-    """The config with where the run began, and the run whose weights are to be taken now: None where this one goes on."""
+    """Returns `config` with its `warm_start`, and the run whose weights the new run takes; None if a run here goes on."""
     goes_on = run_config.has_checkpoint(output_dir) and (output_dir / run_config.CONFIG).exists()
     begun = run_config.RunConfig.load(output_dir).warm_start if goes_on else ""
-    # The run has its weights already. Whether a folder that was moved is the one it began with cannot be seen.
+    # The run has those weights already. If the folder was moved, nothing tells whether `warm_start` is the same one.
     if begun and (warm_start is None or not Path(begun).exists()):
         return dataclasses.replace(config, warm_start=begun), None
     if warm_start is None:
@@ -141,7 +144,7 @@ def _beginning(
 
 @contextlib.contextmanager
 def _failures_told(cluster: Cluster | None) -> Iterator[None]:
-    """Steps that are no numbers, too little memory, and workers that are gone, become a DataError."""
+    """Turns a loss that is not finite, too little memory, and a task that is gone into a DataError of one line."""
     try:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
@@ -149,7 +152,7 @@ def _failures_told(cluster: Cluster | None) -> Iterator[None]:
         if "No space left on device" in reason:
             raise
         remedies = "smaller batch_tokens, batch_images, batch_seconds, max_length or max_seconds, or recompute=true"
-        raise DataError(f"too little memory: {reason}; what helps, in --hparams: {remedies}") from error
+        raise DataError(f"too little memory: {reason}; what helps in --hparams: {remedies}") from error
     except NotFinite as error:
         raise DataError(f"{error}; a lower learning_rate or clip_norm may help") from error
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
@@ -163,7 +166,7 @@ def _failures_told(cluster: Cluster | None) -> Iterator[None]:
 def _gather(
     name: str, cluster: Cluster | None, config: run_config.RunConfig, seconds: float, worker_timeout: float
 ) -> tuple[tf.distribute.Strategy, Callable[..., Trainer]]:
-    """The strategy in whose scope the model is built, once the other tasks are there, and what makes its trainer."""
+    """Waits for the other tasks. Returns the strategy to build the model in, and a function that makes the Trainer."""
     if cluster and name == "parameter_server":
         servers = ParameterServers(cluster, worker_timeout, config.hparams.model.num_experts)
         return servers.strategy, functools.partial(AsynchronousTrainer, servers=servers)
@@ -176,7 +179,7 @@ def _gather(
 
 
 def _build_model(config: run_config.RunConfig, devices: tf.distribute.Strategy, source: Path | None) -> Model:
-    """The run's model, with the weights of `source`'s newest checkpoint where one is given."""
+    """Builds the run's model, with the weights of the run `source` if there is one."""
     tf.keras.utils.set_random_seed(config.hparams.training.seed)  # tf.data shuffles by TensorFlow's own seed too
     with devices.scope():
         model = run_config.build_model(config)
@@ -188,7 +191,7 @@ def _build_model(config: run_config.RunConfig, devices: tf.distribute.Strategy, 
 def _extras(
     model: Model, config: run_config.RunConfig, output_dir: Path, cluster: Cluster | None, profile: tuple[int, int] | None
 ) -> dict[str, Any]:
-    """What a Trainer whose weights are in this process takes besides; the chief reports on the model first."""
+    """Returns the further arguments of a Trainer whose weights are in this process; the chief prints the start report first."""
     if cluster and not cluster.is_chief:
         return {"profile": profile}
     with only_informs("the report on the model's size"):

@@ -1,4 +1,4 @@
-"""What training would hold in memory, from a graph that never runs: the machine need not have as much."""
+"""Estimates the memory that training takes from a graph that is never run, so that the machine need not have as much."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Shapes = Mapping[str, Sequence[int]]
 
 
 class MemoryCount(NamedTuple):
-    """Counts of a run.
+    """The sizes of a run.
 
     Attributes:
-        parameters: trainable numbers by part, see training.memory.
-        state: bytes of parameters, gradients, optimizer and accumulators.
-        steps: bytes of each batch's activations, gradients and temporary values, where they are most.
+        parameters: the number of trainable parameters, by part of the model (training.memory.parameter_counts).
+        state: the bytes of "parameters", "gradients", the optimizer's state and accumulators, by these names.
+        steps: by problem, the peak bytes of a step's activations, gradients and temporary values.
     """
 
     parameters: dict[str, int]
@@ -34,12 +34,11 @@ class MemoryCount(NamedTuple):
 
 
 def count_memory(config: RunConfig, batches: Mapping[str, Shapes], imbalance: float = 1.5) -> MemoryCount:
-    """Counts what a run of `config` on one device holds.
+    """Counts the parameters and the bytes of a run of `config` on one device.
 
     Args:
-        config: of the run.
-        batches: by problem, the shapes of "inputs", "targets", and "inputs_length" for sound.
-        imbalance: how many times an expert's mean queue the longest one is; all queues are as long as that.
+        batches: by problem, the shapes of a batch's "inputs", "targets", and "inputs_length" for sound.
+        imbalance: the assumed ratio of the longest expert queue to the mean one. All queues are padded to the longest.
     """
     hparams = config.hparams
     with tf.Graph().as_default():  # whose variables have no values
@@ -53,7 +52,7 @@ def count_memory(config: RunConfig, batches: Mapping[str, Shapes], imbalance: fl
 
 
 def _gradients(model: Model, problem: str, shapes: Shapes, hparams: HParams) -> Any:
-    """A function of a batch of these shapes that returns all gradients."""
+    """Returns a tf.function that takes a batch of these shapes and returns the gradients of all weights."""
     specs: Mapping[str, Any] = batch_signature(model.specs[problem], hparams)
     signature = {name: tf.TensorSpec(shapes[name], spec.dtype) for name, spec in specs.items()}
 

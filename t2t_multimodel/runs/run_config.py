@@ -1,4 +1,4 @@
-"""A run's directory: `config.json`, `vocabulary.model` and checkpoints, enough to go on, to evaluate and to decode."""
+"""A run's directory: `config.json`, `vocabulary.model` and checkpoints are all that going on, scoring and decoding need."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ class RunConfig:
     """Everything a run was started with.
 
     Attributes:
-        hparams_set: the set's name; `hparams`: its values with all overrides.
-        problems: what it learns.
-        vocab_size, vocabulary_sha256: of the vocabulary copied beside.
-        data_dir: where the records lay.
-        version: of this package.
-        warm_start: the run whose weights it began with; "" is none.
+        hparams_set: the name of the set of hyperparameters.
+        hparams: the set's values with all overrides.
+        problems: the problems that the run learns.
+        vocab_size, vocabulary_sha256: size and hash of the vocabulary, which is copied into the run's directory.
+        data_dir: the folder of the records when the run was started.
+        version: the version of this package that started the run.
+        warm_start: the output_dir of the run whose weights this one began with; "" is none.
     """
 
     hparams_set: str
@@ -46,7 +47,7 @@ class RunConfig:
     warm_start: str = ""
 
     def save(self, output_dir: Path | str) -> None:
-        """Writes `config.json` beside its place and renames it."""
+        """Writes `config.json` into `output_dir`, whole or not at all."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["hparams"] = self.hparams.to_dict()
         values["problems"] = [spec.to_dict() for spec in self.problems]
@@ -54,7 +55,7 @@ class RunConfig:
 
     @classmethod
     def load(cls, output_dir: Path | str) -> RunConfig:
-        """Reads `config.json`; DataError where it is missing or damaged."""
+        """Reads `config.json`; raises DataError if it is missing, damaged or of another version."""
         path = Path(output_dir) / CONFIG
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -67,9 +68,10 @@ class RunConfig:
             raise DataError(f"{path} is damaged or of another version: {type(error).__name__}: {error}") from None
 
     def differences(self, other: RunConfig) -> list[str]:
-        """What keeps a run of `other` from going on in this one's directory: "name: ours, theirs" each.
+        """Returns what keeps a run of `other` from going on in this run's directory, each as "name: ours, now theirs".
 
-        How long, how often and where from may differ; what the weights and the order of batches depend on may not.
+        A continuation may change how long is trained, how often is evaluated and saved, and the records' folder. Everything that
+        weights and the order of batches depend on must be the same.
         """
         free = {"train_steps", "eval_every", "eval_steps", "eval_samples"}
         free |= {"save_every", "save_minutes", "keep_checkpoints", "keep_best"}
@@ -80,25 +82,25 @@ class RunConfig:
         return found + [f"the definition of {name} changed" for name in changed]
 
     def facts(self) -> dict[str, Any]:
-        """The problems, the vocabulary, the run begun with and every hyperparameter, by name."""
+        """Returns the names of the problems, the vocabulary's hash, `warm_start` and every hyperparameter, by name."""
         values = {name: value for part in self.hparams.to_dict().values() for name, value in part.items()}
         names = ",".join(spec.name for spec in self.problems)
         return {"problems": names, "vocabulary": self.vocabulary_sha256[:12], "warm_start": self.warm_start, **values}
 
 
 def has_checkpoint(output_dir: Path | str) -> bool:
-    """Whether there is a checkpoint to go on from in a run's directory."""
+    """Whether a run's directory holds a checkpoint."""
     return any(Path(output_dir).glob("ckpt-*.index"))
 
 
 def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -> str:
-    """Prepares `output_dir` for a run, or checks that the run in it is the same.
+    """Writes the config and the vocabulary of `data_dir` into `output_dir`, after checking that no other run is there.
 
     Returns:
-        A line that says which config was replaced because its run has no checkpoint; "" where none was.
+        A line for the user if another run's config was replaced, which happens only if that run has no checkpoint; else "".
 
     Raises:
-        DataError: another run's config is there beside its checkpoints; nothing is changed then.
+        DataError: `output_dir` holds checkpoints of another run; nothing is changed.
     """
     output_dir = Path(output_dir)
     trained, replaced = output_dir.is_dir() and any(output_dir.glob("ckpt-*")), ""
@@ -121,7 +123,10 @@ def start_run(config: RunConfig, output_dir: Path | str, data_dir: Path | str) -
 
 
 def build_model(config: RunConfig) -> Model:
-    """The run's model, built, its initial weights from the run's seed. The process's random generators stay as they were."""
+    """Returns the run's model, built, with initial weights that follow from the run's seed.
+
+    The state of Python's random generator is the same afterwards.
+    """
     from t2t_multimodel.models import models
 
     mel_bins = config.hparams.data.mel_bins
@@ -134,7 +139,7 @@ def build_model(config: RunConfig) -> Model:
 
 @contextlib.contextmanager
 def _python_seeded(seed: int) -> Iterator[None]:
-    """Python's generator, from which Keras takes the seeds of initial weights and noise, begins at `seed` for a while."""
+    """Seeds Python's random generator inside the context. Keras draws the seeds of initial weights and noise from it."""
     state = random.getstate()
     random.seed(seed)
     try:
@@ -144,12 +149,15 @@ def _python_seeded(seed: int) -> Iterator[None]:
 
 
 def open_run(output_dir: Path | str, step: int | None = None) -> tuple[RunConfig, Vocabulary, Model, int]:
-    """A finished or running run, to decode or evaluate with: config, vocabulary, model with a checkpoint's weights, its step.
+    """Opens a run, finished or not: its config, vocabulary, model with the weights of a checkpoint, and the checkpoint's step.
 
-    The weights are their moving averages where the run keeps them (ema_decay).
+    If the run keeps moving averages of its weights (ema_decay), the model has those.
+
+    Args:
+        step: the checkpoint's step; None takes the newest.
 
     Raises:
-        DataError: no run, no checkpoint, or one that does not fit.
+        DataError: there is no run or no checkpoint, or the checkpoint is damaged or of another model.
     """
     from t2t_multimodel.training.checkpoints import Checkpoints
 

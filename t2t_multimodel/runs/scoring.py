@@ -1,4 +1,4 @@
-"""Scores of a trained run: teacher-forced measures and decoded outputs, over a whole split."""
+"""Scores of a trained run over a whole split: teacher-forced metrics, and metrics of decoded outputs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,13 @@ from t2t_multimodel.utils.json_lines import json_line, json_lines
 
 
 class Decoded(NamedTuple):
-    """One example: its input as text ("" for images and sound), right answers, the model's."""
+    """An example and the model's output.
+
+    Attributes:
+        inputs: the input as text; "" for pictures and sound.
+        references: the right answers, at least one.
+        output: the model's answer.
+    """
 
     inputs: str
     references: list[str]
@@ -44,8 +50,8 @@ class Scorer:
     """Evaluates a model on splits of its problems.
 
     Args:
-        model, vocabulary, hparams, specs: of the run.
-        data_dir: where the records lie.
+        model, vocabulary, hparams, specs: those of the run, as open_run returns them.
+        data_dir: the folder of the records.
     """
 
     def __init__(
@@ -56,7 +62,14 @@ class Scorer:
         self._vocabulary, self._hparams, self._data_dir = vocabulary, hparams, data_dir
 
     def score(self, problem: Problem, split: str, limit: int = 0) -> tuple[Scored, list[Decoded]]:
-        """Every measure of `problem` on `split` (its first `limit` batches, if not 0), and the decoded examples."""
+        """Returns all scores of `problem` on `split`, and the decoded examples.
+
+        Args:
+            limit: the number of batches to score; 0 scores all.
+
+        Raises:
+            DataError: max_length or max_seconds leaves no example of the split.
+        """
         batches = evaluation_batches(problem, self._data_dir, self._hparams, split)
         rows, decoded = [], []
         for batch in tqdm(batches.take(limit) if limit else batches, desc=f"{problem.name} {split}", unit="batch", disable=None):
@@ -69,7 +82,7 @@ class Scorer:
         return found._replace(figures=figures | found.figures), decoded
 
     def samples(self, problem: Problem, split: str, count: int) -> list[Decoded]:
-        """The first `count` examples of `split` with what the model says to them."""
+        """Returns the first `count` examples of `split`, at most a batch, with the model's outputs."""
         batch = next(iter(evaluation_batches(problem, self._data_dir, self._hparams, split)))
         return self._decode(problem, cast(Batch, {name: values[:count] for name, values in batch.items()}))
 
@@ -89,7 +102,7 @@ class Scorer:
 
 
 def scored_by(problem: Problem, decoded: Sequence[Decoded]) -> Scored:
-    """The scores of decoded examples by all metrics of their problem, and by those that belong beside them."""
+    """Scores decoded examples by all metrics of their problem, and by those that `with_companions` adds."""
     outputs, references = [row.output for row in decoded], [row.references for row in decoded]
     figures: dict[str, float] = {}
     settings: dict[str, str] = {}
@@ -101,18 +114,18 @@ def scored_by(problem: Problem, decoded: Sequence[Decoded]) -> Scored:
 
 
 def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, split: str, limit: int = 0) -> None:
-    """Scores the newest checkpoint: a line per problem, the same in metrics.jsonl and TensorBoard, and decoded examples.
+    """Scores a run's newest checkpoint and prints a line per problem.
 
-    The examples are in `decoded-<problem>-<split>.jsonl`. Each line is printed before anything is written: a run in a folder that
-    may only be read can be scored.
+    The same figures go to metrics.jsonl and to TensorBoard, the decoded examples to `decoded-<problem>-<split>.jsonl`. A line is
+    printed before its files are written, so that a run in a read-only folder can be scored too.
 
     Args:
-        names: problems of the run; None means all of them that have the split.
-        limit: batches of each; 0 means all.
+        names: the problems to score; None scores all problems of the run that have the split.
+        limit: the number of batches to score per problem; 0 scores all.
 
     Raises:
-        DataError: no run, no checkpoint, no records or ones of another vocabulary, a problem that is not the run's, or, after
-            all have been scored, a file that could not be written.
+        DataError: there is no run, checkpoint or record; the records are of another vocabulary or other features; `names` has a
+            problem that the run does not have; or, when all problems have been scored, a file could not be written.
     """
     chosen = _chosen(RunConfig.load(output_dir), names, split, data_dir)
     config, vocabulary, model, step = open_run(output_dir)

@@ -1,4 +1,4 @@
-"""What a run is made of, for its first lines: parameters and arithmetic by part, and whether it will fit in memory."""
+"""The first lines of a run: parameters and arithmetic per part of the model, and whether training fits in memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from t2t_multimodel.tf_internals import float_operations, gpu_memory
 from t2t_multimodel.training.memory import parameter_counts, state_bytes
 from t2t_multimodel.utils.console import only_informs
 
-# Tracing a step to see what it holds takes seconds: it is not done where the state is a smaller part of a computer's memory.
+# A step is traced, which takes seconds, to count its memory only if the state takes more than this share of a computer's memory.
 SMALL_PART = 0.1
 
 
 def start_report(model: Model, config: RunConfig) -> list[str]:
-    """The report on the built model of a run of `config`, a line each."""
+    """Returns the lines of the report on the built `model` of a run of `config`."""
     hparams = config.hparams
     counts, flops = parameter_counts(model), flops_forward(model, hparams)
     width = max(map(len, counts))
@@ -34,10 +34,11 @@ def start_report(model: Model, config: RunConfig) -> list[str]:
 
 
 def flops_forward(model: Model, hparams: HParams) -> dict[str, tuple[float, str]]:
-    """Floating-point operations forward of a built model's parts, and of what: (number, "token").
+    """Returns the floating-point operations of a forward pass, by part of the model, each with its unit: (number, "token").
 
-    Encoder, mixer and decoder do two for each weight and token, which leaves out what attention does beside its projections: it
-    grows with the length. Of the experts, moe_k work, and the gate. Nets of images and sound are counted in their graph.
+    Encoder, mixer and decoder take two operations per weight and token. The products of attention, which grow with the length,
+    are not counted. Of a mixture, moe_k experts and the gate are counted. The nets of images and sound are counted in their
+    graphs, per picture and per second.
     """
     c, counts = model.config, parameter_counts(model)
     found = {part: (2.0 * counts.get(part, 0), "token") for part in ("encoder", "mixer", "decoder")}
@@ -63,7 +64,7 @@ def _net(model: Model, spec: ProblemSpec) -> str:
 
 
 def _net_flops(model: Model, spec: ProblemSpec, hparams: HParams) -> float:
-    """Of the input's modality net, for one picture or one second of sound."""
+    """Returns the operations of the input's modality net for one picture or one second of sound."""
     arguments = [tf.TensorSpec(shape, tf.float32) for shape in [_input_shape(spec, hparams, 1, 1.0)]]
     if isinstance(spec.inputs, Audio):
         arguments.append(tf.TensorSpec([1], tf.int32))
@@ -77,14 +78,14 @@ def _input_shape(spec: ProblemSpec, hparams: HParams, batch: int, seconds: float
         return batch, hparams.data.max_length
     if isinstance(spec.inputs, Image):
         return batch, spec.inputs.height, spec.inputs.width, spec.inputs.channels
-    assert isinstance(spec.inputs, Audio)  # nothing reads labels
+    assert isinstance(spec.inputs, Audio)  # a Label is never an input
     if hparams.model.audio_input == "waveform":
         return batch, int(seconds * spec.inputs.sample_rate)
     return batch, int(seconds * 1000 / hparams.data.hop_ms), hparams.data.mel_bins
 
 
 def _memory_lines(model: Model, config: RunConfig, where: str, room: int) -> list[str]:
-    """What a step holds, of the `room` bytes of `where`; a second line if that is too much."""
+    """Returns a line on the memory of training beside the `room` bytes of `where`; a second line warns if that is too much."""
     hparams = config.hparams
     state = state_bytes(model, hparams)
     total, parts = sum(state.values()), [f"{name} {_size(size)}" for name, size in state.items() if size]
@@ -92,11 +93,11 @@ def _memory_lines(model: Model, config: RunConfig, where: str, room: int) -> lis
         steps = count_memory(config, dict(_largest_batches(model, hparams))).steps
         problem = max(steps, key=steps.__getitem__)
         parts.append(f"a step of {problem} {_size(steps[problem])}")
-        total += max(0, steps[problem] - state["gradients"])  # they are in the step's count as well
+        total += max(0, steps[problem] - state["gradients"])  # the step's count includes the gradients
     lines = [f"memory: {', '.join(parts)}; together {_size(total)} of the {where}'s {_size(room)}"]
     if total > room:
         remedies = "smaller batch_tokens, batch_images or batch_seconds, recompute=true, optimizer=adafactor"
-        lines.append(f"warning: that does not fit; what helps, in --hparams: {remedies}")
+        lines.append(f"warning: that does not fit; what helps in --hparams: {remedies}")
     return lines
 
 
@@ -105,7 +106,7 @@ def _size(size: int) -> str:
 
 
 def _largest_batches(model: Model, hparams: HParams) -> Iterator[tuple[str, dict[str, tuple[int, ...]]]]:
-    """The shapes of a full batch of the longest examples, of one problem for each graph of a step."""
+    """Yields one problem per traced step function, with the shapes of a full batch of the longest examples."""
     c, seen = hparams.data, set()
     for name, spec in model.specs.items():
         if model.trace_key(name) in seen:
@@ -124,6 +125,6 @@ def _largest_batches(model: Model, hparams: HParams) -> Iterator[tuple[str, dict
 
 
 def _memory() -> tuple[str, int]:
-    """What holds a model, and its bytes: the first GPU, or the computer."""
+    """Returns the memory that holds the model and its bytes: ("GPU", size) of the first GPU, or ("computer", size)."""
     found = gpu_memory()
     return ("GPU", found) if found else ("computer", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -39,5 +39,5 @@ def test_weights_are_the_mean_of_the_last_checkpoints(count, output_dir):
 
 
 def test_more_checkpoints_than_there_are_cannot_be_averaged(output_dir):
-    with pytest.raises(DataError, match="has no 4 whole checkpoints, but those of the steps 7, 8, 9"):
+    with pytest.raises(DataError, match="has fewer than 4 whole checkpoints, those of steps 7, 8, 9"):
         average_run(output_dir, 4)

@@ -136,7 +136,7 @@ def refused(message, tmp_path, start):
 def test_another_vocabulary_is_refused_before_anything_is_written(begin, source, data_dir, tmp_path):
     other = tmp_path / "other"
     generate([fake_problem("w_added", [{"inputs": "xyz", "targets": "zyx"}])], other, other, 280, report=lambda line: None)
-    message = rf"was trained with another vocabulary than that in {other}; make the records of all problems in its data_dir"
+    message = rf"was trained with another vocabulary than the one in {other}; make the records of all problems in its data_dir"
     refused(message, tmp_path, lambda: begin(ADDED, data_dir=other))
     assert not (tmp_path / "run").exists()
 
