@@ -1,1 +1,1 @@
-"""Scores of decoded outputs, and trivial baselines to compare them with."""
+"""Metrics of decoded outputs (BLEU, WER, CIDEr-D, labelled brackets ...), and trivial baselines to compare them with."""

@@ -1,4 +1,4 @@
-"""What is reached without looking at the input: the figures any trained model must beat."""
+"""Trivial baselines, which do not look at the input. A trained model must beat them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 
 def most_frequent_class(train: Sequence[Hashable], dev: Sequence[Hashable]) -> float:
-    """Accuracy on `dev` of always answering the class that is most frequent in `train`."""
+    """Returns the accuracy on `dev` of always answering the class that is most frequent in `train`."""
     [(answer, _)] = Counter(_some(train, "training")).most_common(1)
     return sum(label == answer for label in dev) / len(_some(dev, "dev"))
 
 
 def most_frequent_token(train: Sequence[Sequence[int]], dev: Sequence[Sequence[int]]) -> dict[str, float]:
-    """Accuracy on `dev` of answering, at each position, the token that is most frequent there in `train`.
+    """Scores on `dev` the answer that has, at each position, the token that is most frequent there in `train`.
 
     Args:
-        train, dev: token ids of the targets, each with its end-of-sequence id, as a model has to predict it.
+        train, dev: the token ids of the targets, each with EOS at its end, as a model has to predict it.
 
     Returns:
-        "accuracy" (per token) and "accuracy_per_sequence". A position behind the longest training target counts as wrong.
+        "accuracy" (per token) and "accuracy_per_sequence". Positions after the longest training target count as wrong.
     """
     positions: list[Counter[int]] = [Counter() for _ in range(max(map(len, _some(train, "training"))))]
     for sequence in train:
@@ -44,7 +44,7 @@ def most_frequent_token(train: Sequence[Sequence[int]], dev: Sequence[Sequence[i
 def copied_source(
     inputs: Sequence[str], references: Sequence[Sequence[str]], metric: str = "bleu", scoring: Scoring | None = None
 ) -> dict[str, float]:
-    """A translation's score for leaving the source as it is."""
+    """Returns the figures of `metric` for translations that are the source itself."""
     return score(metric, _some(inputs, "dev"), references, None, scoring)
 
 

@@ -1,7 +1,7 @@
-"""CIDEr-D (Vedantam, Zitnick and Parikh 2015, arXiv 1411.5726, section 6): consensus of a caption with its references.
+"""CIDEr-D (Vedantam, Zitnick and Parikh 2015, arXiv 1411.5726, section 6): the consensus of a caption with its references.
 
-n-grams weigh by tf-idf, where a document is the set of all references of one image of the corpus being scored, so figures of
-different corpora do not compare. Counts are raw, as in the authors' code, so that clipping them is clipping counts.
+n-grams are weighted by tf-idf. A document is the set of all references of one image of the scored corpus, so that the figures of
+different corpora do not compare. As in the authors' code, term frequencies are counts, which are clipped to the reference's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ NGram = tuple[str, ...]
 def cider(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], inputs: Sequence[str] | None = None
 ) -> dict[str, float]:
-    """Mean CIDEr-D over the corpus, in 0..10. It is 0 for a corpus of one image, whose n-grams all have no weight."""
+    """Returns "cider", the mean CIDEr-D over the corpus, from 0 to 10.
+
+    It is 0 for a corpus of one image, since an n-gram that is in every document has no weight.
+    """
     tokenised = [[tokenise(reference) for reference in alternatives] for alternatives in references]
     idf = _inverse_document_frequencies(tokenised)
     no_document = math.log(len(references))
@@ -37,7 +40,7 @@ def cider(
 
 
 def tokenise(text: str) -> list[str]:
-    """Lower-case words without punctuation; hyphens and apostrophes inside a word stay.
+    """Returns the words of `text` in lower case, without punctuation except hyphens and apostrophes inside a word.
 
     In scripts without blanks between words, each character is a word.
     """
@@ -56,7 +59,7 @@ def _inverse_document_frequencies(references: list[list[list[str]]]) -> dict[NGr
 
 
 def _similarity(candidate: list[str], reference: list[str], idf: dict[NGram, float], no_document: float) -> float:
-    """Equation 6 over all orders, without the scale: the mean clipped cosine, less for a difference in length."""
+    """Returns equation 6 without its scale: the mean over orders of the clipped cosine, times the penalty for the length."""
     penalty = math.exp(-((len(candidate) - len(reference)) ** 2) / (2 * SIGMA**2))
     total = 0.0
     for order in range(1, MAX_ORDER + 1):

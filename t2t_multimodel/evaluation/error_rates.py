@@ -1,4 +1,4 @@
-"""Word and character error rates, as jiwer computes them, of text that is normalised as the problem asks."""
+"""Word and character error rates by jiwer, of text that is normalised as the problem's `wer_ignores` says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jiwer
 from t2t_multimodel.evaluation.scored import Hypotheses, References, Scored, Scoring
 from t2t_multimodel.evaluation.unspaced import unspaced_tokenizer
 
-# What Kaldi's egs/wsj/s5/local/wer_output_filter takes out of, or corrects in, both transcripts.
+# What Kaldi's egs/wsj/s5/local/wer_output_filter removes from or corrects in both transcripts.
 _WSJ = {
     "(?i)<(spoken_)?noise>|<unk>": " ",
     "[:/*]": "",
@@ -18,7 +18,7 @@ _WSJ = {
     "APPROACHES-": "APPROACHES",
     "RESEACHERS": "RESEARCHERS",
 }
-# By the names that `wer_ignores` uses, in the order in which they are applied: the words of a score's normalisation, and the
+# By the names that `wer_ignores` uses, in the order of application: a description for the scores' settings, and the
 # transformation.
 IGNORED: dict[str, tuple[str, Any]] = {
     "wsj": ("noises, : / * and misspellings as in Kaldi's filters for WSJ", jiwer.SubstituteRegexes(_WSJ)),
@@ -30,9 +30,9 @@ _WORTH_SAYING = 0.01
 
 
 def wer(hypotheses: Hypotheses, references: References, scoring: Scoring) -> Scored:
-    """Word error rate: edits per word of each example's first reference, summed over the corpus; 0 is best, above 1 is possible.
+    """Returns "wer", the word error rate: the edits of the corpus over the words of each example's first reference.
 
-    Without a single reference word it is the number of inserted words.
+    0 is best; values above 1 are possible. If the references have no word at all, it is the number of inserted words.
     """
     value = _wer(hypotheses, references, scoring.wer_ignores)
     settings = {"wer_normalization": _normalization(scoring.wer_ignores)}
@@ -50,7 +50,7 @@ def wer(hypotheses: Hypotheses, references: References, scoring: Scoring) -> Sco
 
 
 def cer(hypotheses: Hypotheses, references: References, scoring: Scoring) -> Scored:
-    """Character error rate: edits per character, blanks included, of each example's first reference, summed over the corpus."""
+    """Returns "cer", the character error rate: the corpus's edits over the characters, blanks too, of the first references."""
     firsts, outputs = _normalized(hypotheses, references, scoring.wer_ignores)
     value = float(jiwer.process_characters(firsts, outputs).cer)
     return Scored({"cer": value}, {"cer_normalization": _normalization(scoring.wer_ignores)})
@@ -61,7 +61,7 @@ def _wer(hypotheses: Hypotheses, references: References, ignores: tuple[str, ...
 
 
 def _normalized(hypotheses: Hypotheses, references: References, ignores: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """The first references and the hypotheses without what is ignored."""
+    """Returns the first references and the hypotheses, both without what `ignores` names."""
     steps = [transform for name, (_, transform) in IGNORED.items() if name in ignores]
     change = jiwer.Compose([*steps, jiwer.RemoveMultipleSpaces(), jiwer.Strip()])
     return change([alternatives[0] for alternatives in references]), change(list(hypotheses))

@@ -1,7 +1,7 @@
-"""Scores of decoded outputs, by the names a problem's `metrics` use.
+"""The registry of metrics of decoded outputs, by the names that a problem's `metrics` use.
 
-A registered metric takes hypotheses [n], references [n][at least 1] and inputs [n] or None (the source texts, where the problem
-has some), and returns its figures by the names they have in `metrics.jsonl`.
+A metric is a function of hypotheses (n texts), references (n lists of at least one text) and inputs (n source texts, or None if
+inputs are no text). It returns its figures by the names that they have in `metrics.jsonl`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ metrics: Registry[Metric] = Registry("metric")
 
 @dataclasses.dataclass(frozen=True)
 class TextMetric:
-    """A metric that depends on the problem's scoring too; called as any other, it uses the default one."""
+    """A metric that depends on the problem's Scoring too. Called as a function, it uses the default Scoring."""
 
     function: Callable[[Hypotheses, References, Scoring], Scored]
 
@@ -35,21 +35,21 @@ class TextMetric:
 def score(
     metric: str, hypotheses: Hypotheses, references: References, inputs: Inputs = None, scoring: Scoring | None = None
 ) -> dict[str, float]:
-    """The figures of the registered `metric`; raises what `scored` does."""
+    """Returns the figures of the registered `metric` by name; raises what `scored` raises."""
     return scored(metric, hypotheses, references, inputs, scoring).figures
 
 
 def scored(
     metric: str, hypotheses: Hypotheses, references: References, inputs: Inputs = None, scoring: Scoring | None = None
 ) -> Scored:
-    """The figures of the registered `metric`, how they were computed, and notes on them.
+    """Returns the figures of the registered `metric`, how they were computed, and notes on them.
 
     Args:
-        scoring: tokenizer, normalisation and language; None is the default one.
+        scoring: the problem's tokenizer, normalisation and language; None is the default Scoring.
 
     Raises:
         UnknownNameError: no metric has this name.
-        ValueError: nothing to score, lists of different lengths, or an example without a reference.
+        ValueError: there are no hypotheses, the lists differ in length, or an example has no reference.
     """
     function = metrics.get(metric)
     if not hypotheses:
@@ -66,7 +66,7 @@ def scored(
 
 
 def with_companions(names: Sequence[str], references: References, target_space: str = "") -> list[str]:
-    """`names`, chrF behind BLEU, and behind WER the character error rate where the language has no blanks between words."""
+    """Returns `names` with chrF added after BLEU, and after WER the CER if the language has no blanks between words."""
     found: dict[str, None] = {}
     for name in names:
         found[name] = None
@@ -78,7 +78,7 @@ def with_companions(names: Sequence[str], references: References, target_space: 
 
 
 def bleu_signature(hypotheses: Hypotheses, references: References, scoring: Scoring | None = None) -> str:
-    """sacreBLEU's signature of the BLEU that `score` gives: "nrefs:1|case:mixed|..."."""
+    """Returns sacreBLEU's signature of the BLEU that `score` computes: "nrefs:1|case:mixed|..."."""
     return scored("bleu", hypotheses, references, None, scoring).settings["bleu_signature"]
 
 

@@ -15,10 +15,12 @@ EQUAL_LABELS = {"PRT": "ADVP"}
 def parse_f1(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], inputs: Sequence[str] | None = None
 ) -> dict[str, float]:
-    """F1 of the corpus's labelled brackets, and the fraction of hypotheses that are trees over their sentence's words.
+    """Returns "parse_f1" and "well_formed".
 
-    Words that the reference tags as punctuation do not count in a bracket's span. A hypothesis that is not well-formed, or not
-    over as many words as the (first) reference, has no brackets. `inputs` is not needed: a reference has a tag for each word.
+    parse_f1 is the F1 of the corpus's labelled brackets, well_formed the fraction of hypotheses that are trees over their
+    sentence's words. Words that the reference tags as punctuation do not count in a bracket's span. A hypothesis that is not
+    well-formed, or has another number of words than the first reference, has no brackets. `inputs` is not used, since a
+    reference has one tag per word.
 
     Raises:
         ValueError: a reference is not well-formed.
@@ -42,7 +44,7 @@ def parse_f1(
 
 
 def brackets(tags: Sequence[str], constituents: Sequence[Span]) -> Counter[Span]:
-    """What EVALB counts: the constituents over non-punctuation words, with multiplicity, numbered without punctuation."""
+    """Returns the brackets that EVALB counts: constituents with their spans over the words that are no punctuation."""
     position = [0]
     for tag in tags:
         position.append(position[-1] + (tag not in PUNCTUATION_TAGS))

@@ -1,4 +1,4 @@
-"""What a metric is told of a problem, and what it gives back."""
+"""The types of a metric: its texts, the Scoring that it is given, and the Scored that it returns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ References = Sequence[Sequence[str]]
 
 
 class ScoredProblem(Protocol):
-    """The part of a problem that its scores depend on; a Problem and a ProblemSpec have it."""
+    """The attributes of a Problem or a ProblemSpec that its scores depend on."""
 
     @property
     def target_space(self) -> str: ...
@@ -26,9 +26,9 @@ class Scoring(NamedTuple):
     """How outputs are compared with references.
 
     Attributes:
-        target_space: the problem's command token, as "to_german"; it may name a language without blanks between words.
+        target_space: the problem's command token, as "to_german", which may name the language.
         bleu_tokenizer: one of `features.BLEU_TOKENIZERS`; "" chooses by the language.
-        wer_ignores: what word and character error rates leave out, of `features.WER_IGNORES`.
+        wer_ignores: names in `features.WER_IGNORES`; word and character error rates ignore what they stand for.
     """
 
     target_space: str = ""
@@ -37,7 +37,7 @@ class Scoring(NamedTuple):
 
     @classmethod
     def of(cls, problem: ScoredProblem) -> Scoring:
-        """The scoring that a problem asks for."""
+        """Returns the Scoring of a problem."""
         return cls(problem.target_space, problem.bleu_tokenizer, problem.wer_ignores)
 
 
@@ -45,9 +45,9 @@ class Scored(NamedTuple):
     """Scores of a split.
 
     Attributes:
-        figures: by their names in metrics.jsonl.
-        settings: how they were computed, by their names in metrics.jsonl: "bleu_signature", "wer_normalization".
-        notes: lines for the user on what a figure does not mean.
+        figures: the scores, by their names in metrics.jsonl.
+        settings: how they were computed, by names in metrics.jsonl as "bleu_signature" and "wer_normalization".
+        notes: lines for the user on figures that are easily misread.
     """
 
     figures: dict[str, float]

@@ -14,14 +14,14 @@ from sacrebleu.metrics.ter import TER
 from t2t_multimodel.evaluation.scored import Hypotheses, References, Scored, Scoring
 from t2t_multimodel.evaluation.unspaced import missing_part, unspaced_tokenizer
 
-_ORDER = 4  # of BLEU's longest n-grams
+_ORDER = 4  # BLEU's longest n-grams
 
 
 def bleu(hypotheses: Hypotheses, references: References, scoring: Scoring) -> Scored:
-    """Corpus BLEU in 0..100, with sacreBLEU's signature.
+    """Returns "bleu", corpus BLEU from 0 to 100, with sacreBLEU's signature.
 
-    Where fewer than half of the references have four tokens, the effective order is used: n-gram orders that no output has do not
-    count, so that outputs equal to their references score 100.
+    If fewer than half of the references have four tokens, sacreBLEU's effective order is used: n-gram orders that no output has
+    do not count, so that outputs equal to their references score 100.
     """
     notes = []
     tokenizer = scoring.bleu_tokenizer or unspaced_tokenizer(scoring.target_space, _all(references)) or "13a"
@@ -41,14 +41,14 @@ def bleu(hypotheses: Hypotheses, references: References, scoring: Scoring) -> Sc
 
 
 def chrf(hypotheses: Hypotheses, references: References, scoring: Scoring) -> Scored:
-    """Corpus chrF (chrF2: character 6-grams, no words) in 0..100, with sacreBLEU's signature."""
+    """Returns "chrf", corpus chrF2 (character 6-grams, no words) from 0 to 100, with sacreBLEU's signature."""
     metric = CHRF()
     value = float(_corpus_score(metric, hypotheses, references).score)
     return Scored({"chrf": value}, {"chrf_signature": str(metric.get_signature())})
 
 
 def ter(hypotheses: Hypotheses, references: References, scoring: Scoring) -> Scored:
-    """Corpus TER: edits per 100 reference words, the lower the better, with sacreBLEU's signature.
+    """Returns "ter", corpus TER: edits per 100 reference words, lower is better, with sacreBLEU's signature.
 
     In languages without blanks between words, each character is a word.
     """

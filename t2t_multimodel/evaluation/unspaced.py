@@ -1,4 +1,4 @@
-"""Languages that are written without blanks between words: which texts are, and what cuts them into tokens for BLEU."""
+"""Recognises languages that are written without blanks between words, and chooses BLEU's tokenizer for them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _KANA = "\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9d"
 _SOUTHEAST_ASIAN = "\u0e00-\u0e7f\u0e80-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # with Tibetan
 UNSPACED = f"[{_HAN}{_KANA}{_SOUTHEAST_ASIAN}]"
 _LETTERS = {"zh": f"[{_HAN}]", "ja-mecab": f"[{_KANA}]", "char": f"[{_SOUTHEAST_ASIAN}]"}
-_READ = 1000  # texts that are looked at to see what they are written in
+_READ = 1000  # the number of texts whose script is looked at
 
 
 def unspaced_tokenizer(target_space: str, texts: Iterable[str]) -> str:
-    """The tokenizer that suits the language, or "" where the language has blanks between words.
+    """Returns the name of sacreBLEU's tokenizer for a language without blanks between words; "" for other languages.
 
     Args:
-        target_space: the problem's command token. It decides where it names a language without blanks, as "to_chinese" does.
-        texts: references. Otherwise their letters decide: more than half must be of a script without blanks.
+        target_space: the problem's command token, which decides if it names such a language, as "to_chinese" does.
+        texts: the references, which decide otherwise: more than half of their letters must be of a script without blanks.
     """
     for part in re.split("[^a-z]+", target_space.lower()):
         if part in _LANGUAGES:
@@ -43,7 +43,7 @@ def unspaced_tokenizer(target_space: str, texts: Iterable[str]) -> str:
 
 
 def missing_part(tokenizer: str) -> str:
-    """What sacreBLEU's `tokenizer` lacks on this machine, and how to get it, or ""."""
+    """Returns what sacreBLEU's `tokenizer` needs and this machine lacks, with the way to get it; "" if nothing is missing."""
     if any(importlib.util.find_spec(module) is None for module in _MODULES.get(tokenizer, ())):
         return f"packages that pip install 'sacrebleu[{tokenizer[:2]}]' brings"
     if tokenizer in _MODELS:

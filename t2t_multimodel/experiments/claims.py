@@ -1,4 +1,4 @@
-"""What the paper claims in section 3, as differences between figures of runs."""
+"""The paper's claims in section 3, each as a difference between the figures of two runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from collections.abc import Mapping, Sequence
 from t2t_multimodel.experiments.plan import Scale
 from t2t_multimodel.experiments.statistics import Verdict, better, not_worse
 
-MARGIN = 0.02  # of accuracy: the paper calls 66% and 67%, and 72% and 71%, similar
+MARGIN = 0.02  # in accuracy; the paper calls 66% and 67%, and 72% and 71%, similar
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """`metric` of `problem` is higher in the run `first` than in `second`; with a margin, not lower by more than that."""
+    """A claim that a metric of a problem is higher in one run than in another, or not lower by more than a margin.
+
+    Attributes:
+        experiment: the name of the experiment that tests the claim.
+        text: the claim as a sentence.
+        first, second: the names of the two runs.
+        problem, metric: the figure that is compared.
+        margin: how much lower the first run may be; None if it must be higher.
+    """
 
     experiment: str
     text: str
@@ -24,13 +32,13 @@ class Claim:
     margin: float | None = None
 
     def test(self, figures: Mapping[tuple[str, str], Sequence[Mapping[str, float]]]) -> Verdict:
-        """Returns the verdict over seeds; `figures` has the figures of each (run, problem), one mapping per seed."""
+        """Returns the verdict over seeds. `figures` has, by (run, problem), one mapping of figures per seed."""
         first, second = ([row[self.metric] for row in figures[run, self.problem]] for run in (self.first, self.second))
         return better(first, second) if self.margin is None else not_worse(first, second, self.margin)
 
 
 def claims(scale: Scale) -> list[Claim]:
-    """Returns the paper's claims, about the problems of a scale."""
+    """Returns the paper's claims in terms of the problems of `scale`."""
     image, parsing, french = scale.image, scale.parsing, scale.french
     with_image = f"{parsing}-with-{image}"
     full = "accuracy_per_sequence"

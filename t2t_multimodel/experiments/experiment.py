@@ -1,4 +1,4 @@
-"""mm-experiment's work: plan, data, runs, results."""
+"""Runs an experiment from its plan to its results: the work of mm-experiment."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from t2t_multimodel.version import __version__
 
 FILES = "results_files"
 FIGURE_TEXT = (
-    "What one joint model says to examples of dev, which were chosen at random by a fixed seed, right and wrong ones alike. "
+    "Outputs of one joint model for examples of dev, which were chosen at random by a fixed seed, right and wrong ones alike. "
     "Outputs are decoded greedily by the last checkpoint of the first seed."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What the command was asked for; see the flags of mm-experiment."""
+    """The values of mm-experiment's flags, which `mm-experiment --help` explains."""
 
     experiment: str
     scale: str
@@ -43,11 +43,11 @@ class Request:
 
 
 def run_experiment(request: Request) -> None:
-    """Carries out what is missing of an experiment and writes its results once all runs are complete.
+    """Carries out the runs of an experiment that are not complete yet, and writes its results when all are.
 
     Raises:
-        UserError: an unknown experiment or scale, or hyperparameters out of range.
-        DataError: data is missing, output_dir has runs of another plan, or a run failed.
+        UserError: the experiment or the scale is unknown, or a hyperparameter is out of range.
+        DataError: data is missing, `output_dir` has runs of another plan, or a run failed.
     """
     scale, chosen = selected(request)
     settings = settings_of(request, scale)
@@ -81,7 +81,7 @@ def selected(request: Request) -> tuple[Scale, list[Experiment]]:
 
 
 def settings_of(request: Request, scale: Scale) -> Settings:
-    """Returns what all runs share; train_steps among the request's hparams is the number of steps per problem."""
+    """Returns the settings of all runs. train_steps among the request's hparams is the number of steps per problem."""
     changes = [change for change in request.hparams.split(",") if change]
     steps = [change.partition("=")[2] for change in changes if change.startswith("train_steps=")]
     others = ",".join(change for change in changes if not change.startswith("train_steps="))
@@ -94,7 +94,7 @@ def settings_of(request: Request, scale: Scale) -> Settings:
 
 
 def plan_lines(everything: Sequence[Task]) -> list[str]:
-    """Returns a line per run, and the time that is left, as far as finished runs of the same plan tell."""
+    """Returns a line per run, and one on the steps that are left, with their time at the speed of the finished runs."""
     seconds = [
         (result["seconds"], result["steps"])
         for task in everything
@@ -139,7 +139,7 @@ def write_results(request: Request, scale: Scale, chosen: Sequence[Experiment], 
 
 
 def figure_blocks(experiment: Experiment, everything: Sequence[Task], data_dir: Path) -> list[Block]:
-    """Returns examples of every problem with what the joint model says to them."""
+    """Returns the section with examples of every problem and the joint model's outputs."""
     from t2t_multimodel.reports.examples import example_blocks
     from t2t_multimodel.reports.scored_run import read_run
 

@@ -1,4 +1,4 @@
-"""What an experiment consists of: scales, runs, and the cells of a table."""
+"""The plans of the experiments: scales (which data, how many steps), runs, and the cells of each table."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Scale:
     """The data on which the paper's experiments are repeated.
 
     Attributes:
-        name: of the scale.
-        group: the eight problems, a registered group.
+        name: the value of --scale.
+        group: the registered group of the eight problems.
         image, translation, french, speech, parsing: the problems that the tables name.
-        hparams_set: of every run.
-        steps: training steps per problem, unless --hparams=train_steps says otherwise.
-        warmup_steps: of every run, but at most a quarter of its steps; 0 leaves them to the set.
-        usr_dir: the module that registers the problems, below the repository's root; "" where they are built in.
-        makes_data: whether the data is made from nothing; otherwise the records must be there.
+        hparams_set: the set of hyperparameters of every run.
+        steps: the number of training steps per problem, unless --hparams=train_steps sets it.
+        warmup_steps: the warmup_steps of every run, at most a quarter of its steps; 0 leaves them to the set.
+        usr_dir: the module that registers the problems, relative to the repository's root; "" if they are built in.
+        makes_data: whether mm-experiment makes the records, which need no raw data; otherwise they must exist.
     """
 
     name: str
@@ -98,10 +98,10 @@ class Run:
     """One training run, before its seed is chosen.
 
     Attributes:
-        name: a folder's name; equal runs of several experiments share it.
-        problems: names or a group, as --problems takes them.
-        count: how many problems those are; each gets the scale's steps.
-        overrides: changes of the set.
+        name: the name of its folder. Experiments with the same run share it.
+        problems: the value of --problems.
+        count: the number of those problems; each gets the scale's steps.
+        overrides: changes to the set.
     """
 
     name: str
@@ -112,7 +112,13 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A figure of a table: `metric` of `problem` in `run`, on dev where its loss is lowest; `paper` is the paper's own figure."""
+    """A cell of a table: a metric of a problem in a run, on dev at the evaluation with the lowest loss.
+
+    Attributes:
+        row, column: the cell's place in the table.
+        run, problem, metric: the figure that it shows.
+        paper: the paper's figure; None if it has none.
+    """
 
     row: str
     column: str
@@ -124,7 +130,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A declared experiment: its runs, the cells of its table, and the sentence that says what it asks."""
+    """An experiment: its name, title and question, its runs, and the cells of its table."""
 
     name: str
     title: str
@@ -134,17 +140,17 @@ class Experiment:
 
 
 def joint(scale: Scale, **changes: Any) -> Run:
-    """The run of all eight problems."""
+    """Returns the run of all eight problems."""
     return Run("joint8", scale.group, 8, **changes)
 
 
 def alone(problem: str) -> Run:
-    """The run of one problem."""
+    """Returns the run of one problem."""
     return Run(f"alone-{problem}", problem)
 
 
 def table1(scale: Scale) -> Experiment:
-    """The joint model beside single-task models: the MultiModel alone and a plain Transformer."""
+    """Returns the comparison of the joint model with models of one task: the MultiModel and a plain Transformer."""
     rows = (
         (scale.image, "accuracy_top5", 0.86),
         (scale.translation, "bleu", 21.2),
@@ -160,7 +166,7 @@ def table1(scale: Scale) -> Experiment:
 
 
 def table2(scale: Scale) -> Experiment:
-    """The joint model beside each problem alone."""
+    """Returns the comparison of the joint model with each problem alone."""
     paper = {
         scale.image: (1.7, 0.66, 1.6, 0.67),
         scale.translation: (1.4, 0.72, 1.4, 0.71),
@@ -183,7 +189,7 @@ def table2(scale: Scale) -> Experiment:
 
 
 def table3(scale: Scale) -> Experiment:
-    """Parsing alone, with image classes, and with all eight."""
+    """Returns the comparison of parsing alone, with image classes, and with all eight problems."""
     with_image = Run(f"{scale.parsing}-with-{scale.image}", f"{scale.parsing},{scale.image}", 2)
     columns = (
         (alone(scale.parsing), "alone", (0.20, 0.971, 0.117)),
@@ -203,7 +209,7 @@ def table3(scale: Scale) -> Experiment:
 
 
 def table4(scale: Scale) -> Experiment:
-    """All blocks, without experts, without attention."""
+    """Returns the comparison of the whole model with models without experts and without attention."""
     paper = {
         scale.image: ((1.6, 0.67), (1.6, 0.66), (1.6, 0.67)),
         scale.french: ((1.2, 0.76), (1.3, 0.74), (1.4, 0.72)),
@@ -225,7 +231,7 @@ def table4(scale: Scale) -> Experiment:
 
 
 def figure1(scale: Scale) -> Experiment:
-    """Inputs and outputs of one joint model."""
+    """Returns the figure with inputs and outputs of one joint model."""
     return Experiment("figure1", "Figure 1", "What does one model say to examples of all eight problems?", (joint(scale),), ())
 
 
@@ -234,12 +240,12 @@ _MAKE = {"table1": table1, "table2": table2, "table3": table3, "table4": table4,
 
 
 def experiments(name: str, scale: Scale) -> list[Experiment]:
-    """Returns the experiment of a name, or all of them for "all"."""
+    """Returns the experiment of this name; all experiments for "all"."""
     return [_MAKE[each](scale) for each in (EXPERIMENTS if name == "all" else (name,))]
 
 
 def decoded_problems(chosen: list[Experiment]) -> dict[str, tuple[str, ...]]:
-    """Returns, by run, the problems whose decoded outputs a table needs."""
+    """Returns by run the problems whose outputs must be decoded for a table."""
     found: dict[str, dict[str, None]] = {}
     for cell in (cell for experiment in chosen for cell in experiment.cells if cell.metric in DECODED_METRICS):
         found.setdefault(cell.run, {})[cell.problem] = None

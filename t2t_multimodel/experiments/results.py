@@ -1,4 +1,4 @@
-"""The figures of finished runs: each problem's evaluation on dev where its loss was lowest, the same rule for every run."""
+"""The figures of finished runs. For every run and problem they are those of the evaluation on dev with the lowest loss."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from t2t_multimodel.experiments.plan import DECODED_METRICS, Cell, Experiment, S
 from t2t_multimodel.experiments.runner import RESULT, Task, best_dir
 from t2t_multimodel.experiments.statistics import Mean, mean_of
 
-# The figures of one run and problem, one mapping per seed.
+# By (run, problem), one mapping of figures per seed.
 Figures = Mapping[tuple[str, str], Sequence[Mapping[str, float]]]
 
 
 def result_of(task: Task) -> dict[str, Any]:
-    """Returns the figures of a finished run: per problem those of its best evaluation, its steps, and the training time."""
+    """Returns the figures of a finished run: by problem its steps and its best evaluation, and the training time in seconds."""
     rows = [json.loads(line) for line in (task.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     trained: dict[str, dict[str, float]] = {}
     best: dict[str, dict[str, Any]] = {}
@@ -40,7 +40,7 @@ def result_of(task: Task) -> dict[str, Any]:
 
 
 def _decoded(folder: Path) -> dict[str, float]:
-    """The scores of decoded outputs that --schedule=evaluate has left in `folder`; empty where it was not asked."""
+    """Returns the scores of decoded outputs that --schedule=evaluate wrote to `folder`; {} if it was not run there."""
     path = folder / "metrics.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
     scored = [row for row in rows if "schedule" in row]
@@ -63,7 +63,7 @@ def cell_mean(cell: Cell, figures: Figures) -> Mean:
 
 
 def as_json(scale: Scale, chosen: Sequence[Experiment], tasks: Sequence[Task], commit: str) -> dict[str, Any]:
-    """Returns every figure of every seed, the cells' means and the claims' verdicts, as results.json holds them."""
+    """Returns the content of results.json: every figure of every seed, the cells' means and the claims' verdicts."""
     figures = figures_of(tasks)
     return {
         "scale": scale.name,
@@ -85,7 +85,7 @@ def as_json(scale: Scale, chosen: Sequence[Experiment], tasks: Sequence[Task], c
 
 
 def _plain(values: Any) -> dict[str, Any]:
-    """A named tuple as JSON holds it: NaN, which JSON lacks, is null."""
+    """Returns a named tuple as a dict, with None in place of NaN, which JSON does not have."""
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values._asdict().items()}
 
 

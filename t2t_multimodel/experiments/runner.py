@@ -1,4 +1,4 @@
-"""Carries out the runs of a plan: each an ordinary output directory, trained by mm-trainer in a process of its own."""
+"""Carries out the runs of a plan. Each run is trained by mm-trainer in a process and an output directory of its own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 
 RESULT, PLAN = "result.json", "plan.json"
-EVALUATIONS = 5  # per run, of the whole dev split: the paper stops early by dev
+EVALUATIONS = 5  # evaluations of the whole dev split per run: as in the paper, dev chooses when to stop
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Task(NamedTuple):
-    """A run with its seed; `commands` train it and score its decoded outputs, one after the other."""
+    """A run with a seed.
+
+    Attributes:
+        run, seed: the run and the seed.
+        folder: the output directory.
+        steps: the number of training steps over all problems of the run.
+        commands: the commands, in order, that train the run and score its decoded outputs.
+    """
 
     run: Run
     seed: int
@@ -32,13 +39,20 @@ class Task(NamedTuple):
 
     @property
     def done(self) -> bool:
-        """Whether its result is written."""
+        """Whether the task's result has been written."""
         return (self.folder / RESULT).is_file()
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What all runs of an output directory share: training steps per problem, the user's changes of hyperparameters, folders."""
+    """The settings that all runs of an output directory share.
+
+    Attributes:
+        steps: the number of training steps per problem.
+        hparams: the user's changes to the hyperparameters, as --hparams takes them.
+        data_dir: the folder of the records.
+        output_dir: the folder of the runs and the results.
+    """
 
     steps: int
     hparams: str
@@ -49,11 +63,11 @@ class Settings:
 def tasks(
     scale: Scale, runs: Sequence[Run], seeds: int, settings: Settings, decoded: Mapping[str, Sequence[str]], shown: str = ""
 ) -> list[Task]:
-    """Returns a task for each run and seed, the first seed of every run first.
+    """Returns a task per run and seed. The first seed of every run comes first.
 
     Args:
-        decoded: by run, the problems whose outputs are decoded by the best checkpoint and scored.
-        shown: the run whose last checkpoint decodes all of dev, with its first seed; "" for none.
+        decoded: by run, the problems whose outputs the best checkpoint decodes, to be scored.
+        shown: the run whose last checkpoint, of the first seed, decodes all of dev; "" for none.
     """
     made = []
     for seed in range(1, seeds + 1):
@@ -81,7 +95,7 @@ def tasks(
 
 
 def best_dir(folder: Path, problem: str) -> Path:
-    """Returns where a run keeps the checkpoint with the lowest dev loss of a problem."""
+    """Returns the folder in which a run keeps the checkpoint with the lowest dev loss of a problem."""
     return folder / "best" / f"{problem}-loss"
 
 
@@ -92,7 +106,7 @@ def run_command(command: Sequence[str]) -> int:
 
 
 def check_plan(output_dir: Path, facts: dict[str, Any]) -> None:
-    """Writes what all runs of `output_dir` have in common; raises DataError where it holds those of another plan."""
+    """Writes the facts that all runs of `output_dir` share; raises DataError if it holds runs with other facts."""
     path = output_dir / PLAN
     if path.is_file():
         there = json.loads(path.read_text(encoding="utf-8"))
@@ -106,11 +120,15 @@ def check_plan(output_dir: Path, facts: dict[str, Any]) -> None:
 
 
 def carry_out(task: Task, collect: Callable[[Task], dict[str, Any]], number: int, total: int) -> None:
-    """Trains a task to its end, going on where it was killed, and writes its result.
+    """Trains a task to its end, from its newest checkpoint if there is one, and writes its result.
+
+    Args:
+        collect: returns the result of the finished task.
+        number, total: the place of the task among all, for the line that announces it.
 
     Raises:
-        DataError: mm-trainer failed; its own line says why.
-        KeyboardInterrupt: it was interrupted.
+        DataError: mm-trainer failed; its own line has said why.
+        KeyboardInterrupt: mm-trainer was interrupted.
     """
     print_line(f"run {number} of {total}: {task.run.name}, seed {task.seed}, {task.steps:,} steps in {task.folder}")
     for command in task.commands:
@@ -119,16 +137,19 @@ def carry_out(task: Task, collect: Callable[[Task], dict[str, Any]], number: int
             raise KeyboardInterrupt
         if code:
             raise DataError(
-                f"the run {task.folder} failed (exit code {code}); the same command goes on from here once it is mended"
+                f"the run {task.folder} failed (exit code {code}); when its cause is mended, the same command goes on from here"
             )
     write_atomically(task.folder / RESULT, (json.dumps({"commit": commit(), **collect(task)}, indent=1) + "\n").encode())
 
 
 def ensure_data(scale: Scale, data_dir: Path, records: Sequence[str]) -> None:
-    """Makes the data of a scale that needs no raw data; for another one raises DataError that names the command.
+    """Makes the records of a scale whose problems need no raw data.
 
     Args:
-        records: names under which the problems' records lie.
+        records: the names of the records that must exist.
+
+    Raises:
+        DataError: records of another scale are missing; the message has the command that makes them.
     """
     if all((data_dir / f"{name}.json").is_file() for name in records):
         return

@@ -29,7 +29,7 @@ def mean_of(values: Sequence[float]) -> Mean:
 
 
 class Verdict(NamedTuple):
-    """What a test says of a claim: "holds", "refuted" or "undecided", the test's name, and its p-value (NaN: too few seeds)."""
+    """A test's verdict on a claim: "holds", "refuted" or "undecided", the test's name, and its p-value (NaN: too few seeds)."""
 
     verdict: str
     test: str
@@ -42,7 +42,7 @@ def better(first: Sequence[float], second: Sequence[float]) -> Verdict:
     differences = [a - b for a, b in zip(first, second, strict=True)]
     if len(differences) < 2:
         return Verdict("undecided", name, math.nan)
-    if len(set(differences)) == 1:  # no spread: the test's statistic is infinite, or undefined for equal values
+    if len(set(differences)) == 1:  # without spread the test's statistic is infinite, or undefined for equal values
         sign = differences[0]
         return Verdict("holds" if sign > 0 else "refuted" if sign < 0 else "undecided", name, 0.0 if sign else 1.0)
     p = float(stats.ttest_rel(first, second).pvalue)
@@ -54,7 +54,7 @@ def better(first: Sequence[float], second: Sequence[float]) -> Verdict:
 def not_worse(first: Sequence[float], second: Sequence[float], margin: float) -> Verdict:
     """Tests whether `first` is at most `margin` below `second`, seed by seed: one-sided paired t-test of non-inferiority at 5%.
 
-    The claim is refuted where `first` is more than `margin` below by the same test.
+    The claim is refuted if the same test finds `first` more than `margin` below.
     """
     name = f"paired t-test of non-inferiority, margin {margin:g}, one-sided, 5%"
     above = [a - b + margin for a, b in zip(first, second, strict=True)]

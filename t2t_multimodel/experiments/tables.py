@@ -1,4 +1,4 @@
-"""An experiment's results for people: tables, a plot, claims and verdicts, as blocks of a page."""
+"""The page of an experiment's results: tables, a plot, and a verdict per claim."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def blocks(experiment: Experiment, scale: Scale, figures: Figures) -> list[Block
 
 
 def results_table(experiment: Experiment, figures: Figures) -> Table:
-    """Returns a row per cell."""
+    """Returns a table with a row per cell: its mean over seeds and the paper's figure."""
     rows = []
     for cell in experiment.cells:
         paper = "-" if cell.paper is None else f"{cell.paper:g}"
@@ -52,7 +52,7 @@ def results_table(experiment: Experiment, figures: Figures) -> Table:
 
 
 def steps_table(experiment: Experiment, figures: Figures) -> Table:
-    """Returns what each run spent on each problem of the table: steps, and the step of its best evaluation, by seed."""
+    """Returns a table of the steps that each run took per problem, and of the best evaluation's step per seed."""
     pairs = dict.fromkeys((cell.run, cell.problem) for cell in experiment.cells)
     rows = []
     for run, problem in pairs:
@@ -63,7 +63,7 @@ def steps_table(experiment: Experiment, figures: Figures) -> Table:
 
 
 def claims_table(experiment: Experiment, scale: Scale, figures: Figures) -> Table:
-    """Returns a verdict per claim of the paper that the experiment can judge."""
+    """Returns a table of the paper's claims that the experiment tests, each with its verdict."""
     rows = []
     for claim in claims(scale):
         if claim.experiment == experiment.name:
@@ -73,12 +73,12 @@ def claims_table(experiment: Experiment, scale: Scale, figures: Figures) -> Tabl
 
 
 def shown(mean: Mean) -> str:
-    """Returns "0.712 ± 0.013"; without an interval for a single seed."""
+    """Returns a mean as text, "0.712 ± 0.013"; without an interval for a single seed."""
     return f"{mean.value:.4g}" + ("" if math.isnan(mean.half_width) else f" ± {mean.half_width:.2g}")
 
 
 def plot(experiment: Experiment, figures: Figures) -> bytes:
-    """Returns a PNG: a panel per metric, a bar per cell with its interval, the paper's figure as a mark."""
+    """Returns a PNG with a panel per metric and a bar per cell, with its interval and a mark for the paper's figure."""
     metrics = list(dict.fromkeys(cell.metric for cell in experiment.cells))
     figure = Figure(
         (6 * len(metrics), 1.2 + 0.35 * max(_count(experiment.cells, metric) for metric in metrics)), layout="constrained"

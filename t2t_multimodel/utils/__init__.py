@@ -1,1 +1,1 @@
-"""What every room may use: errors, constants, files, console, processes. The standard library and tqdm alone."""
+"""Errors, constants, files, console lines and processes. Every package may import these; they need no TensorFlow."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import absl.logging
 
-MOST_WORDS = 40  # of an exception in a line
+MOST_WORDS = 40  # the words of an exception that a line shows
 
 
 def print_line(line: str) -> None:
@@ -16,15 +16,18 @@ def print_line(line: str) -> None:
 
 
 def print_warning(line: str) -> None:
-    """As `print_line`, at the level of warnings."""
+    """Logs a line by absl.logging as a warning."""
     absl.logging.warning("%s", line)
 
 
 @contextlib.contextmanager
 def only_informs(what: str, say: Callable[[str], None] = print_warning, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turns an exception of the block, which makes or shows `what`, into one warning line given to `say`.
+    """Turns an exception inside the context into one warning line, so that the run goes on without `what`.
 
-    For what a run can do without: a report on it, a profile, examples to look at. The exceptions `but` pass.
+    Args:
+        what: the thing that is made or shown inside the context and that a run can do without, as "the start report".
+        say: takes the line.
+        but: exceptions that are raised all the same.
     """
     try:
         yield

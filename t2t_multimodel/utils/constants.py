@@ -1,7 +1,7 @@
-"""Numbers that several rooms have to agree on."""
+"""Constants that several packages share."""
 
-PAD_ID = 0  # fills sequences of a batch up to one length
+PAD_ID = 0  # fills the sequences of a batch up to one length
 EOS_ID = 1  # ends a sequence
-# Stands for minus infinity where an infinite value would make NaN of a product or a difference.
+# Used in place of minus infinity, of which a product or a difference could be NaN.
 LOWEST = -1e9
-LOWEST_HALF = -3e4  # float16 ends at 65,504
+LOWEST_HALF = -3e4  # the same for float16, whose largest number is 65,504

@@ -1,4 +1,4 @@
-"""The errors this package raises on purpose. A command prints each as one line and ends with code 2."""
+"""The errors that this package raises on purpose. A command prints the message as one line and ends with exit code 2."""
 
 
 class MultiModelError(Exception):
@@ -18,15 +18,15 @@ class DataError(MultiModelError):
 
 
 class UnknownNameError(MultiModelError, KeyError):
-    """A name that nothing is registered under; the message lists what is near and what exists."""
+    """No value is registered under a name; the message lists similar names, or all."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 class WorkerError(MultiModelError):
-    """Worker processes cannot be had, or ended before their work was done; the message says what can be done."""
+    """Worker processes could not be started, or ended before their work was done; the message says what can be done."""
 
 
 class NotFinite(MultiModelError):
-    """Loss or gradient were not finite for many steps in a row; the message names the problem and the step."""
+    """The loss or the gradient was not finite for several steps in a row; the message names the problem and the step."""

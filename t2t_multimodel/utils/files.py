@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Writes files whole or not at all, and finds files whose names look the same."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def look_alike(path: Path) -> Path:
-    """Returns `path`, or where there is none, the one whose name looks the same: its letters are composed or decomposed.
+    """Returns `path` if it exists, or else the existing path that differs only in Unicode's composed and decomposed letters.
 
-    macOS and archives made there decompose letters; lists and people compose them.
+    macOS and archives made there decompose letters ("e" and an accent); most lists of files compose them ("é").
     """
     if os.path.lexists(path) or str(path).isascii():
         return path

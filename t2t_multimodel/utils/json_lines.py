@@ -1,4 +1,4 @@
-"""Files of one JSON object per line, whatever text is in them."""
+"""Reads and writes files with one JSON object per line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 
 from t2t_multimodel.utils.errors import DataError
 
-# What str.splitlines and some readers of JSON lines take for the end of a line, besides a line feed, and JSON leaves as it is.
+# Besides a line feed, str.splitlines and some readers of JSON lines end a line at these, and JSON does not escape them.
 _LINE_ENDS = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
 
 
 def json_line(row: Mapping[str, Any]) -> str:
-    """Returns `row` as one line of JSON with its line feed; every program that reads lines finds one line.
+    """Returns `row` as one line of JSON with a line feed.
 
-    Letters are kept as they are, so that people can read them; half a surrogate pair, which UTF-8 cannot hold, is escaped.
+    Letters are not escaped, so that people can read them. Escaped are all characters that some reader takes for the end of a
+    line, and single surrogates, which UTF-8 cannot hold.
     """
     text = json.dumps(row, ensure_ascii=False)
     if not text.isascii():
@@ -28,7 +29,7 @@ def json_line(row: Mapping[str, Any]) -> str:
 
 
 def complete_lines(content: bytes) -> list[bytes]:
-    """Returns the lines of a file, each with its line feed, without a last one that was cut off."""
+    """Returns the lines of a file, each with its line feed. A last line without one was cut off and is left out."""
     return [line + b"\n" for line in content.split(b"\n")[:-1]]
 
 
@@ -57,9 +58,9 @@ def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def newest_by_step(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns one row per step, in order, of a problem's and split's rows of metrics.jsonl.
+    """Merges the rows of metrics.jsonl of one problem and split into one row per step, in the order of steps.
 
-    Of several rows of a step the later one's figures count, and those of --schedule=evaluate before the trainer's own.
+    If a step has several rows, a later row's figures replace an earlier one's, and those of --schedule=evaluate the trainer's.
     """
     found: dict[int, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: "schedule" in row):

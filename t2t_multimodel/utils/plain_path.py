@@ -1,4 +1,4 @@
-"""Folders under names that TensorFlow's checkpoint readers take as they are."""
+"""Gives TensorFlow's checkpoint readers a path without characters that they take for a pattern."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _PATTERN = re.compile(r"[\[*?\\]")
 
 
 def plain_path(folder: Path | str) -> str:
-    """Returns a path of `folder` without `[ * ? \\`: its own, or that of a symbolic link that this process removes at its end.
+    """Returns `folder`'s path, or the path of a symbolic link to it if the path has one of `[ * ? \\`.
 
-    TensorFlow writes checkpoints to any folder, but in one whose path has such a sign it finds none of them again.
+    TensorFlow writes checkpoints to a folder with such a path but does not find them again. The process removes the link at its
+    end.
     """
     return str(folder) if not _PATTERN.search(str(folder)) else _link(os.path.abspath(folder))
 

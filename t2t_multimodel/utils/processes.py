@@ -1,4 +1,4 @@
-"""Processes: whether one is alive, and children that end with their parent."""
+"""Finds out whether a process is alive, and makes child processes end with their parent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 
 def is_running(process: int) -> bool:
-    """Whether a process with this number exists on this machine."""
+    """Whether a process with this id exists on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -23,7 +23,7 @@ def is_running(process: int) -> bool:
 
 @contextlib.contextmanager
 def interrupts_masked() -> Iterator[None]:
-    """Holds Ctrl-C back until the end; processes that start within never see it, unless they unmask it."""
+    """Delays SIGINT until the context ends. Processes that are started inside it inherit the mask and never see SIGINT."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -32,7 +32,7 @@ def interrupts_masked() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """Ends this process when its parent is gone: the child of a killed parent would wait for ever."""
+    """Starts a thread that ends this process when its parent has ended. Without it, the child of a killed parent would stay."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

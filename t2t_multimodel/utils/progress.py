@@ -1,4 +1,4 @@
-"""How far training is, for the person at the terminal."""
+"""The progress of training on the terminal."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ SECONDS_BETWEEN_LINES = 60.0
 
 
 class Progress:
-    """A live line on a terminal, or a plain line per minute: loss of each problem, target tokens per second, time left.
+    """Shows losses by problem, target tokens per second and the time left: in a live line, or without a terminal once a minute.
 
     Args:
-        total: the steps of the whole run.
-        done: the steps before.
-        stream: where the live line goes, by default stderr.
-        seconds: how long this process may train; 0 is no limit.
+        total: the number of steps of the whole run.
+        done: the number of steps that were done before.
+        stream: the stream of the live line; None is stderr.
+        seconds: the longest time that this process trains; 0 is no limit.
     """
 
     def __init__(self, total: int, done: int, stream: TextIO | None = None, seconds: float = 0.0) -> None:
         stream = stream or sys.stderr
         self._live = stream.isatty()
-        # Without tqdm's own time left, which knows no limit.
+        # The format leaves out tqdm's own remaining time, which does not know of `seconds`.
         shown = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
         settings = {"unit": "step", "dynamic_ncols": True, "bar_format": shown}
         self._bar = tqdm(total=total, initial=done, file=stream, disable=not self._live, **settings)
@@ -36,10 +36,11 @@ class Progress:
         self._total, self._step = total, done
         self._start = self._last_line = time.monotonic()
         self._end = self._start + seconds if seconds else float("inf")
-        self._begun: tuple[float, int] | None = None  # when the first step had ended, which traces, and its number
+        # Time and number of the first step at its end. That step is slow because it traces; speed is counted from there.
+        self._begun: tuple[float, int] | None = None
 
     def update(self, step: int, problem: str, loss: float, tokens: float) -> None:
-        """After a step, for each of its problems: `step` steps are done; `problem` had `loss` on `tokens` target tokens."""
+        """Takes the loss of a problem and the number of its target tokens after step `step`; called for each of its problems."""
         new, self._step = step - self._step, step
         self._losses[problem] = 0.95 * self._losses.get(problem, loss) + 0.05 * loss
         now = time.monotonic()
@@ -57,11 +58,11 @@ class Progress:
         print_line(text)
 
     def close(self) -> None:
-        """Leaves the line as it stands."""
+        """Ends the live line; it stays on the terminal."""
         self._bar.close()
 
     def _speed(self, now: float) -> str:
-        """Target tokens per second of the last steps, and how long this process will go on training."""
+        """Returns the target tokens per second of the last steps, and the time that this process will go on training."""
         left = self._end - now
         since, first = self._begun or (now, self._step)
         if self._step > first:

@@ -1,4 +1,4 @@
-"""What libraries write to standard error past Python, held back."""
+"""Holds back what libraries write to standard error, in C++ too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def standard_error_held_back(show: Callable[[bytes], bool] = lambda line: False) -> Iterator[None]:
-    """Holds back what C++ and Python write to stderr; an exception shows all of it, otherwise lines that `show` is true of."""
+    """Holds back all output to stderr inside the context; afterwards writes the lines for which `show` returns true.
+
+    If an exception ends the context, all lines are written.
+    """
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:

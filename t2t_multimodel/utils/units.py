@@ -1,4 +1,4 @@
-"""Scales and units of all figures in metrics.jsonl, tables and TensorBoard."""
+"""The units of all figures in metrics.jsonl, tables and TensorBoard."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _IN_PERCENT = frozenset({"wer", "cer", "parse_f1", "well_formed"})
 
 
 def unit(name: str) -> str:
-    """The unit of a figure; "" for one that a user's own metric gives."""
+    """Returns the unit of a figure; "" for a figure of a user's own metric."""
     return UNITS.get(name, "")
 
 
 def with_unit(name: str, value: float) -> str:
-    """A score with its scale: "0.31 (31.0%)" for wer, "27.3 of 100" for bleu; figures of training without."""
+    """Returns a score as text with its scale, as "0.31 (31.0%)" for wer and "27.3 of 100" for bleu."""
     percent = f" ({value:.1%})" if name in _IN_PERCENT else ""
     return f"{value:.4g}{percent or _SHOWN.get(name, '')}"

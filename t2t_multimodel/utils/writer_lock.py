@@ -1,4 +1,4 @@
-"""One writing process at a time in a folder, on one machine or on several that share it."""
+"""A lock that lets one process at a time write to a folder, on one machine or on several that share the folder."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.processes import is_running
 
 FILE_NAME = ".writer.lock"
-# Not every file system tells one machine of another one's locks. So a holder also writes that it lives, this often, and a process
-# of another machine watches for so long whether it does; no clocks are compared.
+# Not every file system shows one machine's locks to another. So the holder also rewrites the file every BEAT_SECONDS, and a
+# process on another machine watches it for WATCHED_SECONDS; no clocks are compared.
 BEAT_SECONDS, WATCHED_SECONDS = 10.0, 60.0
-_SIZE = 400  # bytes of the file, always the same, so that a reader sees one writing or the other
+_SIZE = 400  # bytes; the file's size never changes, so that a reader never sees parts of two writings
 
 
 class WriterLock:
-    """`with WriterLock(folder, report)`: this process alone writes there.
+    """A context in which this process is the only one that writes to `folder`.
 
-    The lock ends with the process, however it ends. What a dead process of this machine has left is taken over.
+    The lock ends with the process, however it ends. The lock file of a process that has died is taken over.
 
     Args:
-        folder: made if missing.
-        report: takes a line for the user where it has to be found out whether a process of another machine is alive.
+        folder: the folder, which is made if it is missing.
+        report: takes a line for the user while the lock watches whether a process on another machine is alive.
 
     Raises:
-        DataError: another process writes there; the message names its number, its machine and its beginning.
+        DataError: another process writes to the folder; the message has its id, its machine and the time when it began.
     """
 
     def __init__(self, folder: Path, report: Callable[[str], None]) -> None:
@@ -61,7 +61,7 @@ class WriterLock:
         os.close(self._file)
 
     def _acquired(self) -> int:
-        """The open file, locked."""
+        """Opens the file and locks it; returns its descriptor."""
         while True:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
@@ -70,7 +70,7 @@ class WriterLock:
                 elsewhere = owner.get("host") != socket.gethostname()
                 if owner and (self._lives(owner) if elsewhere else not locked and _is_another(owner)):
                     raise BlockingIOError
-                if os.fstat(file).st_nlink:  # The one before may have removed the file after it was opened here.
+                if os.fstat(file).st_nlink:  # The holder before may have removed the file after it was opened here.
                     return file
                 os.close(file)
             except BlockingIOError:
@@ -82,13 +82,13 @@ class WriterLock:
                 raise
 
     def _lives(self, owner: dict[str, Any]) -> bool:
-        """Whether a process of another machine writes that it lives."""
+        """Whether a process on another machine rewrites the file while this one watches."""
         self._report(f"{self._described(owner)}; seeing for {WATCHED_SECONDS:g} seconds whether it is alive")
         end = time.monotonic() + WATCHED_SECONDS
         while time.monotonic() < end:
             time.sleep(min(1.0, WATCHED_SECONDS / 10))
             with contextlib.suppress(FileNotFoundError):
-                file = os.open(self._path, os.O_RDONLY)  # Opened anew: a shared file system may keep what was read before.
+                file = os.open(self._path, os.O_RDONLY)  # Opened anew, because a shared file system may cache.
                 try:
                     now = _owner(file)
                 finally:
@@ -102,9 +102,9 @@ class WriterLock:
         number = 0
         while not self._ended.wait(BEAT_SECONDS):
             number += 1
-            if not self._is_ours():  # Another machine's process took this one for dead, as after a long sleep.
+            if not self._is_ours():  # A process on another machine took this one for dead, as after a long sleep.
                 return
-            with contextlib.suppress(OSError):  # A full disk, for example, says so elsewhere.
+            with contextlib.suppress(OSError):  # A full disk, for example, is reported elsewhere.
                 self._write(number)
 
     def _is_ours(self) -> bool:
@@ -123,7 +123,7 @@ class WriterLock:
 
 
 def _lock(file: int) -> bool:
-    """Takes the lock of an open file; False where its file system has none; BlockingIOError where another process has it."""
+    """Locks an open file. Returns False if its file system has no locks; raises BlockingIOError if another process has it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -134,12 +134,12 @@ def _lock(file: int) -> bool:
 
 
 def _is_another(owner: dict[str, Any]) -> bool:
-    """Whether a process of this machine is alive and not this one: in a container each may have the same number."""
+    """Whether the owner, of this machine, is alive and not this process: processes of two containers may have the same id."""
     return owner["process"] != os.getpid() and is_running(owner["process"])
 
 
 def _owner(file: int) -> dict[str, Any]:
-    """Who wrote an open file; empty where nobody has, or only just."""
+    """Returns who wrote an open file: "host", "process", "since", "beat"; {} if nobody has written it yet."""
     with contextlib.suppress(ValueError, OSError):
         found = json.loads(os.pread(file, _SIZE, 0))
         if isinstance(found, dict) and isinstance(found.get("process"), int) and found.keys() >= {"host", "since"}:
