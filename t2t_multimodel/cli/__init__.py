@@ -1,1 +1,1 @@
-"""The commands: flags, and nothing else."""
+"""The commands. Each module defines a command's flags, checks them, and calls the package that does the work."""

@@ -1,4 +1,7 @@
-"""What the commands share: flags, what is registered, one line for a mistake. Importing this does not import TensorFlow."""
+"""The parts that all commands share: common flags, loading the registries, and one line per mistake.
+
+Importing this module does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from t2t_multimodel.utils.errors import DataError, UnknownNameError, UserError, 
 
 
 def command_flags(command: str, about: str) -> CommandFlags:
-    """Flags with what every command has: --usr_dir, --problem_file, --registry_help, --version."""
+    """Returns a command's flags with those that every command has: --usr_dir, --problem_file, --registry_help, --version."""
     flags = CommandFlags(command, about)
     flags.path("usr_dir", None, "your own problems and sets: a folder with __init__.py, or a .py file")
     flags.paths("problem_file", "problems described in TOML (examples/own_data); may be given several times")
@@ -38,28 +41,28 @@ def command_flags(command: str, about: str) -> CommandFlags:
 
 
 def add_problems_flag(flags: CommandFlags) -> None:
-    """--problems."""
+    """Adds --problems."""
     flags.string("problems", None, "problems or groups, separated by commas or dashes")
 
 
 def add_hparams_flags(flags: CommandFlags, default_set: str | None = None) -> None:
-    """--hparams_set and --hparams."""
+    """Adds --hparams_set and --hparams."""
     flags.string("hparams_set", default_set, "a registered set of hyperparameters")
     flags.string("hparams", "", "changes to the set: name=value,name=value (mm-trainer --hparams_help lists them)")
 
 
 def add_data_dir_flag(flags: CommandFlags) -> None:
-    """--data_dir."""
+    """Adds --data_dir."""
     flags.path("data_dir", None, "folder of records and vocabulary, as mm-datagen writes them")
 
 
 def add_tmp_dir_flag(flags: CommandFlags) -> None:
-    """--tmp_dir."""
+    """Adds --tmp_dir."""
     flags.path("tmp_dir", None, "folder of the raw data")
 
 
 def add_output_dir_flag(flags: CommandFlags) -> None:
-    """--output_dir."""
+    """Adds --output_dir."""
     flags.path("output_dir", None, "folder of a training run: config, checkpoints and metrics")
 
 
@@ -71,11 +74,11 @@ def require(args: FlagValues, *flags: str) -> None:
 
 
 def selected_problems(args: FlagValues) -> list[Problem]:
-    """The problems that --problems names, or without it all of --problem_file.
+    """Returns the problems that --problems names; without it, all problems in the files of --problem_file.
 
     Raises:
         UserError: neither flag is given.
-        UnknownNameError: there is no such problem; it says which flags may be missing.
+        UnknownNameError: there is no such problem; the message names the flags that may be missing.
     """
     if not args.problems and args.problem_file:
         described = [problem.name for path in args.problem_file for problem in read_problem_file(Path(path))]
@@ -92,21 +95,24 @@ def selected_problems(args: FlagValues) -> list[Problem]:
 
 
 def named_problems(args: FlagValues) -> list[str] | None:
-    """The names in --problems, groups in full, for a command on a run that knows its problems; None without the flag."""
+    """Returns the names in --problems, with groups replaced by their problems; None without the flag.
+
+    The problems need not be registered: a run's directory describes its own.
+    """
     names = split_names(args.problems or "")
     members = (groups.get(name) if name in groups else (name,) for name in names)
     return list(dict.fromkeys(name for several in members for name in several)) or None
 
 
 def tmp_dir_of(args: FlagValues) -> Path:
-    """The folder of --tmp_dir, or of --data_dir without it; UserError where the one that is named does not exist."""
+    """Returns the folder of --tmp_dir, or without it of --data_dir; raises UserError if --tmp_dir does not exist."""
     if args.tmp_dir and not Path(args.tmp_dir).is_dir():
         raise UserError(f"there is no folder --tmp_dir={args.tmp_dir}; name the folder of the raw data")
     return Path(args.tmp_dir or args.data_dir)
 
 
 def selected_hparams(args: FlagValues, default_set: str = "") -> HParams:
-    """The set of --hparams_set, or `default_set`, changed by --hparams; UserError for a wrong name or value."""
+    """Returns the set of --hparams_set, or `default_set`, changed by --hparams; raises UserError for a wrong name or value."""
     name = args.hparams_set or default_set
     if not name:
         raise UserError(f"--hparams_set must be given; there are: {', '.join(hparams_sets.names())}")
@@ -118,11 +124,11 @@ def selected_hparams(args: FlagValues, default_set: str = "") -> HParams:
 
 
 def load_registries(usr_dir: str | Path | None = None, problem_files: Sequence[str | Path] = ()) -> None:
-    """Registers what is built in, what installed packages offer, what `usr_dir` holds and what `problem_files` describe.
+    """Registers the built-in problems and sets, and those of installed packages, of `usr_dir` and of `problem_files`.
 
     Raises:
-        UserError: the code of a package or of `usr_dir` is faulty; it names the line.
-        DataError: a problem file is; it names the key.
+        UserError: the code of a package or of `usr_dir` is faulty; the message names the line.
+        DataError: a problem file is faulty; the message names the key.
     """
     importlib.import_module("t2t_multimodel.problems")
     importlib.import_module("t2t_multimodel.hparams")
@@ -137,7 +143,7 @@ def load_registries(usr_dir: str | Path | None = None, problem_files: Sequence[s
 
 
 def registry_help() -> str:
-    """All problems, groups and hparams sets, a line each."""
+    """Returns a text with all problems, groups and sets of hyperparameters, one per line."""
     lines = ["Problems:"]
     for problem in map(problems.get, problems.names()):
         lines.append(f"  {problem.name}: {_describe(problem.inputs)} -> {_describe(problem.targets)} ({problem.target_space})")
@@ -153,7 +159,7 @@ def registry_help() -> str:
 
 
 def _describe(feature: Feature) -> str:
-    """A feature in a few words: "image 64x64", "label (81 classes)"."""
+    """Returns a feature in a few words, as "image 64x64" or "label (81 classes)"."""
     if isinstance(feature, Text):
         return "parse tree" if feature.format == "tree" else "text"
     if isinstance(feature, Image):
@@ -164,15 +170,18 @@ def _describe(feature: Feature) -> str:
 
 
 def run_command(flags: CommandFlags, body: Callable[[FlagValues], int | None], argv: Sequence[str] | None = None) -> int:
-    """Parses `argv`, answers --registry_help, otherwise runs `body(args)`; returns the exit code.
+    """Parses `argv`, loads the registries, and runs `body(args)`, or answers --registry_help; returns the exit code.
 
-    The registries are loaded before `body` runs. A mistake of the user (UserError, DataError, UnknownNameError,
-    WorkerError, an OSError that names a file, a full disk, a package that is not installed) ends as one line on stderr and code
-    2; an interrupt as "interrupted" and 130. Anything else is a fault of ours and keeps its traceback. While it runs, absl's log
-    is shown on stderr; absl's flags are as before afterwards.
+    An error that the user can mend (UserError, DataError, UnknownNameError, WorkerError, an OSError that names a file, a full
+    disk, a package that is not installed) becomes one line on stderr and code 2, an interrupt the line "interrupted" and code
+    130. Any other exception is a fault of this package and keeps its traceback. While the command runs, absl's log is shown on
+    stderr. Afterwards absl's flags are as they were.
+
+    Args:
+        argv: the flags, without the command's name; None takes the process's.
 
     Raises:
-        SystemExit: the flags are wrong, or ask for help alone.
+        SystemExit: the flags are wrong (code 2), or ask for help (code 0).
     """
     codes: list[int] = []
 
@@ -197,7 +206,7 @@ def run_command(flags: CommandFlags, body: Callable[[FlagValues], int | None], a
 
 
 def _run(command: str, body: Callable[[FlagValues], int | None], args: FlagValues) -> int:
-    """Runs a command's body behind what all commands do; returns the exit code."""
+    """Loads the registries and runs a command's body; turns errors into exit codes."""
     try:
         load_registries(args.usr_dir, args.problem_file or ())
         if args.registry_help:
@@ -219,7 +228,7 @@ def _run(command: str, body: Callable[[FlagValues], int | None], args: FlagValue
 
 
 def _one_line(error: Exception) -> str | None:
-    """The message for an error that the user can mend, or None."""
+    """Returns the message for an error that the user can mend; None for any other."""
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in str(error):
         where = f" while writing {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return f"the disk is full{where}; free some space or name a folder on another disk, then run the same command again"

@@ -1,4 +1,4 @@
-"""absl's log on a command's terminal: plain lines on stderr, clear of progress bars."""
+"""Shows absl's log on a command's terminal: plain lines on stderr, above any progress bar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 class ConsoleHandler(logging.Handler):
-    """Writes a record's message to the present sys.stderr as a line of its own, above any progress bar."""
+    """Writes the message of each log record as a line to the current sys.stderr, above any progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
@@ -29,9 +29,9 @@ class ConsoleHandler(logging.Handler):
 
 @contextlib.contextmanager
 def console_logging() -> Iterator[None]:
-    """Shows absl's log, and nothing else does; afterwards the log is as it was.
+    """Shows absl's log by ConsoleHandler alone inside the context; afterwards restores the logger.
 
-    Of other installed packages, TensorFlow and Keras among them, errors are shown and nothing below.
+    Other installed packages, TensorFlow and Keras among them, log there too: only their errors are shown.
     """
     logger = absl.logging.get_absl_logger()
     if any(isinstance(handler, ConsoleHandler) for handler in logger.handlers):

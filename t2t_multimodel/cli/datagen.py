@@ -1,4 +1,4 @@
-"""mm-datagen: raw data to vocabulary and records."""
+"""mm-datagen: makes vocabulary and records from raw data, and verifies and inspects them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from t2t_multimodel.problem import Problem, problems
 
 
 def command_flags() -> common.CommandFlags:
-    """The flags of mm-datagen."""
+    """Returns the flags of mm-datagen."""
     flags = common.command_flags("mm-datagen", "Writes vocabulary and records of problems to --data_dir.")
     common.add_problems_flag(flags)
     common.add_data_dir_flag(flags)
     common.add_tmp_dir_flag(flags)
     common.add_hparams_flags(flags, "multimodel_tiny")
-    flags.integer("vocab_size", None, "pieces of a new vocabulary, instead of the hparams'", least=1)
-    flags.integer("num_shards", 4, "files of a train split", least=1)
-    flags.choice("on_error", ("fail", "skip"), "fail", "stop at a damaged example, or go on without it")
+    flags.integer("vocab_size", None, "pieces of a new vocabulary, instead of the set's", least=1)
+    flags.integer("num_shards", 4, "files per train split", least=1)
+    flags.choice("on_error", ("fail", "skip"), "fail", "fail: stop at a damaged example; skip: go on without it")
     flags.integer("num_workers", 1, "processes that check and encode examples", least=1)
-    runner = "work in an Apache Beam pipeline instead: DirectRunner, FlinkRunner, SparkRunner, DataflowRunner or another"
+    runner = "encode in an Apache Beam pipeline on this runner: DirectRunner, FlinkRunner, SparkRunner, DataflowRunner or another"
     flags.string("runner", None, runner)
-    options = "the pipeline's options, as Beam documents them: '--flink_master=host:8081 --parallelism=16'"
+    options = "options of the Apache Beam pipeline, as '--flink_master=host:8081 --parallelism=16'"
     flags.parsed("runner_options", shlex.split, (), options)
     flags.parsed("clean", rules_of, frozenset(), f"leave out of train: {rules_help()}", "rules separated by commas")
-    flags.integer("image_size", 0, "scale images down to this shorter side; 0 leaves them", least=0)
-    flags.boolean("verify", False, "compare checksums of records that exist, and remake damaged ones")
-    shown = "make nothing: show what records hold and what the limits of --hparams_set leave out, and write inspect.html there"
+    flags.integer("image_size", 0, "scale larger pictures down to this shorter side, in pixels; 0 keeps their size", least=0)
+    flags.boolean("verify", False, "compare the checksums of existing records, and make damaged ones again")
+    shown = "make nothing; show what the records in --data_dir hold and what the set's limits leave out, and write inspect.html"
     flags.boolean("inspect", False, shown)
     return flags
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: FlagValues) -> None:
-    """Makes what `args` ask for and prints a table of what is there; or inspects it."""
+    """Makes records and prints a table of them; with --inspect, shows existing ones."""
     if args.inspect:
         inspect(args)
         return
@@ -75,7 +75,11 @@ def run(args: FlagValues) -> None:
 
 
 def recorded_problems(args: FlagValues) -> list[Problem]:
-    """The problems whose records are in --data_dir; UserError where there are none, or some that nothing describes."""
+    """Returns the problems whose records are in --data_dir.
+
+    Raises:
+        UserError: there are no records, or records of a problem that is not registered.
+    """
     from t2t_multimodel.data.inspection import recorded_names
 
     names = recorded_names(Path(args.data_dir))
@@ -90,14 +94,14 @@ def recorded_problems(args: FlagValues) -> list[Problem]:
 
 
 def runner_workers(args: FlagValues) -> Workers | None:
-    """The workers of --runner; None without it."""
+    """Returns the workers of --runner; None without the flag."""
     if not args.runner:
         if args.runner_options:
             raise common.UserError("--runner_options are for --runner, which is not given")
         return None
     if args.num_workers > 1:
         raise common.UserError(
-            "--num_workers is for processes of this machine; how many --runner has, its own options say, for example "
+            "--num_workers is for processes of this machine; the number of --runner's workers is among its options, for example "
             "--runner_options='--direct_num_workers=4 --direct_running_mode=multi_processing'"
         )
     if "://" in args.data_dir:
@@ -108,9 +112,9 @@ def runner_workers(args: FlagValues) -> Workers | None:
 
 
 def inspect(args: FlagValues) -> None:
-    """Prints what the records of --problems, or all in --data_dir, hold, and what --hparams_set would leave out of them.
+    """Prints statistics of the records of --problems (without it, of all in --data_dir), and what --hparams_set leaves out.
 
-    A page with more of it is written there.
+    More statistics and examples are written to inspect.html in --data_dir.
     """
     common.require(args, "data_dir")
     chosen = common.selected_problems(args) if args.problems else []
@@ -132,12 +136,12 @@ def inspect(args: FlagValues) -> None:
 
 
 def rules_help() -> str:
-    """The rules and what they leave out."""
+    """Returns the rules of --clean, each with what it leaves out, for --help."""
     return "all, none, " + "; ".join(f"{name} ({what})" for name, what in RULES.items())
 
 
 def table(manifests: dict[str, Manifest]) -> str:
-    """A line for each split: examples, skipped ones, bytes, and of its text (inputs / targets) how the vocabulary fits."""
+    """Returns a table with a row per split: examples, skipped ones, bytes, and how the vocabulary fits inputs / targets."""
     rows = [("problem", "split", "examples", "skipped", "bytes", "tokens/word", "byte tokens", "unknown")]
     for name, manifest in manifests.items():
         for split, entry in manifest["splits"].items():
@@ -153,7 +157,7 @@ def table(manifests: dict[str, Manifest]) -> str:
 
 
 def _fit(text: dict[str, dict[str, int]]) -> tuple[str, str, str]:
-    """Tokens per word, the share of tokens that are bytes, and characters without a piece, of each side that is text."""
+    """Returns three cells: tokens per word, the share of byte tokens, and the unknown characters, of each side that is text."""
     from t2t_multimodel.data.generation.text_counts import rates
 
     found = [(*rates(counts), counts["unknown"]) for counts in text.values()]

@@ -1,4 +1,4 @@
-"""mm-decoder: a trained model's answers, at a prompt or for a file of inputs."""
+"""mm-decoder: decodes with a trained model, at a prompt or for a file of inputs."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ MOST_REPORTED = 20
 
 
 def command_flags() -> common.CommandFlags:
-    """The flags of mm-decoder."""
+    """Returns the flags of mm-decoder."""
     flags = common.command_flags("mm-decoder", "Decodes with the newest checkpoint of --output_dir, at a prompt or from a file.")
     common.add_output_dir_flag(flags)
-    flags.string("problems", None, "the problem to decode; at a prompt it can be changed")
+    flags.string("problems", None, "the problem to decode; without it a prompt begins with the first one of the run")
     flags.path(
         "decode_from_file",
         None,
-        "file with one input per line: text, or a path (relative to the file's folder) of image or sound",
+        "file with one input per line: a text, or the path of a picture or sound, relative to the file's folder",
     )
-    flags.path("decode_to_file", None, "file, device or pipe for one output per line; without it they go to stdout")
-    flags.choice("output_format", ("text", "jsonl"), "text", "jsonl: inputs, outputs, scores, times")
+    flags.path("decode_to_file", None, "file, device or pipe for one output per line; without it, stdout")
+    flags.choice("output_format", ("text", "jsonl"), "text", "jsonl: inputs with all outputs, scores and times")
     flags.integer("batch_size", 32, "inputs decoded together", least=1)
-    flags.boolean("xla", False, "compile the loop over tokens: worth it for thousands of inputs")
-    flags.integer("shards", 1, "parts of the file, of which one is decoded", least=1)
+    flags.boolean("xla", False, "compile the loop over tokens, which pays off for thousands of inputs")
+    flags.integer("shards", 1, "equal parts of the file; this process decodes one of them", least=1)
     flags.integer("shard_id", 0, "the part to decode, from 0", least=0)
     add_search_flags(flags)
     return flags
 
 
 def add_search_flags(flags: common.CommandFlags) -> None:
-    """How outputs are searched for; `check_search` and `strategy_of` read them."""
+    """Adds the flags that `check_search` and `strategy_of` read."""
     flags.section = "search"
     flags.integer("beam_size", 4, "beams per input; 1 is greedy", least=1)
-    flags.number("alpha", 0.6, "length penalty of beam search; 0 is none")
+    flags.number("alpha", 0.6, "exponent of beam search's length penalty; 0 is none")
     flags.integer("n_best", 1, "hypotheses per input; more than one needs --output_format=jsonl", least=1)
-    flags.boolean("sample", False, "draw tokens at random instead")
-    flags.number("temperature", 1.0, "with --sample: below 1 is less random", above=0)
+    flags.boolean("sample", False, "draw tokens at random instead of searching with beams")
+    flags.number("temperature", 1.0, "with --sample: divides the logits; below 1 is less random", above=0)
     flags.integer("top_k", 0, "with --sample: draw among the K likeliest tokens; 0 is all", least=0)
-    flags.number("top_p", 1.0, "with --sample: draw among the likeliest tokens that make up P", above=0, most=1)
+    flags.number("top_p", 1.0, "with --sample: draw among the likeliest tokens whose probabilities reach P", above=0, most=1)
     flags.integer("seed", 0, "with --sample: the seed", least=-(2**31))
-    words = "parse trees are trees over the input's words; --nowell_formed_trees writes what the model says, linearised"
+    words = "allow only well-formed trees over the input's words; --nowell_formed_trees writes the model's own text, linearised"
     flags.boolean("well_formed_trees", True, words)
     flags.section = "flags"
 
@@ -71,11 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: FlagValues) -> int:
-    """Checks all that can be checked before the model is loaded, and decodes; 1 if an input was damaged."""
+    """Checks flags and files before the model is loaded, then decodes; returns 1 if an input was damaged, else 0."""
     common.require(args, "output_dir")
     check_search(args)
     if args.n_best > 1 and args.decode_from_file and args.output_format == "text":
-        raise common.UserError("--n_best above 1 needs --output_format=jsonl: text has one line an input")
+        raise common.UserError("--n_best above 1 needs --output_format=jsonl: text has one line per input")
     if not 0 <= args.shard_id < args.shards:
         raise common.UserError(f"--shard_id must lie between 0 and {args.shards - 1}, got {args.shard_id}")
     from t2t_multimodel.runs.run_config import RunConfig
@@ -96,7 +96,11 @@ def run(args: FlagValues) -> int:
 
 
 def _problem(args: FlagValues, config: RunConfig) -> str:
-    """The problem to begin with: the one named, or the first; a file needs it named where there are several."""
+    """Returns the problem to begin with: that of --problems, or the run's first.
+
+    Raises:
+        UserError: the run has no such problem, or a file is to be decoded and the run's several problems leave it open which.
+    """
     names = [spec.name for spec in config.problems]
     if args.problems and args.problems not in names:
         raise common.UserError(f"{unknown('problem', args.problems, names)} (of the run in {args.output_dir})")
@@ -106,7 +110,7 @@ def _problem(args: FlagValues, config: RunConfig) -> str:
 
 
 def check_search(args: FlagValues) -> None:
-    """Finds what is wrong with the flags of the search before TensorFlow is imported."""
+    """Raises UserError if flags of the search do not go together; needs no TensorFlow."""
     if args.n_best > 1 and args.sample:
         raise common.UserError("--n_best goes with beams, not with --sample")
     if args.n_best > args.beam_size:
@@ -114,7 +118,7 @@ def check_search(args: FlagValues) -> None:
 
 
 def strategy_of(args: FlagValues) -> Strategy:
-    """The search that the flags ask for."""
+    """Returns the decoding strategy that the flags ask for."""
     from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 
     if args.sample:
@@ -151,7 +155,12 @@ def _decode_file(args: FlagValues, problem: str, lines: list[bytes]) -> int:
 def _decode_lines(
     args: FlagValues, decoder: Any, problem: str, lines: list[bytes], first: int, output: OutputFile, count: list[int]
 ) -> int:
-    """Decodes `lines`, of which the first is line `first` + 1 of its file, into `output`; adds to `count` what is done."""
+    """Decodes `lines` into `output`; returns 1 if one of them was damaged, else 0.
+
+    Args:
+        first: the number of lines of the file before `lines`.
+        count: a list of one number, which is kept at the number of lines that are decoded.
+    """
     from tqdm import tqdm
 
     from t2t_multimodel.decoding.files import decode_lines
@@ -176,7 +185,7 @@ def _decode_lines(
 
 @contextlib.contextmanager
 def _told_where_outputs_are(output: OutputFile, total: int) -> Iterator[list[int]]:
-    """Says how many outputs there are, and where, if decoding ends before its time; SIGTERM ends it as Ctrl-C does."""
+    """Logs how many outputs are kept, and where, if an exception ends the context. SIGTERM raises KeyboardInterrupt inside it."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -195,7 +204,7 @@ def _told_where_outputs_are(output: OutputFile, total: int) -> Iterator[list[int
 
 
 def _shard_of(args: FlagValues) -> Path | None:
-    """The file to write, None for stdout: each shard has its own, beside the others."""
+    """Returns the file to write, with the shard's number in its name if there are several; None for stdout."""
     if not args.decode_to_file:
         return None
     target = Path(args.decode_to_file)
@@ -203,7 +212,7 @@ def _shard_of(args: FlagValues) -> Path | None:
 
 
 def _formatted(args: FlagValues, line: bytes, answer: Prediction | None) -> str:
-    """A line of output: empty text, or no outputs, for an empty or damaged input."""
+    """Returns the line to write for an input. If that was empty or damaged, the text is empty or the list of outputs is."""
     from t2t_multimodel.decoding.files import one_line
 
     if args.output_format == "text":
@@ -233,8 +242,8 @@ def _say_what_is_damaged(damaged: Sequence[str]) -> None:
 
 
 def load(args: FlagValues) -> tuple[Any, str]:
-    """A Predictor with the newest weights of --output_dir that searches as the flags say, and a line that says what it is."""
-    # oneDNN prepares each small product anew: steps of one sentence take half the time without it.
+    """Returns a Predictor with the newest weights of --output_dir and the flags' strategy, and a line that describes the run."""
+    # oneDNN prepares each small product anew. Without it, a decoding step of one sentence takes half the time.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     common.quiet_tensorflow()
     from t2t_multimodel.inference import open_predictor

@@ -1,4 +1,4 @@
-"""The demonstration, as `make demo` runs it."""
+"""The command that `make demo` runs: trains mini8 and writes a report."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from t2t_multimodel.cli import common
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Runs the command; returns its exit code."""
     flags = common.command_flags("demo", "Trains mini8 from nothing and writes a report.")
     flags.path("output_dir", "demo_output", "folder of data, checkpoints and the report")
     flags.boolean("full", False, "train to the end, however long it takes")
-    flags.number("minutes", None, "train for so many minutes instead of the default", above=0)
+    flags.number("minutes", None, "the longest time to train, in minutes", above=0)
     return common.run_command(flags, _run, argv)
 
 

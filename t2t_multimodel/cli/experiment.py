@@ -1,4 +1,4 @@
-"""mm-experiment: the paper's tables and figure, from runs over several seeds."""
+"""mm-experiment: repeats the paper's tables and figure with runs over several seeds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from t2t_multimodel.experiments.plan import EXPERIMENTS, SCALES
 
 
 def command_flags() -> common.CommandFlags:
-    """The flags of mm-experiment."""
+    """Returns the flags of mm-experiment."""
     flags = common.command_flags("mm-experiment", "Repeats the paper's experiments: runs over several seeds, tables, verdicts.")
     flags.string("experiment", None, f"one of {', '.join(EXPERIMENTS)}, or all")
     flags.string("scale", "mini8", f"the data: one of {', '.join(SCALES)}")
-    flags.integer("seeds", 3, "runs of each kind, with seeds 1, 2, 3 ...", least=1)
+    flags.integer("seeds", 3, "how often each run is repeated, with seeds 1, 2, 3 ...", least=1)
     common.add_output_dir_flag(flags)
     common.add_data_dir_flag(flags)
     common.add_tmp_dir_flag(flags)
-    flags.string("hparams", "", "changes of every run's hyperparameters; train_steps is the number of steps per problem")
+    flags.string("hparams", "", "changes to the hyperparameters of all runs; train_steps is the number of steps per problem")
     flags.integer("shards", 1, "machines that share --output_dir and divide the runs", least=1)
     flags.integer("shard_id", 0, "number of this machine among them, from 0", least=0)
     flags.boolean("dry_run", False, "print the runs and an estimate of their time, and exit")
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: FlagValues) -> int:
-    """Checks the flags, and carries the experiment out."""
+    """Checks the flags and runs the experiment."""
     common.require(args, "experiment", "output_dir")
     if args.shard_id >= args.shards:
         raise common.UserError(f"--shard_id={args.shard_id} must be below --shards={args.shards}")
@@ -57,7 +57,7 @@ def run(args: FlagValues) -> int:
     if scale.usr_dir and not args.usr_dir:
         common.load_registries(ROOT / scale.usr_dir)
     if not args.dry_run and any(not experiment.cells for experiment in chosen):
-        common.quiet_tensorflow()  # examples are shown, which are read by it
+        common.quiet_tensorflow()  # The examples of a figure are read by TensorFlow.
     run_experiment(request)
     return 0
 

@@ -1,4 +1,4 @@
-"""mm-export: a trained model as a SavedModel of strings to strings."""
+"""mm-export: writes a trained model as a SavedModel, which takes strings and returns strings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from t2t_multimodel.cli.decoder import add_search_flags, check_search, strategy_
 
 
 def command_flags() -> common.CommandFlags:
-    """The flags of mm-export."""
+    """Returns the flags of mm-export."""
     flags = common.command_flags(
         "mm-export", "Writes the newest checkpoint of --output_dir as a SavedModel: strings in, strings out."
     )
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: FlagValues) -> int:
-    """Checks what can be checked before TensorFlow is imported, and exports."""
+    """Checks the flags before TensorFlow is imported, and exports."""
     common.require(args, "output_dir", "export_dir")
     check_search(args)
     common.quiet_tensorflow()

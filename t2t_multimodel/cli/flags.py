@@ -1,5 +1,4 @@
-"""The flags of one command, on absl.flags: a FlagValues for each command, so that none leaks into another or into a program
-that embeds one."""
+"""Command-line flags by absl.flags. Each command has a FlagValues of its own, so that commands in one process do not mix."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from absl import app, flags, logging
 from t2t_multimodel.hyperparameter import Rule, allowed
 from t2t_multimodel.registry import unknown
 
-# Of absl's own flags, those that do something here: log lines go to stderr alone.
+# The flags of absl that have an effect here. Its flags for log files have none, since log lines go to stderr alone.
 _ABSL_FLAGS = {
     "absl.flags": (),
     "absl.logging": ("verbosity", "logger_levels"),
@@ -27,8 +26,8 @@ assert app and logging  # importing them defines the flags
 class CommandFlags:
     """Defines flags, parses a command line, and shows --help and --helpfull.
 
-    A flag is added by the method of its type: `flags.integer("num_shards", 4, "files of a train split", least=1)`. A default of
-    None is no value.
+    Each type of flag has a method that adds one: `flags.integer("num_shards", 4, "files per train split", least=1)`. The default
+    None means that the flag has no value unless it is given.
 
     Args:
         command: the command's name, for messages.
@@ -48,46 +47,53 @@ class CommandFlags:
         self._add(_Exiting("helpfull", "show the flags, absl's too, and exit", lambda: self.help(full=True)))
 
     def string(self, name: str, default: str | None, about: str) -> None:
-        """A flag that takes any text."""
+        """Adds a flag that takes any text."""
         self.parsed(name, str, default, about)
 
     def path(self, name: str, default: str | None, about: str) -> None:
-        """A flag that takes a path; ~ is expanded."""
+        """Adds a flag that takes a path; ~ is expanded."""
         self.parsed(name, expanded, default, about)
 
     def paths(self, name: str, about: str) -> None:
-        """A flag that takes a path and may be given several times: a list, or None."""
+        """Adds a flag that takes a path and may be given several times; its value is a list, or None."""
         flags.DEFINE_multi(_Parser(expanded), _SERIALIZER, name, None, about, self.values, module_name=self.section)
 
     def integer(self, name: str, default: int | None, about: str, **limits: Any) -> None:
-        """A flag that takes an integer within `limits`, which are those of a `Rule`: least, most, above, below."""
+        """Adds a flag that takes an integer within `limits`, which are those of a `Rule`: least, most, above, below."""
         self._number(name, int, default, Rule(about, **limits))
 
     def number(self, name: str, default: float | None, about: str, **limits: Any) -> None:
-        """A flag that takes a finite number within `limits`."""
+        """Adds a flag that takes a finite number within `limits`, which are those of a `Rule`."""
         self._number(name, float, default, Rule(about, **limits))
 
     def boolean(self, name: str, default: bool | None, about: str) -> None:
-        """A flag given as --name, --name=true, --name=false or --noname."""
+        """Adds a flag that is given as --name, --name=true, --name=false or --noname."""
         flags.DEFINE(_BooleanParser(), name, default, about, self.values, module_name=self.section, boolean=True)
 
     def choice(self, name: str, choices: Sequence[str], default: str, about: str) -> None:
-        """A flag that takes one of some words."""
+        """Adds a flag that takes one of `choices`."""
         flags.DEFINE_enum(name, default, choices, about, self.values, module_name=self.section)
 
     def parsed(self, name: str, parse: Callable[[str], Any], default: Any, about: str, form: str = "") -> None:
-        """A flag whose text `parse` reads; a ValueError of it says what would be right. `form` says the same in --help."""
+        """Adds a flag whose text `parse` turns into its value.
+
+        Args:
+            parse: raises ValueError with what would be right, as "must be ...".
+            default: the value without the flag.
+            about: the flag's line in --help.
+            form: what would be right, for --help; "" adds nothing.
+        """
         flags.DEFINE(_Parser(parse, form), name, default, about, self.values, _SERIALIZER, module_name=self.section)
 
     def exiting(self, name: str, about: str, text: Callable[[], str]) -> None:
-        """A flag that prints a text and ends the command with exit code 0."""
+        """Adds a flag that prints a text and ends the command with exit code 0."""
         self._add(_Exiting(name, about, text))
 
     def parse(self, argv: Sequence[str]) -> flags.FlagValues:
-        """Fills and returns `values`; argv begins with the first flag.
+        """Parses `argv`, which begins with the first flag, and returns `values`.
 
         Raises:
-            SystemExit: 2 for a mistake, which is told in one line on stderr; 0 for --help and its like.
+            SystemExit: with code 2 after a mistake, which is printed as one line on stderr; with 0 after --help and its like.
         """
         self._add_absl_flags()
         self.values.set_gnu_getopt(True)
@@ -102,7 +108,7 @@ class CommandFlags:
         return self.values
 
     def help(self, full: bool = False) -> str:
-        """What --help prints; with `full`, absl's flags too."""
+        """Returns the text of --help; with `full`, that of --helpfull, which has absl's flags too."""
         lines = [f"usage: {self.command} [flags]", "", self.about]
         for section, defined in self.values.flags_by_module_dict().items():
             if full or section not in _ABSL_FLAGS:
@@ -129,7 +135,7 @@ class CommandFlags:
         flags.DEFINE_flag(flag, self.values, module_name=self.section)
 
     def _add_absl_flags(self) -> None:
-        """Shares absl's own flags, which absl.app and absl.logging read from the global FLAGS."""
+        """Adds absl's own flags as the objects of the global FLAGS, from which absl.app and absl.logging read them."""
         if "flagfile" in self.values:
             return
         about = "file of flags, one per line, put in place of this one; lines that begin with # are comments"
@@ -151,7 +157,7 @@ class CommandFlags:
 
 
 def expanded(path: str) -> str:
-    """A path with its ~ or ~user replaced by the home folder; ValueError where there is no such user."""
+    """Returns a path with ~ or ~user replaced by the home folder; raises ValueError if there is no such user."""
     path = os.path.expanduser(path)
     if path.startswith("~"):
         raise ValueError(f"there is no user {path[1:].split('/')[0]!r}; write ./{path} for a folder of that name")
@@ -159,7 +165,7 @@ def expanded(path: str) -> str:
 
 
 def _described(flag: flags.Flag) -> list[str]:
-    """The lines of --help about one flag."""
+    """Returns the lines of --help about one flag."""
     notes = [flag.parser.syntactic_help] if flag.parser.syntactic_help and not flag.boolean else []
     if flag.default or (flag.default is not None and isinstance(flag.default, int | float) and not flag.boolean):
         notes.append(f"default: {flag.default}")
@@ -174,7 +180,7 @@ def _takes_no(flag: flags.Flag) -> bool:
 
 
 class _Parser(flags.ArgumentParser):
-    """Reads text by a function; a default that is no text stays as it is."""
+    """A parser that applies a function to text. A default that is not a string is kept as it is."""
 
     def __init__(self, parse: Callable[[str], Any], form: str = "") -> None:
         self._parse = parse
@@ -185,7 +191,7 @@ class _Parser(flags.ArgumentParser):
 
 
 class _BooleanParser(flags.BooleanParser):
-    """As absl's, with an error line that says what would be right."""
+    """absl's parser of booleans with an error that says what would be right."""
 
     def parse(self, argument: Any) -> bool:
         try:

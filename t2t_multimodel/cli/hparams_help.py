@@ -1,4 +1,4 @@
-"""All hyperparameters in words, for `mm-trainer --hparams_help`; run as a program, the same as docs/hyperparameters.md."""
+"""Describes all hyperparameters, for `mm-trainer --hparams_help`. Run as a program, it prints docs/hyperparameters.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PARTS = {"model": ModelConfig, "data": DataConfig, "training": TrainingConfig}
 
 
 def hparams_help(hparams: HParams) -> str:
-    """Every hyperparameter with its value in `hparams`, its range and its sentence; * marks values other than the defaults."""
+    """Returns a text with each hyperparameter's value in `hparams`, range and meaning; * marks values that are no defaults."""
     defaults = values_of(HParams())
     lines = ["Change them with --hparams=name=value,name=value. * marks what differs from the default, the paper's joint model."]
     for part, title in TITLES.items():
@@ -28,12 +28,12 @@ def hparams_help(hparams: HParams) -> str:
 
 
 def values_of(hparams: HParams) -> dict[str, object]:
-    """All values by name."""
+    """Returns the values of all hyperparameters by name."""
     return {name: value for part in PARTS for name, value in vars(getattr(hparams, part)).items()}
 
 
 def page() -> str:
-    """docs/hyperparameters.md: a table per part of HParams, and one of the registered sets."""
+    """Returns docs/hyperparameters.md: a table per part of HParams, and one of the registered sets."""
     lines = [
         "# Hyperparameters",
         "",
@@ -51,7 +51,7 @@ def page() -> str:
 
 
 def _sets() -> list[str]:
-    """A table of what the registered sets have other than the defaults."""
+    """Returns a table of the values in which the registered sets differ from the defaults."""
     importlib.import_module("t2t_multimodel.hparams")
     defaults = values_of(HParams())
     sets = {name: values_of(hparams_sets.get(name)()) for name in hparams_sets.names()}

@@ -1,4 +1,4 @@
-"""Imports TensorFlow without its complaints."""
+"""Imports TensorFlow without the messages that it prints at each start."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from t2t_multimodel.utils.tensorflow_log import has_nvidia_driver, tensorflow_lo
 
 
 def quiet_tensorflow() -> None:
-    """Imports TensorFlow as the backend of Keras; nothing about missing GPUs or CPU instructions reaches the terminal.
+    """Imports TensorFlow as the backend of Keras, without its lines on missing GPUs and CPU instructions.
 
-    Call it before anything that imports tensorflow or keras. With an NVIDIA driver on the machine, warnings and errors of the
-    import are shown; without one TensorFlow is told not to look for a GPU. Where the import fails, all that it printed is shown.
+    Call it before anything that imports tensorflow or keras. If the machine has an NVIDIA driver, warnings and errors of the
+    import are shown; otherwise TensorFlow is told not to look for a GPU. If the import fails, everything it printed is shown.
     """
     gpu = has_nvidia_driver()
     os.environ["KERAS_BACKEND"] = "tensorflow"

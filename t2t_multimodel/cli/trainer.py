@@ -1,4 +1,4 @@
-"""mm-trainer: trains one model on one or several problems."""
+"""mm-trainer: trains one model on one or several problems, evaluates it, and averages its checkpoints."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ SCHEDULES = ("train_and_evaluate", "evaluate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Runs the command; returns its exit code."""
     flags = common.command_flags("mm-trainer", "Trains one model on one or several problems, or evaluates it.")
     common.add_problems_flag(flags)
     common.add_hparams_flags(flags)
     common.add_data_dir_flag(flags)
     common.add_output_dir_flag(flags)
-    described = "describe all hyperparameters, with the values of --hparams_set and --hparams where given, and exit"
+    described = "describe all hyperparameters, with the values of --hparams_set and --hparams, and exit"
     flags.boolean("hparams_help", False, described)
-    flags.integer("train_steps", None, "steps over all problems together, instead of the set's", least=0)
+    flags.integer("train_steps", None, "the step at which the run ends, counted over all problems, instead of the set's", least=0)
     flags.integer("problems_per_step", None, "problems that each step mixes, instead of the set's", least=1)
-    flags.boolean("xla", None, "compile steps by XLA, anew for every shape of a batch: for GPUs, few experts and few shapes")
-    flags.number("train_minutes", 0.0, "stop after so many minutes; 0 is no limit", least=0)
+    flags.boolean("xla", None, "compile steps by XLA, once per shape of a batch: for GPUs, few experts and few shapes")
+    flags.number("train_minutes", 0.0, "the longest time to train, in minutes; 0 is no limit", least=0)
     flags.integer("eval_steps", None, "batches per evaluation, instead of the set's; 0 is the whole split", least=0)
-    flags.choice("schedule", SCHEDULES, SCHEDULES[0], "evaluate: decode and score a split")
+    flags.choice("schedule", SCHEDULES, SCHEDULES[0], "evaluate: do not train; decode and score --eval_split")
     strategy = (
         "mirrored: divide each batch among this machine's GPUs; multi_worker: among the workers of TF_CONFIG; tpu: among a TPU's "
-        "cores; parameter_server: steps overlap on shared weights (docs/asynchronous.md); auto: what TF_CONFIG has, or mirrored "
-        "where there are several GPUs"
+        "cores; parameter_server: steps overlap on shared weights (docs/asynchronous.md); auto: as TF_CONFIG says, without it "
+        "mirrored if there are several GPUs, else one_device"
     )
     flags.choice("strategy", STRATEGIES, STRATEGIES[0], strategy)
     flags.integer("worker_timeout", WORKER_TIMEOUT, "seconds to wait for the other workers of TF_CONFIG", least=1)
-    local = "train on this machine's processors with so many workers, each a process (multi_worker or parameter_server)"
+    local = "worker processes that train on this machine's processors (multi_worker or parameter_server); 0 starts none"
     flags.integer("local_workers", 0, local, least=0)
-    average = "do not train: write the mean of so many last checkpoints to --output_dir/averaged"
+    average = "do not train; write the mean of this many last checkpoints to --output_dir/averaged"
     flags.integer("average", None, average, least=1)
-    warm = "output_dir of another run, with whose weights to begin as far as they fit: its problems and new ones are trained on"
+    warm = "output_dir of another run: a new run begins with those of its weights that fit, for its problems and new ones"
     flags.path("warm_start", None, warm)
     flags.parsed(
-        "profile", _steps, None, "steps to profile, into --output_dir/profile", "the first and the last step, as 100:110"
+        "profile", _steps, None, "steps to profile; written to --output_dir/profile", "the first and the last step, as 100:110"
     )
     flags.string("eval_split", "dev", "the split that --schedule=evaluate scores")
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -86,13 +86,13 @@ def _run(args: FlagValues, argv: Sequence[str]) -> int:
 
 
 def _local_cluster(args: FlagValues, argv: Sequence[str]) -> int:
-    """The same command in several processes, which form a cluster."""
+    """Runs the same command in several processes, which form a cluster; returns its exit code."""
     if "TF_CONFIG" in os.environ:
         raise common.UserError("--local_workers starts a cluster of its own, but TF_CONFIG describes one; give one of them")
     from t2t_multimodel.distributed.local_cluster import run_local_cluster
 
     again, log_dir = [*argv, "--local_workers=0"], Path(args.output_dir)
-    with WriterLock(log_dir, print_line):  # The chief takes it again: the others need not be started to hear that it is taken.
+    with WriterLock(log_dir, print_line):  # The chief takes the lock too; here it is tried before all processes are started.
         pass
     if args.strategy != "parameter_server":
         return run_local_cluster({"worker": args.local_workers}, main, again, log_dir)
@@ -101,7 +101,7 @@ def _local_cluster(args: FlagValues, argv: Sequence[str]) -> int:
 
 
 def _steps(text: str) -> tuple[int, int]:
-    """The first and the last of some steps, from a flag's text."""
+    """Returns the first and the last step in a flag's text, as "100:110"."""
     first, colon, last = text.partition(":")
     if not (colon and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
         raise ValueError("must be the first and the last step, as 100:110")
@@ -136,7 +136,10 @@ def _hparams(args: FlagValues) -> HParams:
 
 
 def _with_fitting_weights(set_name: str, hparams: HParams, problems: Sequence[Problem]) -> HParams:
-    """Without those of a set's own problem_weights that are for problems which are not trained; a user's own are checked."""
+    """Returns `hparams` without those of the set's own problem_weights that fit no problem of the run.
+
+    If the user gave problem_weights, `hparams` is returned as it is, and `_check_schedule` checks them.
+    """
     weights = hparams.training.problem_weights
     if weights != get_hparams(set_name).training.problem_weights:
         return hparams

@@ -1,4 +1,4 @@
-"""Problems and sets from outside the package: --usr_dir and entry points."""
+"""Imports modules outside the package that register problems and sets: --usr_dir, and entry points of installed packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ ENTRY_POINTS = "t2t_multimodel.problems"
 
 
 def load_usr_dir(path: Path) -> None:
-    """Imports a folder with __init__.py, or a .py file, once; ImportError says in one line which file and line is wrong."""
+    """Imports a folder with __init__.py, or a .py file, unless that was done before.
+
+    Raises:
+        ImportError: there is no such module, or its code is faulty; the message is one line and names the file and the line.
+    """
     file = path / "__init__.py" if path.is_dir() else path
     if not file.is_file():
         what = "has no __init__.py" if path.is_dir() else "does not exist"
@@ -36,7 +40,11 @@ def load_usr_dir(path: Path) -> None:
 
 
 def load_entry_points() -> None:
-    """Loads what installed packages offer under the group `t2t_multimodel.problems`; ImportError names the package."""
+    """Loads the entry points of installed packages in the group `t2t_multimodel.problems`.
+
+    Raises:
+        ImportError: an entry point cannot be loaded; the message names the package.
+    """
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
             entry.load()
@@ -46,7 +54,7 @@ def load_entry_points() -> None:
 
 
 def _where(error: Exception, folder: Path) -> str:
-    """File, line and message of an error that user code raised."""
+    """Returns file, line and message of an error that user code raised."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if folder in Path(f.filename).parents]
