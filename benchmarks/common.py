@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine's peak, a model's arithmetic, memory, and batches of random numbers."""
+"""Functions that the benchmarks share: the machine's peak, a model's arithmetic, memory, and random batches."""
 
 import resource
 import sys
@@ -23,7 +23,7 @@ from t2t_multimodel.runs.run_config import RunConfig, build_model  # noqa: E402
 
 
 def text_model(changes: str, vocab_size: int) -> tuple[ProblemSpec, HParams, Any]:
-    """(spec, hparams, model) of one problem, text to text, with random weights: the paper's single model with `changes`."""
+    """Returns spec, hparams and model of a problem from text to text: the paper's single model with `changes`, untrained."""
     load_registries()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     hparams = get_hparams("multimodel_paper_single", changes)
@@ -32,7 +32,7 @@ def text_model(changes: str, vocab_size: int) -> tuple[ProblemSpec, HParams, Any
 
 
 def peak_gflops(size: int = 2048, repeats: int = 12) -> float:
-    """The best rate of a float32 product of two square matrices, in GFLOP/s."""
+    """Returns the best measured rate, in GFLOP/s, of a float32 product of two matrices of `size` x `size`."""
     a = tf.random.normal((size, size))
     product = tf.function(lambda x: tf.matmul(x, x))
     best = min(_seconds(lambda: product(a)[0, 0].numpy()) for _ in range(repeats))
@@ -46,9 +46,10 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def training_flops(config: ModelConfig, batch: int, source: int, target: int, vocab_size: int) -> float:
-    """Floating-point operations of the matrix products of one training step, text to text (backward counts twice forward).
+    """Returns the floating-point operations of the matrix products of a training step from text to text.
 
-    Depthwise convolutions, normalisation, softmax, dropout and the optimizer are left out: they keep a step from the peak.
+    The backward pass counts as twice the forward pass. Depthwise convolutions, normalisation, softmax, dropout and the optimizer
+    do not count.
     """
     d = config.hidden_size
     product = 2 * d * d
@@ -64,7 +65,7 @@ def training_flops(config: ModelConfig, batch: int, source: int, target: int, vo
 def random_batch(
     spec: ProblemSpec, hparams: HParams, batch: int, source: int, target: int, vocab_size: int, seed: int = 0
 ) -> dict[str, tf.Tensor]:
-    """A batch of `spec`'s problem: `source` tokens, frames or samples and `target` tokens, nothing padded."""
+    """Returns a random batch of `spec`'s problem: `source` tokens, frames or samples and `target` tokens, without padding."""
     rng = np.random.default_rng(seed)
     values = {}
     if isinstance(spec.inputs, Text):
@@ -84,5 +85,5 @@ def random_batch(
 
 
 def peak_memory_gib() -> float:
-    """The largest resident size of this process so far."""
+    """Returns the peak resident memory of this process in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,12 +1,12 @@
-"""What mm-datagen's steps take: text, images and sound to records, building a vocabulary. Prints JSON.
+"""Measures mm-datagen: text, pictures and sound to records, and learning a vocabulary. Prints JSON.
 
 python benchmarks/datagen.py --corpora=DIR      # which holds multi30k/, wmt_ende_10k/, grocery_store/, kathleen_arctic/
-python benchmarks/datagen.py --vocabulary_gb=5  # the vocabulary of so much generated text, written to a file for it
+python benchmarks/datagen.py --vocabulary_gb=5  # the vocabulary of 5 GB of generated text, which is written to a file
 
-Rates of text count the bytes of both sides of a pair. CPU seconds are those of all processes, so that a busy machine tells less;
-of several runs, what took the least counts. The speed-up of two workers needs two free cores; `speedup_of_strangers` is that of
-two processes that make the same records at the same time, each all of them and by itself, which is all that the machine gives.
-TensorFlow, which checks records, is imported beforehand: a few seconds, once in a run.
+Rates of text count the bytes of both sides of a pair. CPU seconds are summed over all processes, which depends less on other
+programs than the time on the clock; the fastest of several runs counts. The speed-up of two workers needs two free cores.
+`speedup_of_strangers` is its upper bound on the machine: two independent processes make all records at the same time.
+TensorFlow, which checks records, is imported before the clock starts; that takes a few seconds.
 """
 
 import argparse
@@ -44,13 +44,15 @@ TEXTS = ("multi30k/train", "wmt_ende_10k/train")
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures what the flags ask for and prints it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", type=Path, metavar="DIR")
     parser.add_argument("--tmp_dir", metavar="DIR", help="for what is made meanwhile")
-    parser.add_argument("--text_mb", type=int, default=40, help="text to make records of; the corpora's, again and again")
-    parser.add_argument("--runs", type=int, default=3, help="of each measurement")
-    parser.add_argument("--vocabulary_gb", type=float, default=0, help="measure the vocabulary of so much text, nothing else")
+    parser.add_argument("--text_mb", type=int, default=40, help="MB of text in the records; the corpora's text is repeated")
+    parser.add_argument("--runs", type=int, default=3, help="repetitions of each measurement")
+    parser.add_argument(
+        "--vocabulary_gb", type=float, default=0, help="measure nothing but the vocabulary of this many GB of text"
+    )
     args = parser.parse_args()
     if not args.corpora and not args.vocabulary_gb:
         parser.error("give --corpora or --vocabulary_gb")
@@ -72,7 +74,7 @@ def main() -> None:
 
 
 def read_pairs(corpora: Path) -> list[tuple[str, str]]:
-    """English and German lines of what there is."""
+    """Returns the English and German lines of Multi30k and of WMT's sample, as far as they are in `corpora`."""
     english, german = (
         [
             line
@@ -85,7 +87,7 @@ def read_pairs(corpora: Path) -> list[tuple[str, str]]:
 
 
 def text_rates(pairs: list[tuple[str, str]], megabytes: int, runs: int, folder: Path) -> dict:
-    """Text to finished records with one and with two workers; the vocabulary is there already."""
+    """Returns the rates of text to finished records with one and with two workers; the vocabulary exists beforehand."""
     size = sum(len(a.encode()) + len(b.encode()) for a, b in pairs) / 1e6
     rounds = max(1, round(megabytes / size))
     problem = Problem("text", Text(), Text(), "to_german", functools.partial(repeated, pairs, rounds))
@@ -108,20 +110,20 @@ def text_rates(pairs: list[tuple[str, str]], megabytes: int, runs: int, folder: 
 
 
 def repeated(pairs: list[tuple[str, str]], rounds: int, split: str, tmp_dir: Path) -> Iterator[Example]:
-    """The pairs again and again; dev is one."""
+    """Yields the pairs `rounds` times; dev is one pair."""
     for _ in range(rounds if split == "train" else 1):
         for source, target in pairs if split == "train" else pairs[:1]:
             yield {"inputs": source, "targets": target}
 
 
 def strangers(problem: Problem, folder: Path) -> float:
-    """Seconds of the slower one of two processes that make all of a problem's records at the same time, with one worker each."""
+    """Returns the seconds of the slower of two processes that make all of a problem's records at the same time."""
     names = [f"stranger{i}" for i in range(2)]
     for name in names:
         (folder / name).mkdir()
         shutil.copy(folder / FILE_NAME, folder / name)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        wait([pool.submit(time.sleep, 1) for _ in names])  # Both have started.
+        wait([pool.submit(time.sleep, 1) for _ in names])  # The clock starts when both processes have started.
         seconds = max(wall for wall, _, _ in pool.map(measured, [problem] * 2, [folder / name for name in names]))
     for name in names:
         shutil.rmtree(folder / name)
@@ -129,7 +131,7 @@ def strangers(problem: Problem, folder: Path) -> float:
 
 
 def measured(problem: Problem, folder: Path, num_workers: int = 1) -> tuple[float, float, float]:
-    """Seconds, and CPU seconds of this process and of its children, of making a problem's records anew."""
+    """Makes a problem's records anew; returns seconds, and the CPU seconds of this process and of its children."""
     data_dir = folder / f"{problem.name}-{num_workers}"
     data_dir.mkdir()
     shutil.copy(folder / FILE_NAME, data_dir)
@@ -142,13 +144,13 @@ def measured(problem: Problem, folder: Path, num_workers: int = 1) -> tuple[floa
 
 
 def cpu_seconds() -> float:
-    """Of this process and those that have ended under it."""
+    """Returns the CPU seconds of this process and of its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def vocabulary_seconds(pairs: list[tuple[str, str]], folder: Path, megabytes: float = 5.0) -> dict:
-    """A vocabulary of 5 MB of text."""
+    """Returns the seconds that a vocabulary of `megabytes` of text takes."""
     texts, size = [], 0
     for text in itertools.cycle(itertools.chain.from_iterable(pairs)):
         texts.append(text)
@@ -161,19 +163,19 @@ def vocabulary_seconds(pairs: list[tuple[str, str]], folder: Path, megabytes: fl
 
 
 def image_problem(corpora: Path) -> Problem:
-    """Photographs of grocery_store."""
+    """Returns a problem of the photographs of grocery_store."""
     paths = sorted((corpora / "grocery_store" / "train").rglob("*.jpg"))[:1000]
     return Problem("images", Image(), Label(("x",)), "to_class", files(paths, {"targets": "x"}))
 
 
 def sound_problem(corpora: Path) -> Problem:
-    """Recordings of kathleen_arctic, ten times."""
+    """Returns a problem of the recordings of kathleen_arctic, repeated ten times."""
     paths = sorted((corpora / "kathleen_arctic").rglob("*.flac")) * 10
     return Problem("sound", Audio(16000), Text(), "to_english", files(paths, {"targets": "a word or two"}))
 
 
 def files(paths: Sequence[Path], answer: Example) -> Generate:
-    """Each file with the same answer; dev is one."""
+    """Returns a problem's generate, which yields each file with the same targets; dev is one file."""
 
     def examples(split: str, tmp_dir: Path) -> Iterator[Example]:
         for path in paths if split == "train" else paths[:1]:
@@ -183,21 +185,21 @@ def files(paths: Sequence[Path], answer: Example) -> Generate:
 
 
 def decode_image(content: bytes) -> None:
-    """What the library alone takes."""
+    """Decodes a picture by Pillow alone."""
     from PIL import Image as Pillow
 
     Pillow.open(io.BytesIO(content)).load()
 
 
 def decode_sound(content: bytes) -> None:
-    """What the library alone takes."""
+    """Decodes a sound by soundfile alone."""
     import soundfile
 
     soundfile.read(io.BytesIO(content), dtype="int16")
 
 
 def media_rates(problem: Problem, decode: Callable[[bytes], object], runs: int, folder: Path) -> dict:
-    """Files to records, and the same files read and decoded by the library alone, in files a CPU second."""
+    """Returns files per CPU second of making records, and of the library alone, which reads and decodes the same files."""
     count = sum(1 for _ in problem.generate("train", folder))
     if not count:
         return {"files": 0}
@@ -214,7 +216,7 @@ def media_rates(problem: Problem, decode: Callable[[bytes], object], runs: int, 
 
 
 def vocabulary_memory(gigabytes: float, folder: Path) -> dict:
-    """Seconds and peak memory of a vocabulary of a file of generated pairs, in a process of its own."""
+    """Returns seconds and peak memory of learning a vocabulary from a file of generated pairs, in a process of its own."""
     write_pairs(folder / "pairs.tsv", round(gigabytes * 1e9))
     size = (folder / "pairs.tsv").stat().st_size
     sources = {"train": (Source((("train", "pairs.tsv"),)),)}
@@ -226,7 +228,7 @@ def vocabulary_memory(gigabytes: float, folder: Path) -> dict:
 
 
 def measured_vocabulary(problem: Problem, folder: Path) -> dict:
-    """What this process takes for a problem's vocabulary."""
+    """Returns seconds and peak memory of learning a problem's vocabulary in this process."""
     wall, cpu = time.perf_counter(), cpu_seconds()
     pieces = learn_vocabulary([problem], folder, VOCAB_SIZE, folder / "vocabulary.model", lambda line: None).vocabulary.size
     taken = {"s": round(time.perf_counter() - wall, 1), "cpu_s": round(cpu_seconds() - cpu, 1)}
@@ -234,7 +236,7 @@ def measured_vocabulary(problem: Problem, folder: Path) -> dict:
 
 
 def write_pairs(path: Path, size: int) -> None:
-    """A file of `size` bytes or more: ever new pairs of sentences of words that are as frequent as those of a language (Zipf)."""
+    """Writes a file of at least `size` bytes: different pairs of sentences, of words whose frequencies follow Zipf's law."""
     rng = np.random.default_rng(2017)
     letters = np.array(list("etaoinshrdlucmfwypvbgkjqxz"))
     words = np.array(["".join(rng.choice(letters, n)) for n in rng.integers(2, 12, 200_000)], object)
@@ -248,7 +250,7 @@ def write_pairs(path: Path, size: int) -> None:
 
 
 def peak_memory_gib() -> float:
-    """The largest resident size of this process so far."""
+    """Returns the peak resident memory of this process in GiB."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 

@@ -1,6 +1,6 @@
-"""Speed of decoding: token by token with state, under XLA and without, beside computing the whole sequence again for each token.
+"""Measures decoding step by step with caches, with and without XLA, beside running the whole decoder again for each token.
 
-All of it with the same random weights in one run. Prints JSON.
+All of them have the same random weights and run in one process. Prints JSON.
 
 python benchmarks/decode.py --hidden_size=128
 """
@@ -28,7 +28,7 @@ PROBLEM = "text"
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures all of it and prints it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--hidden_size", type=int, default=128)
     parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512], help="output tokens")
@@ -57,14 +57,14 @@ def main() -> None:
 
 
 def spread_gates(model: Any) -> None:
-    """Random gates: they start at zero, where every token goes to the same experts, as it does not in a trained model."""
+    """Makes the gates' weights random. Initially they are zero, which sends every token to the same experts."""
     for variable in model.trainable_variables:
         if variable.path.endswith("/gate"):
             variable.assign(np.random.default_rng(0).normal(size=variable.shape, scale=variable.shape[0] ** -0.5))
 
 
 def speeds(model: Any, args: argparse.Namespace, length: int) -> dict:
-    """Tokens a second, the best of some repeats; the recomputation's are of its first tokens alone where it is slow."""
+    """Returns tokens per second, the best of several repeats. A slow recomputation is measured on its first tokens alone."""
     found = {}
     for name, batch in (("graph", 1), ("xla", 1), ("xla", 8)):
         work = functools.partial(Search(model, name == "xla").decode, PROBLEM, {"inputs": sentences(args, batch)}, length)
@@ -80,7 +80,7 @@ def speeds(model: Any, args: argparse.Namespace, length: int) -> dict:
 
 
 def recomputation(model: Any, inputs: tf.Tensor, length: int, most_seconds: float = 8.0) -> tuple[float, int]:
-    """Greedy decoding that runs the decoder over the whole output for each token, as if nothing could be kept."""
+    """Decodes greedily without caches: the decoder runs over the whole output for each token. Returns seconds and tokens."""
     encoded = model.encode(inputs, None, PROBLEM)
 
     @tf.function(input_signature=[tf.TensorSpec([1, length], tf.int32), tf.TensorSpec([], tf.int32)], autograph=False)
@@ -99,7 +99,7 @@ def recomputation(model: Any, inputs: tf.Tensor, length: int, most_seconds: floa
 
 
 def positions(model: Any, args: argparse.Namespace) -> dict:
-    """Time of a token near the 50th and the 500th position, with room for 550 in both."""
+    """Returns milliseconds per token near the 50th and the 500th position, both with caches of 550 positions."""
     states, mask = Search(model)._encode(PROBLEM, {"inputs": sentences(args, 1)})
 
     @tf.function(autograph=False, jit_compile=True)
@@ -111,7 +111,7 @@ def positions(model: Any, args: argparse.Namespace) -> dict:
         return best(lambda: run(tf.constant([limit])).numpy(), 1)
 
     def milliseconds(at: int) -> float:
-        """Of one of the hundred tokens around `at`: the median of differences between neighbouring runs."""
+        """Returns the time per token of the hundred tokens around `at`, the median of differences between two runs."""
         return 10 * statistics.median(seconds(at + 50) - seconds(at - 50) for _ in range(5 * args.repeats))
 
     seconds(1)
@@ -120,7 +120,7 @@ def positions(model: Any, args: argparse.Namespace) -> dict:
 
 
 def beam_ratio(model: Any, args: argparse.Namespace, length: int = 64) -> float:
-    """Time of beam search over that of greedy decoding, eight sentences each."""
+    """Returns the time of beam search divided by that of greedy decoding, for eight sentences."""
     search, inputs = Search(model, compiled=True), Batch(inputs=sentences(args, 8))
     times = []
     for strategy in (BeamSearch(4), Greedy()):
@@ -131,12 +131,12 @@ def beam_ratio(model: Any, args: argparse.Namespace, length: int = 64) -> float:
 
 
 def sentences(args: argparse.Namespace, batch: int) -> np.ndarray:
-    """Source ids int32 [batch, source]."""
+    """Returns random source ids, int32 [batch, source]."""
     return np.random.default_rng(0).integers(3, args.vocab_size, (batch, args.source)).astype(np.int32)
 
 
 def step_flops(config: ModelConfig, source: int, vocab_size: int) -> float:
-    """Floating-point operations of the matrix products of one decoding step of one sentence."""
+    """Returns the floating-point operations of the matrix products of one decoding step of one sentence."""
     d = config.hidden_size
     attentions = 1 + config.decoder_blocks
     products = 4 * (config.mixer_blocks + config.decoder_blocks) + attentions * (2 + 4 + 2)
@@ -145,7 +145,7 @@ def step_flops(config: ModelConfig, source: int, vocab_size: int) -> float:
 
 
 def best(work: Callable[[], object], repeats: int) -> float:
-    """The least seconds `work` took."""
+    """Returns the shortest time of `repeats` calls of `work`, in seconds."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -1,9 +1,10 @@
-"""What each dependency of pyproject.toml costs: seconds and MB to install, one after another, and seconds to import.
+"""Measures each dependency of pyproject.toml: seconds and MB to install, and seconds to import.
 
     python benchmarks/dependencies.py [--extras=beam,jax]
 
-Makes a virtual environment in a temporary folder, and prints a row of docs/install.md per dependency. What a dependency shares
-with one above it is counted there. The import is timed in a new process, after TensorFlow's where the package imports it too.
+Installs them one after another in a virtual environment in a temporary folder, and prints a row of docs/install.md per
+dependency. Packages that several of them need are counted with the first. The import is timed in a new process; TensorFlow, if
+the dependency imports it too, is imported before the clock starts.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Modules whose names are not the distribution's in lower case with underscores.
+# Modules whose name is not the distribution's name in lower case with underscores.
 MODULES = {
     "absl-py": "absl.app",
     "apache-beam": "apache_beam",
@@ -24,7 +25,7 @@ MODULES = {
     "pillow": "PIL.Image",
     "protobuf": "google.protobuf.message",
 }
-# What is imported before the clock starts, because the package imports it too.
+# By dependency, the module that is imported before the clock starts because the dependency imports it too.
 BEFORE = {
     "keras": "tensorflow",
     "tensorflow-text": "tensorflow",
@@ -53,12 +54,12 @@ def main() -> None:
 
 
 def megabytes(folder: str) -> float:
-    """The files under a folder, in units of 10**6 bytes."""
+    """Returns the size of all files under a folder, in units of 10**6 bytes."""
     return sum(path.lstat().st_size for path in Path(folder).rglob("*")) / 1e6
 
 
 def import_seconds(python: Path, name: str) -> float:
-    """The shortest of three imports, the first of which has filled the caches of the disk."""
+    """Returns the shortest of three imports, in seconds. The first one fills the caches of the disk."""
     module = MODULES.get(name, name.replace("-", "_"))
     program = (
         f"import time\n{f'import {BEFORE[name]}' if name in BEFORE else ''}\n"

@@ -1,6 +1,6 @@
-"""Seconds from the start of the process to the end of the first training step of every problem of mini8. Prints JSON.
+"""Measures the seconds from the start of the process to the end of the first training step of each problem of mini8. Prints JSON.
 
-With --alone also those of each problem in a process of its own, and the ratio of all to the slowest of these.
+With --alone it also measures each problem in a process of its own, and divides the time of all by that of the slowest one.
 
 python benchmarks/first_steps.py --hparams_set=multimodel_tiny --alone
 """
@@ -26,7 +26,7 @@ from t2t_multimodel.training.steps import StepFunctions  # noqa: E402
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures the first steps and prints the times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--hparams_set", default="multimodel_tiny")
     parser.add_argument("--hparams", default="")
@@ -46,14 +46,14 @@ def main() -> None:
 
 
 def alone_seconds(name: str) -> float:
-    """Of one problem in a process of its own, with the same flags."""
+    """Returns the time of one problem in a process of its own, with the same flags."""
     flags = [flag for flag in sys.argv[1:] if flag != "--alone"]
     done = subprocess.run([sys.executable, __file__, *flags, f"--problems={name}"], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)["first_step_done"][name]
 
 
 def first_steps(args: argparse.Namespace) -> dict:
-    """Seconds until the model was built and until each problem had taken a step."""
+    """Returns the seconds until the model is built, and until each problem has taken a step."""
     load_registries()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     hparams = get_hparams(args.hparams_set, args.hparams)

@@ -1,9 +1,9 @@
-"""Which formats and codings each route reads: tries them all and writes the tables of docs/data.md.
+"""Tries all formats of sound and pictures in each route (mm-datagen, mm-decoder, SavedModel); writes the tables of docs/data.md.
 
     python benchmarks/formats.py
 
-A file that is read must sound as it did (or, where it was changed, as long), and look as Pillow shows it; otherwise its cell says
-WRONG.
+The cell of a file that is read says WRONG unless its samples are those that the file was made from, or its pixels those that
+Pillow shows. Of sounds that are resampled or lossy, only the length is compared.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 PAGE = ROOT / "docs" / "data.md"
 RATE = 8000
-# A route takes a file's bytes and gives its samples and what was done to them; it raises an exception whose text is the refusal.
+# A route takes a file's bytes and returns its samples and the changes made to them, or raises an exception with the refusal.
 Route = Callable[[bytes], tuple[np.ndarray, tuple[str, ...]]]
-# Whether what a route gave is right, by the row's name and the file.
+# Takes a route's result, the row's name and the file, and returns whether the result is right.
 Judge = Callable[[np.ndarray, str, bytes], bool]
 
 
 def sound_files() -> dict[str, bytes]:
-    """A file for each format, coding and state of sound, by the name of its row."""
+    """Returns one file per format, coding and kind of damage of sound, by the name of its row."""
     import sounds
 
     stereo = np.stack([sounds.TONE, sounds.TONE], axis=1)
@@ -87,7 +87,7 @@ def sound_files() -> dict[str, bytes]:
 
 
 def sound_routes() -> dict[str, Route]:
-    """The functions that the routes call for one file, by the heads of the columns."""
+    """Returns the functions that the routes call for one file, by the heads of the columns."""
     import tensorflow as tf
 
     from t2t_multimodel.data.generation.encode import check_example
@@ -125,7 +125,7 @@ def sound_routes() -> dict[str, Route]:
 
 
 def cell(route: Route, name: str, content: bytes, is_right: Judge) -> str:
-    """What a route makes of a file: "read", "read: and what was done", or the line that refuses it."""
+    """Returns the cell of a route and a file: "read", "read: " with the changes, or the line that refuses the file."""
     try:
         values, changes = route(content)
     except Exception as error:
@@ -137,18 +137,18 @@ def cell(route: Route, name: str, content: bytes, is_right: Judge) -> str:
 
 
 def sounds_right(samples: np.ndarray, name: str, content: bytes) -> bool:
-    """Whether samples are those that the file was made from, or if it was changed, as many."""
+    """Whether samples are those that the file was made from; of lossy and resampled files, whether there are enough."""
     import sounds
 
     expected = np.tile(sounds.TONE, max(1, len(samples) // len(sounds.TONE)))
     length = min(len(samples), len(expected))
     alike = np.corrcoef(samples[:length], expected[:length])[0, 1] > 0.9
-    lossy = any(word in name for word in ("OGG", "MP3", "44.1", "chain"))  # delayed, of another pitch, or both
+    lossy = any(word in name for word in ("OGG", "MP3", "44.1", "chain"))  # delayed, resampled, or both
     return len(samples) >= len(sounds.TONE) and bool(alike or lossy)
 
 
 def table(files: dict[str, bytes], routes: dict[str, Route], is_right: Judge) -> list[str]:
-    """Rows of Markdown."""
+    """Returns a table's lines in Markdown."""
     lines = [f"| file | {' | '.join(routes)} |", "|---" * (len(routes) + 1) + "|"]
     return lines + [
         f"| {name} | {' | '.join(cell(r, name, content, is_right) for r in routes.values())} |" for name, content in files.items()
@@ -156,20 +156,20 @@ def table(files: dict[str, bytes], routes: dict[str, Route], is_right: Judge) ->
 
 
 def versions(packages: tuple[str, ...]) -> str:
-    """What the table was made with."""
+    """Returns the sentence under a table with the command and the versions that made it."""
     found = [f"{package} {importlib.metadata.version(package)}" for package in packages]
     return f"Made by `python benchmarks/formats.py` with Python {platform.python_version()}, {', '.join(found)}"
 
 
 def replace_section(page: str, name: str, lines: list[str]) -> str:
-    """The page with `lines` between the marks of section `name`."""
+    """Returns the page with `lines` between the marks of section `name`."""
     begin, end = f"<!-- begin formats: {name} -->\n", f"<!-- end formats: {name} -->\n"
     before, _, rest = page.partition(begin)
     return before + begin + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
 
 
 def main() -> None:
-    """Writes each section that the page has marks for."""
+    """Writes the tables between their marks in docs/data.md."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import soundfile
 

@@ -1,4 +1,4 @@
-"""The pictures' half of formats.py: a file for each format and kind of pixels, and what each route shows of it."""
+"""The part of formats.py for pictures: one file per format and kind of pixels, and the routes that read it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-# A route takes a file's bytes and gives the pixels that a model reads and what was done to them.
+# A route takes a file's bytes and returns the pixels that a model reads and the changes made to them.
 Route = Callable[[bytes], tuple[np.ndarray, tuple[str, ...]]]
 PACKAGES = ("pillow", "tensorflow")
 SCALED = "`mm-datagen --image_size`"
 
 
 def picture_files() -> dict[str, bytes]:
-    """A file for each row, by the name of its row."""
+    """Returns one file per row, by the name of its row."""
     import pictures
     from PIL import Image
 
@@ -60,7 +60,7 @@ def picture_files() -> dict[str, bytes]:
 
 
 def picture_routes() -> dict[str, Route]:
-    """The functions that the routes call for one file, by the heads of the columns."""
+    """Returns the functions that the routes call for one file, by the heads of the columns."""
     import tensorflow as tf
 
     from t2t_multimodel.data.generation.encode import check_example
@@ -102,7 +102,7 @@ def picture_routes() -> dict[str, Route]:
 
 
 def is_right(pixels: np.ndarray, name: str, content: bytes) -> bool:
-    """Whether pixels, maybe scaled down, are what a person sees of the file."""
+    """Whether pixels, scaled down or not, are those that Pillow shows."""
     import pictures
     from PIL import Image
 
@@ -113,5 +113,5 @@ def is_right(pixels: np.ndarray, name: str, content: bytes) -> bool:
     if pixels.shape == seen.shape:
         return bool(np.abs(pixels.astype(int) - seen).max() <= 1)
     small = Image.fromarray(seen).resize(pixels.shape[1::-1], Image.Resampling.LANCZOS)
-    # A scaled JPEG is compressed once more.
+    # A scaled JPEG is compressed once more, so single pixels may differ by more.
     return bool(np.abs(pixels - np.asarray(small, float)).mean() < 5)

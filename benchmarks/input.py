@@ -1,7 +1,6 @@
-"""Steps a second with the input pipeline, beside steps on the same batches kept in memory: does the input starve the step?
+"""Compares steps per second with the input pipeline and with batches kept in memory, to see whether training waits for input.
 
-The records are made first, if they are not in --data_dir. Text, pictures and sound each; passes of both kinds take turns. Prints
-JSON.
+Measures text, pictures and sound; passes of both kinds take turns. Makes the records if they are not in --data_dir. Prints JSON.
 
 python benchmarks/input.py --data_dir=/tmp/mini8
 """
@@ -31,7 +30,7 @@ from t2t_multimodel.training.steps import StepFunctions
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures one problem of each kind and prints the rates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data_dir", required=True)
     parser.add_argument("--problems", nargs="+", default=["mini_ende", "mini_class", "mini_caption", "mini_speech"])
@@ -59,11 +58,11 @@ def main() -> None:
 
 
 def rates(steps: StepFunctions, problem: Problem, data_dir: Path, hparams: HParams, args: argparse.Namespace) -> dict:
-    """The best rate of each kind of pass, and their ratio."""
+    """Returns the best rate of each kind of pass, and their ratio."""
 
     def pipeline() -> Iterator[Any]:
         batches = iter(TrainingBatches(problem, data_dir, hparams, seed=1))
-        return itertools.chain([next(batches)], batches)  # what fills at the start has been filled
+        return itertools.chain([next(batches)], batches)  # The first batch has filled the pipeline's buffers.
 
     kept = list(itertools.islice(pipeline(), args.steps))
     seconds: dict[str, list[float]] = {"pipeline": [], "memory": []}
@@ -80,7 +79,7 @@ def rates(steps: StepFunctions, problem: Problem, data_dir: Path, hparams: HPara
 
 
 def run(steps: StepFunctions, problem: Problem, batches: Iterable[Any]) -> float:
-    """Seconds of a step on each of the batches."""
+    """Takes a step on each batch; returns the seconds."""
     start = time.perf_counter()
     for number, batch in enumerate(batches, start=1):
         float(steps.train(problem.name, batch, 1e-4, number).loss)

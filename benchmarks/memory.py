@@ -1,4 +1,4 @@
-"""What a step of a set holds in memory, counted by part and kind of batch, as the tables of docs/memory.md; nothing is computed.
+"""Counts the memory of a training step of a set by part and kind of batch, without running it; prints docs/memory.md's tables.
 
 python benchmarks/memory.py --hparams_set=multimodel_paper_joint
 """
@@ -21,7 +21,7 @@ GB = 1e9
 
 
 def full_batch(spec: ProblemSpec, hparams: HParams) -> dict[str, list[int]]:
-    """Shapes of a problem's batch of the longest examples, all limits used; captions have max_length tokens."""
+    """Returns the shapes of a problem's full batch of the longest examples; captions have max_length tokens."""
     c = hparams.data
     rows, length = max(1, c.batch_tokens // (2 * c.max_length)), c.max_length
     if isinstance(spec.inputs, Image):
@@ -37,12 +37,12 @@ def full_batch(spec: ProblemSpec, hparams: HParams) -> dict[str, list[int]]:
 
 
 def count(set_name: str, hparams: HParams, specs: tuple[ProblemSpec, ...], batches: dict) -> MemoryCount:
-    """The counts of a run on these problems."""
+    """Returns the counts of a run on the problems `specs`."""
     return count_memory(RunConfig(set_name, hparams, specs, hparams.data.vocab_size, "", ""), batches)
 
 
 def main() -> None:
-    """Counts and prints."""
+    """Counts and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--hparams_set", default="multimodel_paper_joint")
     parser.add_argument("--hparams", default="")

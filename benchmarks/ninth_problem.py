@@ -1,9 +1,9 @@
-"""What a model that has learned mini8 makes of a ninth problem: from its weights, beside the problem alone. Prints JSON.
+"""Compares learning a ninth problem from the weights of a model of mini8 with learning it alone. Prints JSON.
 
-python benchmarks/ninth_problem.py --output_dir=DIR      # data, and three runs; what is there is gone on from
+python benchmarks/ninth_problem.py --output_dir=DIR      # makes data and three runs there, or goes on with them
 
-Steps are those of the whole run: more than a third of the warm-started one's go to the eight, so that less of them is forgotten.
-Accuracies are of all of dev, teacher-forced: of tokens, and of whole sequences.
+Steps are counted over all problems of a run. More than a third of the steps of the warm-started run go to the eight problems, so
+that they are not forgotten. Accuracies are teacher-forced, on all of dev, per token and per sequence.
 """
 
 import argparse
@@ -29,17 +29,17 @@ MEASURES = ("accuracy", "accuracy_per_sequence")
 
 
 def main() -> None:
-    """Trains what is not trained yet, and prints."""
+    """Trains the runs that are not complete, and prints the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True, metavar="DIR")
     parser.add_argument("--ninth", choices=("mini_defr", "mini_enes"), default="mini_defr", help="the problem to add")
     parser.add_argument("--eight_steps", type=int, default=1200, help="steps of the model that learns mini8")
-    parser.add_argument("--warmup_steps", type=int, default=100, help="of the ninth problem, alone and from the model")
+    parser.add_argument("--warmup_steps", type=int, default=100, help="warmup_steps of both runs on the ninth problem")
     parser.add_argument("--alone_steps", type=int, default=400, help="steps of the ninth problem alone; from the model, half")
     args = parser.parse_args()
     load_registries()
     ninth, folder, data_dir = args.ninth, args.output_dir, args.output_dir / "data"
-    for names in ("mini8", ninth):  # one after the other: the vocabulary knows of the eight alone
+    for names in ("mini8", ninth):  # One after the other, so that the vocabulary is learned from mini8 alone.
         generate(resolve(names), data_dir, data_dir, get_hparams(SET).data.vocab_size)
     alone, half = args.alone_steps, args.alone_steps // 2
 
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def evaluations(output_dir: Path) -> dict[str, dict[int, dict[str, float]]]:
-    """The measures of dev of each problem of a run, by step."""
+    """Returns the metrics of dev by problem and step."""
     found: dict[str, dict[int, dict[str, float]]] = {}
     for row in map(json.loads, (output_dir / "metrics.jsonl").read_text().splitlines()):
         if row["split"] == "dev":
@@ -67,7 +67,8 @@ def evaluations(output_dir: Path) -> dict[str, dict[int, dict[str, float]]]:
 
 
 def compared(ninth: str, eight: dict, alone: dict, nine: dict) -> dict:
-    """Steps to nine tenths of what the ninth problem alone reached, both curves, and the eight before and after."""
+    """Returns the steps to nine tenths of the accuracy that the ninth problem alone reached, both curves, and the eight problems
+    before and after."""
     last = alone[ninth][max(alone[ninth])]
     reached = {
         name: {

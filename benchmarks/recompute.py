@@ -1,4 +1,4 @@
-"""Memory and time of a training step on long sequences, with activations kept and recomputed, in a process each. Prints JSON.
+"""Measures memory and time of a training step on long sequences, with activations kept and with recompute=true. Prints JSON.
 
 python benchmarks/recompute.py --length=512
 """
@@ -21,13 +21,13 @@ from t2t_multimodel.training.steps import StepFunctions
 
 
 def resident_gib() -> float:
-    """Memory of this process now."""
+    """Returns the resident memory of this process in GiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**30
 
 
 def measure(args: argparse.Namespace, recompute: bool) -> dict[str, float]:
-    """What a step adds to the process's memory at most, what is counted beforehand, and seconds of a step."""
+    """Returns the memory that a step adds at its peak, the estimate of it, and the seconds of a step."""
     spec, hparams, model = common.text_model(f"{args.hparams},recompute={recompute}", args.vocab_size)
     steps = StepFunctions(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
     small = common.random_batch(spec, hparams, 1, 8, 8, args.vocab_size)
@@ -45,7 +45,7 @@ def measure(args: argparse.Namespace, recompute: bool) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures both and prints."""
+    """Measures both in a process each and prints them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--hparams", default="hidden_size=128,moe_hidden_size=128,num_experts=8,max_length=1024")
     parser.add_argument("--batch", type=int, default=8)

@@ -1,4 +1,4 @@
-"""Speed of a training step beside the machine's matrix-multiplication peak, measured in the same run. Prints JSON.
+"""Measures the speed of a training step beside the machine's peak of matrix products, in the same run. Prints JSON.
 
 python benchmarks/train_step.py --hidden_size=128
 """
@@ -18,7 +18,7 @@ from t2t_multimodel.training.steps import StepFunctions  # noqa: E402
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures both and prints them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--hidden_size", type=int, default=128)
     parser.add_argument("--moe_hidden_size", type=int, default=0, help="width of an expert; 0 is hidden_size")

@@ -1,8 +1,9 @@
 """Eight problems over small open data sets: an example of a user module (`--usr_dir=examples/open_small`).
 
-Each data set needs a function that yields raw examples of a split, and a `Problem` that says what they are. Nothing else.
-Translation and parsing are the built-in problems `m30k_ende`, `m30k_enfr` and `craft_parsing`; the group below has them too.
-`--tmp_dir` is the folder that holds multi30k/, craft_treebank/, fsdd/, grocery_store/ and coco_mini/.
+A data set needs a function that yields the raw examples of a split, and a `Problem` that describes them. The group `open_small`
+has the three problems of this module and the built-in ones for translation and parsing, `m30k_ende`, `m30k_enfr` (both also
+reversed) and `craft_parsing`. `--tmp_dir` is the folder that holds multi30k/, craft_treebank/, fsdd/, grocery_store/ and
+coco_mini/; README.md beside this file says where they are got.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ GROCERIES = tuple(Path(__file__).with_name("grocery_classes.txt").read_text(enco
 
 
 def spoken_digits(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Recordings <digit>_<speaker>_<index>.wav and the digit in letters; indices 0 to 4 are "dev".
+    """Yields the recordings <digit>_<speaker>_<index>.wav with the digit in letters; indices 0 to 4 are "dev".
 
-    Sorted by index, so that the first few batches have all speakers and digits.
+    They are sorted by index, so that the first batches have all speakers and digits.
     """
     found = []
     for path in present(Path(tmp_dir) / "fsdd" / "recordings").glob("[0-9]_*_*.wav"):
@@ -38,7 +39,7 @@ def spoken_digits(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 
 def groceries(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Photographs and the fine class of each, from lines "path, fine class, coarse class"."""
+    """Yields photographs with their fine class, from lists with the lines "path, fine class, coarse class"."""
     folder = Path(tmp_dir) / "grocery_store"
     listing = present(folder / {"train": "train.txt", "dev": "val.txt"}[split])
     with archives.error_context(str(listing)):
@@ -49,17 +50,17 @@ def groceries(split: str, tmp_dir: Path) -> Iterator[Example]:
 
 
 def coco_captions(split: str, tmp_dir: Path) -> Iterator[Example]:
-    """Images and captions of a little of COCO 2017, in COCO's own layout: the reader is the built-in problem's."""
+    """Yields pictures and captions of a part of COCO 2017 in COCO's layout, with the reader of the built-in problem."""
     return mscoco.generate(split, present(Path(tmp_dir) / "coco_mini"))
 
 
 def coco_check(tmp_dir: Path) -> None:
-    """Raises a DataError that lists what is missing of it."""
+    """Raises a DataError that lists the missing files of coco_mini/."""
     mscoco.check(present(Path(tmp_dir) / "coco_mini"))
 
 
 def example(path: Path, targets: str) -> Example:
-    """The file's bytes and what they are to become; an error example if the file is missing. A damaged one is found later."""
+    """Returns a raw example with the file's bytes; an error example if the file is missing. mm-datagen finds damaged files."""
     try:
         return {"inputs": present(path).read_bytes(), "targets": targets, "origin": str(path)}
     except DataError as error:
@@ -67,7 +68,7 @@ def example(path: Path, targets: str) -> Example:
 
 
 def present(path: Path) -> Path:
-    """`path`, if there is such a file or folder; raises DataError."""
+    """Returns `path`; raises DataError if there is no such file or folder."""
     if not path.exists():
         raise DataError(f"{path} is missing; --tmp_dir should be the folder that holds multi30k/, craft_treebank/ and the others")
     return path
