@@ -32,12 +32,13 @@ format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-# The page that is made from the code; a test compares it.
-docs: $(VENV)/.installed
+# The page that is made from the code (a test compares it), and the documentation as a site in site/.
+docs: $(VENV)/.installed-docs
 	$(VENV)/bin/python -m t2t_multimodel.cli.hparams_help > docs/hyperparameters.md
+	$(VENV)/bin/zensical build --strict
 
 clean:
-	rm -rf $(VENV) build demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build site demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.installed: pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit(f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; name another with PYTHON=python3.12")'
@@ -51,7 +52,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) install -e '.[dev]' | $(PROGRESS)
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@echo "Adding the generator of the site to $(VENV)"
+	@$(PIP) install -e '.[docs]' | $(PROGRESS)
+	@touch $@
+
 $(VENV)/.installed-dev-all: $(VENV)/.installed-dev
-	@echo "Adding JAX and Apache Beam to $(VENV), for the tests that need them"
+	@echo "Adding JAX, Apache Beam and the generator of the site to $(VENV), for the tests that need them"
 	@$(PIP) install -e '.[dev-all]' | $(PROGRESS)
 	@touch $@

@@ -95,13 +95,16 @@ class LoadedModel:
         """Returns a list of Hypothesis(text, score, well_formed) for each input, the best first.
 
         Args:
-            problem, inputs, batch_size: as in `decode`.
+            problem: as in `decode`.
+            inputs: as in `decode`.
+            batch_size: as in `decode`.
             n: the most outputs per input; a narrower beam is widened. None means the `n_best` given to `load`, or one output per
                 beam if that was 1.
 
         Raises:
-            ValueError: n is below 1.
-            UnknownNameError, DataError, ValueError: as in `decode`.
+            ValueError: n is below 1, or as in `decode`.
+            UnknownNameError: as in `decode`.
+            DataError: as in `decode`.
         """
         found = [prediction.outputs for prediction in self._predict(problem, inputs, batch_size, self._n_best_strategy(n))]
         return found[0] if _is_one(inputs) else found
@@ -180,7 +183,9 @@ def load(
 
     Args:
         output_dir: a run's folder, written by mm-trainer.
-        beam_size, alpha, n_best: see decoding.strategies.BeamSearch; a beam_size of 1 decodes greedily.
+        beam_size: the number of beams; 1 decodes greedily.
+        alpha: the exponent of the length penalty; see decoding.strategies.BeamSearch.
+        n_best: the number of outputs per input.
         well_formed_trees: True gives parse trees in Penn bracketing that are trees over exactly the input's words. False gives
             linearised trees as the model writes them.
         xla: whether XLA compiles the loop over tokens, which takes seconds at first and pays off for thousands of inputs.
