@@ -1,4 +1,4 @@
-"""What the commands share: one line for a mistake, the right exit code, and no TensorFlow before it is needed."""
+"""All commands print one line per mistake, return the right exit code, and import TensorFlow only when it is needed."""
 
 import errno
 import subprocess

@@ -1,4 +1,4 @@
-"""mm-datagen over two hundred damaged inputs: each is named, what is good is kept whole, and nothing is written elsewhere."""
+"""mm-datagen names each of two hundred damaged inputs, keeps all good ones, and writes nothing outside of its folder."""
 
 import dataclasses
 import hashlib
@@ -20,13 +20,13 @@ from t2t_multimodel.problem import Problem, problems
 
 
 def elsewhere(folder, problem, name):
-    """`problem` under another name, its data in a folder of its own."""
+    """Returns `problem` under another name, with its data in a folder of its own."""
     found = dataclasses.replace(problem, name=name, generate=lambda split, tmp_dir: problem.generate(split, folder))
     return dataclasses.replace(found, check=Problem.check)
 
 
 def write(folder, damage):
-    """(problems with the items that are to be named, problems with a file that cannot be read, and its name)."""
+    """Writes all data; returns problems with the items to be named, and problems with a file that cannot be read and its name."""
     own = folder / "own"
     own.mkdir(parents=True)
     (own / "problems.toml").write_text(damaged.TOML)
@@ -73,7 +73,7 @@ def examples(data_dir, name):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Records of good data in `good`, of the same with damage in `data`, with one vocabulary; what was said, and what changed."""
+    """Records of good data in `good` and of the same with damage in `data`, with one vocabulary; the lines, and changed files."""
     root = tmp_path_factory.mktemp("damaged")
     good, _ = write(root / "whole", damage=False)
     assert run([problem for problem, _ in good], root / "good") == 0

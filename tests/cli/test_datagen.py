@@ -1,4 +1,4 @@
-"""mm-datagen: its table, and one line for each mistake."""
+"""mm-datagen prints a table, and one line per mistake."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""mm-decoder: files and prompt of a run's directory, and one line for each mistake."""
+"""mm-decoder decodes files and at a prompt, from a run's directory alone, and prints one line per mistake."""
 
 import io
 import json
@@ -29,7 +29,7 @@ SMALL = (
 
 
 class FakeDecoder:
-    """Answers in capitals."""
+    """A Predictor that returns its input in capitals."""
 
     def __init__(self, *specs):
         self.specs = {spec.name: spec for spec in specs}
@@ -68,7 +68,7 @@ def load_fake(args):
 
 @pytest.fixture
 def output_dir(tmp_path, monkeypatch):
-    """A directory with a config of two problems, and a fake decoder for it."""
+    """A run's directory with a config of two problems, for which a FakeDecoder is loaded."""
     folder = tmp_path / "run"
     save_config(folder, ENDE, CAPTION, SPEECH, data_dir="data")
     monkeypatch.setattr(decoder, "load", load_fake)
@@ -242,7 +242,7 @@ def test_a_failure_in_the_middle_leaves_the_old_output(run, tmp_path, monkeypatc
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A directory as mm-trainer leaves it, with the initial weights as step 7."""
+    """A run's directory as mm-trainer writes it, with the initial weights as step 7."""
 
     from t2t_multimodel.runs.run_config import build_model
     from t2t_multimodel.training.checkpoints import Checkpoints

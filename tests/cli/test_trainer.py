@@ -1,4 +1,4 @@
-"""mm-trainer: what it hands on, and one line for each mistake."""
+"""mm-trainer passes its flags to training and scoring, and prints one line per mistake."""
 
 import json
 import shutil
@@ -43,14 +43,14 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture
 def command(data_dir, tmp_path):
-    """Runs mm-trainer; later flags win."""
+    """Runs mm-trainer; the given flags replace default ones."""
     fixed = [f"--data_dir={data_dir}", f"--output_dir={tmp_path / 'run'}", "--problems=tiny_copy", "--hparams_set=tiny_set"]
     return lambda *flags: trainer.main([*fixed, *flags])
 
 
 @pytest.fixture
 def started(data_dir, tmp_path):
-    """An output_dir in which a run of tiny_copy was started."""
+    """An output_dir in which a run of the problem tiny_copy was started."""
     vocabulary = Vocabulary.load(data_dir / run_config.VOCABULARY)
     config = run_config.RunConfig("tiny_set", tiny(), (COPY.spec(),), vocabulary.size, vocabulary.sha256, str(data_dir))
     run_config.start_run(config, tmp_path / "run", data_dir)
@@ -184,7 +184,7 @@ def test_a_wrong_flag_is_one_line_and_code_2(flag, message, command, capsys):
 
 @pytest.fixture
 def handed_on(monkeypatch):
-    """What training and scoring are called with, instead of doing it."""
+    """Replaces training and scoring by functions that record their arguments, which it returns."""
     calls = []
 
     def train(chosen, set_name, hparams, data_dir, output_dir, *others):

@@ -1,4 +1,4 @@
-"""--usr_dir: a folder or a file with problems of one's own, and what its mistakes look like."""
+"""--usr_dir loads a folder or a file that registers problems; a mistake in its code is one line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is measured of records, on examples that are known."""
+"""The statistics of records agree with known examples."""
 
 import inspected
 import pytest

@@ -1,4 +1,4 @@
-"""What a set's limits leave out of training and evaluation: counted as the batches do, and told."""
+"""The shares that a set's limits leave out of training and evaluation are those that the batches leave out, and are reported."""
 
 import io
 
@@ -28,7 +28,7 @@ def sound(samples):
         return file.getvalue()
 
 
-# A text of n letters has n + 2 tokens: a blank in front and the end of sequence.
+# A text of n letters has n + 2 tokens: a blank before it, and EOS.
 TEXTS = fake_problem("texts", [{"inputs": "x" * n, "targets": "y" * m} for n, m in ((2, 3), (6, 6), (7, 1), (1, 8), (40, 40))])
 SOUNDS = fake_problem(
     "sounds",
@@ -48,7 +48,7 @@ def data_dir(tmp_path_factory):
 
 
 def trained_on(problem, data_dir, hparams):
-    """How many different examples come in training: twenty batches hold each of the few several times."""
+    """Returns the number of different examples in twenty batches of training, which hold each of them several times."""
     batches = TrainingBatches(problem, data_dir, hparams, seed=1)
     return len({row.tobytes() for _ in range(20) for row in next(batches)["inputs"].numpy()})
 
@@ -84,7 +84,7 @@ def test_recordings_without_a_sample_in_old_records_are_left_out_and_told(tmp_pa
 
 
 def cut(whole):
-    """The sound, or none of it where it has one sample."""
+    """Returns the sound; an empty one if it has a single sample."""
     return Sound(whole.samples[:0] if len(whole) == 1 else whole.samples)
 
 

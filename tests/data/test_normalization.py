@@ -1,4 +1,4 @@
-"""One definition of a blank, and composed letters: in Python and in a graph."""
+"""Python and the graph normalise text alike: the same blanks, and composed letters."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""A picture file through mm-datagen and the trainer's input, and through the decoder's: one result, and Pillow's."""
+"""A picture has the same pixels by way of mm-datagen's records and of mm-decoder, and they are Pillow's."""
 
 import numpy as np
 import pictures
@@ -19,7 +19,7 @@ FEATURE = Image(16, 16)
 
 @pytest.fixture(scope="module", params=[0, 20])
 def made(request, tmp_path_factory):
-    """(image_size, manifest, what the model reads of each file by way of records)."""
+    """(image_size, manifest, by file the pixels that a model reads from the records)."""
     folder = tmp_path_factory.mktemp("data")
     examples = [{"inputs": content, "targets": "a"} for content in FILES.values()]
     problem = fake_problem("photos", examples, FEATURE, Label(("a", "b")))
@@ -37,7 +37,7 @@ def test_the_trainer_reads_what_a_person_sees_as_the_decoder_does(made):
     for name, by_record, by_decoder in zip(FILES, found, decoded, strict=True):
         seen = pictures.deep_grey(1008)[1].astype("uint8") if name == "deep_grey.png" else pictures.seen(FILES[name])
         wanted = image_pixels(tf.io.encode_png(seen), FEATURE).numpy()
-        # A scaled JPEG is compressed once more; pixels of 1 bit are no picture to scale twice.
+        # A scaled JPEG is compressed once more; scaling pixels of 1 bit twice gives other ones.
         scaled = image_size and name != "1bit.png" and name != "1bit_transparent.png"
         np.testing.assert_allclose(by_decoder, wanted, atol=0.03, err_msg=name)
         assert np.abs(by_record - wanted).mean() < (0.2 if scaled else 0.5 if image_size else 0.01), name

@@ -1,4 +1,4 @@
-"""Batches out of records, and out of what a user gives the decoder."""
+"""Batches are made from records, and from a user's inputs to the decoder."""
 
 import collections
 import dataclasses
@@ -88,7 +88,7 @@ def dev(problem, data_dir, hparams=HPARAMS):
 
 
 def rows(batches, *names):
-    """The examples in a list of batches, padding cut off."""
+    """Returns the examples of a list of batches, without padding."""
     cut = lambda row: tuple(row[row != 0].tolist()) if row.ndim else int(row)  # noqa: E731
     return [tuple(map(cut, example)) for batch in batches for example in zip(*(batch[name] for name in names), strict=True)]
 
@@ -162,7 +162,7 @@ def test_a_seed_decides_the_order(problem, data_dir):
 
 @pytest.mark.parametrize("problem", [TRANSLATE, CLASS, SPEECH], ids=lambda problem: problem.name)
 def test_training_goes_on_from_any_position(problem, data_dir, monkeypatch):
-    monkeypatch.setattr(pipeline, "SEGMENT_EXAMPLES", 14)  # so that several segments, of several passes, are gone through
+    monkeypatch.setattr(pipeline, "SEGMENT_EXAMPLES", 14)  # so that several segments and passes are read
     whole, batches, positions = TrainingBatches(problem, data_dir, HPARAMS, 1), [], []
     for _ in range(40):
         positions.append(whole.position)

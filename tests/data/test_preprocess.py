@@ -1,4 +1,4 @@
-"""What a model reads of text, images and sound, against Pillow and NumPy; eagerly and inside tf.data."""
+"""Preprocessed text, pictures and sound agree with Pillow and NumPy, eagerly and inside tf.data."""
 
 import io
 
@@ -16,7 +16,7 @@ CONFIG = DataConfig(mel_bins=6, frame_ms=25.0, hop_ms=10.0)
 
 
 def photograph(width, height, mode="RGB"):
-    """A smooth picture that looks different at every place."""
+    """Returns a smooth picture without repetition."""
     y, x = np.mgrid[:height, :width]
     planes = [127 + 120 * np.sin(x / width * 3 + i) * np.cos(y / height * 2 - i) for i in range(3)]
     return Picture.fromarray(np.stack(planes, -1).astype("uint8")).convert(mode)
@@ -139,7 +139,7 @@ def test_a_crop_reaches_both_edges(monkeypatch):
 
 
 def mel_weights(bins, spectrum, rate, low):
-    """Triangles evenly spaced on the mel scale; the mean at 0 Hz is left out."""
+    """Returns the weights of triangular filters evenly spaced on the mel scale; the mean at 0 Hz is left out."""
     mel = lambda hertz: 1127 * np.log1p(np.asarray(hertz) / 700)  # noqa: E731
     edges = np.linspace(mel(low), mel(rate / 2), bins + 2)
     places = mel(np.linspace(0, rate / 2, spectrum))[1:, None]

@@ -1,4 +1,4 @@
-"""The shared vocabulary: exact round trips, and symbols that ordinary text never reaches."""
+"""The vocabulary decodes exactly the text that it encoded, and ordinary text never gets the ids of symbols."""
 
 import io
 
@@ -121,7 +121,7 @@ def test_a_missing_or_wrong_file_is_named(tmp_path):
 
 
 def foreign(path, **options):
-    """A model as SentencePiece's own command trains one."""
+    """A model as SentencePiece's command spm_train trains it."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.Train(
         sentence_iterator=iter(SENTENCES), model_writer=model, vocab_size=60, hard_vocab_limit=False, minloglevel=2, **options

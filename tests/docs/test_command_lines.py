@@ -1,4 +1,4 @@
-"""Every command line of the pages is one that the commands' own parsers take, and every flag that is named exists."""
+"""The commands' own parsers accept every command line on the pages, and every flag that a page names exists."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 import pages
 import pytest
 
-# Flags of other programs that the pages name.
+# Flags of other programs on the pages.
 FOREIGN = {
     *("bos_id", "byte_fallback", "eos_id", "normalization_rule_name", "pad_id", "unk_id"),  # spm_train
     *("corpora", "flink_master", "logdir", "flag", "noflag", "parallelism"),
@@ -49,7 +49,7 @@ def test_command_lines_are_parsed(user_folder):
 
 @pytest.mark.parametrize("name", pages.NAMES)
 def test_flags_exist(name, flags_of):
-    """A flag beside a command's name is one of that command; a flag alone is one of any."""
+    """A flag after a command's name is a flag of that command; a flag alone is a flag of any command."""
     benchmarks = "".join(path.read_text() for path in (pages.ROOT / "benchmarks").glob("*.py"))
     known = set().union(*flags_of.values(), re.findall(r'"--(\w+)', benchmarks)) | FOREIGN
     for span in [*pages.code_spans(pages.ROOT / name), *pages.command_lines(pages.ROOT / name)]:
@@ -65,12 +65,12 @@ def test_flags_exist(name, flags_of):
 
 @pytest.fixture(scope="module")
 def flags_of():
-    """The flags of each command, by its name."""
+    """By command, its flags."""
     return {name: command_flags(name) for name in ("mm-datagen", "mm-decoder", "mm-experiment", "mm-export", "mm-trainer")}
 
 
 def command_flags(command):
-    """The names in a command's --helpfull; "noxla" beside "xla"."""
+    """Returns the names of the flags in a command's --helpfull, with "noxla" for "xla" and so on."""
     done = subprocess.run(
         [sys.executable, str(pages.ROOT / "bin" / command), "--helpfull"], capture_output=True, text=True, check=True
     )

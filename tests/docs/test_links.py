@@ -1,14 +1,14 @@
-"""What the pages point at is there: links, headings, and files and folders of the repository that are named."""
+"""The pages' links lead to existing files and headings, and the files and folders that they name exist."""
 
 import re
 
 import pages
 import pytest
 
-# Folders of the repository whose files the pages name by path; architecture.md and departures.md leave t2t_multimodel/ out.
+# Folders whose files the pages name by path; architecture.md and departures.md leave out t2t_multimodel/.
 PACKAGE = pages.ROOT / "t2t_multimodel"
 TOPS = {path.name for path in [*pages.ROOT.iterdir(), *PACKAGE.iterdir()] if path.is_dir() and not path.name.startswith(".")}
-MADE = re.compile(r"data/(?!\w+/?[\w/]*\.py)")  # what commands write to a folder called data
+MADE = re.compile(r"data/(?!\w+/?[\w/]*\.py)")  # files that commands write to a folder called data
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+/?|[\w-]+\.(?:md|toml)")
 
 

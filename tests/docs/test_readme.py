@@ -1,4 +1,4 @@
-"""README's blocks of commands (```sh) are run in their order, on little data, with a tiny model and few steps."""
+"""README's commands (```sh blocks) are run in order, on little data, with a tiny model and two steps."""
 
 import io
 import shlex
@@ -18,14 +18,14 @@ TINY = (
     "hidden_size=16,num_heads=2,encoder_blocks=1,mixer_blocks=1,decoder_blocks=1,num_experts=2,moe_k=1,moe_hidden_size=16,"
     "audio_blocks=1,mel_bins=4,max_length=24,batch_tokens=256,eval_samples=0"
 )
-# What makes README's commands quick; later flags win. Of mini8's problems one is made and trained: each takes its seconds.
+# Appended to README's commands to make them quick. Of mini8's problems only one is made and trained: each takes seconds.
 QUICK = {"mm-trainer": ["--eval_steps=1"], "mm-decoder": ["--beam_size=1"], "mm-export": ["--beam_size=1"]}
 TRAINED = [f"--hparams={TINY}", "--train_steps=2"]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The current directory: README's problem file and module, and data for them; the problems are forgotten behind the test."""
+    """The current directory with README's problem file and module, and data for them; afterwards the registry is restored."""
     monkeypatch.chdir(tmp_path)
     own_files.write(tmp_path / "my_texts")
     (tmp_path / "problems.toml").write_text(pages.blocks(README, "toml")[0])
@@ -45,7 +45,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def section_lines(section):
-    """The commands of the blocks below a heading."""
+    """Returns the commands of the blocks under a heading."""
     text = README.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     return [line for block in pages.blocks_of(text, "sh") for line in pages.lines(block)]
 
@@ -66,7 +66,7 @@ MADE = ["mini8/german.txt", "mini8/served/MODEL_CARD.md", "run/metrics.jsonl", "
 
 
 def test_commands_of_five_minutes(folder, monkeypatch):
-    """All but mm-export, which tests/serving runs."""
+    """All commands of "Five minutes" but mm-export, which tests/serving and the slow test below run."""
     run_all([line for line in section_lines("Five minutes") if not line.startswith("mm-export")], monkeypatch)
     assert (folder / MADE[0]).exists()
 

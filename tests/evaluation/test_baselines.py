@@ -8,9 +8,9 @@ def test_most_frequent_class_is_the_training_sets():
 
 
 def test_most_frequent_token_of_each_position():
-    train = [[5, 6, 1], [5, 7, 1], [8, 7, 9, 1]]  # answers 5 7 1 1
+    train = [[5, 6, 1], [5, 7, 1], [8, 7, 9, 1]]  # the answer is 5 7 1 1
     assert most_frequent_token(train, [[5, 7, 1], [5, 6, 4, 1, 1]]) == {
-        "accuracy": pytest.approx(5 / 8),  # 3 of 3, and 5, _, _, 1, and nothing for the fifth
+        "accuracy": pytest.approx(5 / 8),  # all 3 tokens of the first; 5 and 1 of the second, whose fifth position has no answer
         "accuracy_per_sequence": 0.5,
     }
 

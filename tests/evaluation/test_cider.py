@@ -16,7 +16,7 @@ REFERENCES = [
 
 
 def numpy_cider_d(hypotheses, references):
-    """The paper's equations over dense vectors of every n-gram of the corpus."""
+    """Returns CIDEr-D by the paper's equations, over dense vectors of every n-gram of the corpus."""
     hypotheses = [tokenise(text) for text in hypotheses]
     references = [[tokenise(text) for text in alternatives] for alternatives in references]
     result = np.zeros(len(hypotheses))

@@ -1,4 +1,4 @@
-"""The example user module, on the real data where it is at hand, and on broken data made here."""
+"""The example user module reads the real data, if it is at hand, and names what is wrong with damaged data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = (
 
 @pytest.fixture(scope="module", autouse=True)
 def module(root: Path) -> ModuleType:
-    """The user module; it registers its problems when it is imported, so it is imported once."""
+    """The user module. It registers its problems when it is imported, so it is imported only once."""
     name = "open_small_under_test"
     if "open_small" not in contract.groups:
         spec = importlib.util.spec_from_file_location(name, root / "examples" / "open_small" / "__init__.py")

@@ -1,4 +1,4 @@
-"""The tutorial of examples/own_data: its commands are run as they stand, on little data and with a tiny model."""
+"""The commands of examples/own_data's tutorial are run in order, on little data and with a tiny model."""
 
 import re
 import shlex
@@ -18,13 +18,13 @@ TINY = (
 )
 # Classes and texts: every further kind of input takes seconds to trace, and test_own_data.py in tests/problems reads all kinds.
 TRAINED = "my_translation,my_translation_rev,my_classes,my_trees"
-# What makes the tutorial's commands quick; later flags win.
+# Appended to the tutorial's commands to make them quick.
 QUICK = {"mm-datagen": [], "mm-trainer": ["--eval_steps=1"], "mm-decoder": ["--beam_size=1"]}
 
 
 @pytest.fixture
 def folder(root, tmp_path, monkeypatch):
-    """A copy of the example with data, as the current directory; its problems are forgotten behind the test."""
+    """The current directory with a copy of the example and data for it; afterwards the registry is restored."""
     for path in (root / "examples" / "own_data").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.chdir(own_files.write(tmp_path))
@@ -36,7 +36,7 @@ def folder(root, tmp_path, monkeypatch):
 
 
 def commands(folder):
-    """The lines of the tutorial's blocks of commands."""
+    """Returns the commands of the tutorial's blocks."""
     blocks = re.findall(r"^```sh\n(.*?)^```$", (folder / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
 

@@ -1,4 +1,4 @@
-"""Plans, resuming and results, with a trainer that only writes what a trainer would leave."""
+"""Plans, resuming and results, with a trainer that only writes the files that a trainer would."""
 
 import json
 import random
@@ -19,7 +19,7 @@ def flag(call, name):
 
 
 class FakeTrainer:
-    """Stands in the place of run_command: writes metrics as mm-trainer would; is interrupted at call number `fails_at`."""
+    """Stands in for run_command: writes metrics as mm-trainer does; call number `fails_at` is interrupted."""
 
     def __init__(self):
         self.calls, self.fails_at = [], None

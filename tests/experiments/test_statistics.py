@@ -1,4 +1,4 @@
-"""Means with intervals, and paired tests, against figures worked out by hand."""
+"""Means with intervals and paired tests agree with figures computed by hand."""
 
 import math
 

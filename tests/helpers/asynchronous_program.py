@@ -1,4 +1,4 @@
-"""mm-trainer with two tiny problems and a tiny set, to be run as a task of TF_CONFIG: python asynchronous_program.py FLAGS."""
+"""A program for tests: mm-trainer with two tiny problems and a tiny set, as a task of TF_CONFIG. Its arguments are the flags."""
 
 import sys
 
@@ -18,7 +18,7 @@ PROBLEMS = {
 
 
 def tiny():
-    """All that differs from step to step is on: noise, dropout."""
+    """Returns a tiny set of hyperparameters with noise and dropout, which differ from step to step."""
     return HParams().override(
         "hidden_size=8,num_heads=2,encoder_blocks=1,mixer_blocks=1,decoder_blocks=1,num_experts=4,moe_k=2,moe_hidden_size=8,"
         "categorical_sizes=8:8,dropout=0.1,output_norm=true,batch_tokens=48,vocab_size=290,learning_rate=0.01,warmup_steps=4,"
@@ -27,7 +27,7 @@ def tiny():
 
 
 def main() -> int:
-    """The command."""
+    """Runs mm-trainer; returns its exit code."""
     common.load_registries = lambda *args: None
     with problems.temporary(**PROBLEMS), hparams_sets.temporary(tiny_set=tiny):
         return trainer.main()

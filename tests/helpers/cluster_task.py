@@ -1,4 +1,4 @@
-"""A stand-in for mm-trainer in tests of the launcher: each task writes down who it is, and ends as it was ordered to."""
+"""A stand-in for mm-trainer in tests of the launcher: each task writes a file with its name, and ends as its order says."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def command(argv):
-    """argv: a folder, then "NAME=ORDER" each: an exit code, "killed", or (the others) "wait" until a signal comes.
+    """Takes a folder and orders "NAME=ORDER": an exit code, or "killed"; tasks without an order wait for a signal.
 
-    A task that ends by itself does so when all have begun.
+    A task that ends by an order ends when all tasks have begun.
     """
     config = json.loads(os.environ["TF_CONFIG"])
     name = f"{config['task']['type']} {config['task']['index']}"

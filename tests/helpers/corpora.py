@@ -1,4 +1,4 @@
-"""Small corpora in the layouts in which the paper's eight are distributed, and the same unpacked."""
+"""Writes small corpora in the layouts of the paper's and of the free ones: packed as they are distributed, or unpacked."""
 
 import gzip
 import io
@@ -15,7 +15,7 @@ GREY, CMYK, PNG, RGB = range(4)
 
 
 def picture(kind=RGB, colour=(200, 30, 60), size=(48, 40)):
-    """An encoded image: what ImageNet calls .JPEG may be grey, CMYK, or no JPEG."""
+    """Returns an encoded picture. `kind` is RGB, grey, CMYK or PNG, all of which ImageNet has under the ending .JPEG."""
     image, buffer = Image.new("RGB", size, colour), io.BytesIO()
     image = image.convert({GREY: "L", CMYK: "CMYK"}.get(kind, "RGB"))
     image.save(buffer, "PNG" if kind == PNG else "JPEG")
@@ -23,7 +23,7 @@ def picture(kind=RGB, colour=(200, 30, 60), size=(48, 40)):
 
 
 def tar(files, mode="w"):
-    """The bytes of a tar file of {name: content}; mode "w:gz" makes a tgz."""
+    """Returns a tar file of {name: content}; mode "w:gz" makes a tgz."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as archive:
         for name, content in files.items():
@@ -34,7 +34,7 @@ def tar(files, mode="w"):
 
 
 def zipped(files):
-    """The bytes of a zip file of {name: content}."""
+    """Returns a zip file of {name: content}."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
@@ -51,7 +51,7 @@ def write(folder, files):
 
 
 def imagenet(folder, packed):
-    """Three classes of two images, of every kind; four validation images, in the archive's own order."""
+    """Writes ImageNet with three classes of two pictures, of all kinds, and four validation pictures."""
     classes = {
         synset: {f"{synset}_{n}.JPEG": picture(kind, (50 * i, 90, 200)) for n, kind in enumerate(kinds)}
         for i, (synset, kinds) in enumerate(zip(SYNSETS, ((RGB, CMYK), (GREY, RGB), (PNG, RGB)), strict=True))
@@ -74,7 +74,7 @@ CAPTIONS = {1: ["A red\n bus.", "A bus  stands. "], 2: ["Two dogs."], 3: ["A cat
 
 
 def mscoco(folder, packed, year="2014"):
-    """Two training images with three captions, one validation image with three."""
+    """Writes COCO with two training pictures and one validation picture, three captions each."""
     prefix = "COCO_{}_" if year == "2014" else ""
     parts = {f"train{year}": (1, 2), f"val{year}": (3,)}
     images = {part: {i: f"{prefix.format(part)}{i:012}.jpg" for i in ids} for part, ids in parts.items()}
@@ -86,7 +86,7 @@ def mscoco(folder, packed, year="2014"):
 
 
 def karpathy(folder):
-    """Karpathy's splits of `mscoco`, with the validation image moved to training and a training image to each of the others."""
+    """Writes Karpathy's splits of `mscoco`: the validation picture is in training, the training pictures in dev and test."""
     rows = [("test", "train2014", 1), ("val", "train2014", 2), ("restval", "val2014", 3)]
     images = [
         {"split": split, "filename": f"COCO_{part}_{i:012}.jpg", "sentences": [{"raw": raw} for raw in CAPTIONS[i]]}
@@ -103,7 +103,7 @@ def _captions(files):
 
 
 def sphere(seed=0, checksum=None, samples=4000):
-    """A NIST SPHERE file, 16 kHz, with a checksum in its header."""
+    """Returns a NIST SPHERE file, 16 kHz, with a checksum in its header."""
     pcm = np.random.default_rng(seed).integers(-900, 900, samples).astype(np.int16)
     total = int(pcm.sum()) % 65536 if checksum is None else checksum
     fields = (
@@ -114,20 +114,20 @@ def sphere(seed=0, checksum=None, samples=4000):
 
 
 def shortened():
-    """The head of a SPHERE file that is compressed with shorten."""
+    """Returns the header of a SPHERE file that is compressed with shorten."""
     return (
         b"NIST_1A\n   1024\nsample_coding -s26 pcm,embedded-shorten-v2.00\nsample_checksum -i 6\nend_head\n".ljust(1024) + b"ajkg"
     )
 
 
 def wav(samples):
-    """The bytes of a WAV file at 16 kHz."""
+    """Returns a WAV file at 16 kHz."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.array(samples, np.int16), 16000, format="WAV")
     return buffer.getvalue()
 
 
-# Recording on its disc: what its transcript says.
+# By (disc, recording), the line of its transcript.
 SPOKEN = {
     ("11-1.1", "wsj0/si_tr_s/01i/01ic0201.wv1"): "THE SALE\\'S %PERCENT ~ .",
     ("11-2.1", "wsj0/si_tr_s/401/401c0201.wv1"): "NOT PART OF THE SET",
@@ -149,7 +149,7 @@ _DOTS = {
 
 
 def wsj(folder, discs=True, upper=False):
-    """Lists, recordings and transcripts of one utterance or two a set: on discs, or in wsj0/ and wsj1/."""
+    """Writes WSJ with one or two utterances per set: lists, recordings and transcripts, on discs or in wsj0/ and wsj1/."""
     numbers = {path: disc.replace("-", "_").replace(".", "_") for disc, path in SPOKEN}
     files = {}
     for (disc, index), recordings in _LISTS.items():
@@ -185,7 +185,7 @@ TREES = {
 
 
 def treebank(folder, packed, upper=False):
-    """Sections 02 to 24 of the treebank, and another corpus beside them."""
+    """Writes sections 02 to 24 of the treebank with a file each, and a file of the Brown corpus beside them."""
     trees = {**TREES, **{f"{n:02}/wsj_{n:02}00.mrg": "( (NP (NN filler)) )\n" for n in range(3, 22)}}
     files = {f"treebank_3/parsed/mrg/wsj/{name}": text.encode() for name, text in trees.items()}
     files["treebank_3/parsed/mrg/brown/02/wsj_0201.mrg"] = b"( (NP (NN brown)) )\n"
@@ -194,7 +194,7 @@ def treebank(folder, packed, upper=False):
 
 
 def wmt_files(language):
-    """{archive: {member: content}} of English and one other language."""
+    """Returns {archive: {member: content}} of WMT for English and one other language."""
     pair, code = f"{language}-en", f"{language}en"
 
     def both(stem, english, foreign, end=""):
@@ -223,7 +223,7 @@ def wmt_files(language):
 
 
 def wmt(folder, packed, languages=("de", "fr")):
-    """The archives of both pairs, or what they hold."""
+    """Writes WMT's archives of English and each of `languages`, or their content unpacked."""
     merged: dict[str, dict[str, bytes]] = {}
     for language in languages:
         for name, files in wmt_files(language).items():
@@ -233,14 +233,14 @@ def wmt(folder, packed, languages=("de", "fr")):
 
 
 def flac(seed):
-    """The bytes of a quarter of a second of FLAC at 16 kHz."""
+    """Returns a quarter of a second of noise at 16 kHz as a FLAC file."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.random.default_rng(seed).integers(-900, 900, 4000).astype(np.int16), 16000, format="FLAC")
     return buffer.getvalue()
 
 
 def librispeech(folder, packed, transcripts_first=False):
-    """Two chapters of two utterances in each set, with their transcripts in front or behind."""
+    """Writes LibriSpeech with two chapters of two utterances per set; transcripts stand before or after the recordings."""
     for name in ("train-clean-100", "dev-clean", "test-clean"):
         files: dict[str, bytes] = {}
         for speaker, chapter in (("103", "1240"), ("84", "121")):
@@ -253,7 +253,7 @@ def librispeech(folder, packed, transcripts_first=False):
 
 
 def eurosat(folder, packed):
-    """Twelve images of two classes each."""
+    """Writes EuroSAT with two classes of twelve pictures."""
     files = {
         f"EuroSAT_RGB/{c}/{c}_{n}.jpg": picture(RGB, (9 * n, 90, 0), (64, 64)) for c in ("River", "Forest") for n in range(1, 13)
     }
@@ -261,7 +261,7 @@ def eurosat(folder, packed):
 
 
 def multi30k(folder, packed):
-    """Two sentences a split."""
+    """Writes Multi30k with two sentences per split."""
     words = {"en": "A dog.\nA cat.\n", "de": "Ein Hund.\nEine Katze.\n", "fr": "Un chien.\nUn chat.\n"}
     for stem in ("train", "val", "test_2016_flickr"):
         for language, text in words.items():
@@ -270,7 +270,7 @@ def multi30k(folder, packed):
 
 
 def craft(folder, packed):
-    """Two sentences and one word a split, in one file or in the set's own folders."""
+    """Writes CRAFT with two sentences and one single word per split, in one file per split or in a checkout's folders."""
     trees = [f"( (S (NP-SBJ (NN {word})) (VP (VBZ runs))) )\n" for word in ("dog", "café")] + ["( (NP (NN title)) )\n"]
     for split, ids in (("train", ("11", "12")), ("dev", ("21", "22"))):
         if packed:
@@ -282,7 +282,7 @@ def craft(folder, packed):
 
 
 def multimodel8(folder, packed):
-    """The paper's corpora; packed in one folder, unpacked in a folder each."""
+    """Writes the paper's corpora: packed in one folder, or unpacked in a folder each."""
     imagenet(folder if packed else folder / "imagenet", packed)
     mscoco(folder if packed else folder / "mscoco", packed)
     treebank(folder, packed)

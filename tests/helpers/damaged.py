@@ -1,4 +1,4 @@
-"""Damaged inputs in the layouts of corpora and of one's own data, beside good ones; the same each time.
+"""Writes damaged inputs beside good ones, in the layouts of the corpora and of problem files; always the same ones.
 
 Each of `LAYOUTS` writes one below a folder, with or without damage, and returns what mm-datagen is to name: [(split, a part of
 the message), ...]. `CONTAINERS` are files that are damaged as a whole.
@@ -57,7 +57,7 @@ dev = "dev.mrg"
 
 
 def pictures(seed):
-    """{file name: content} of what is no whole picture."""
+    """Returns {file name: content} of damaged pictures."""
     rng = random.Random(seed)
     jpeg, png = corpora.picture(colour=(rng.randrange(256), 9, 90)), corpora.picture(corpora.PNG)
     made = {f"cut{i}.jpg": jpeg[: rng.randrange(1, len(jpeg) - 40)] for i in range(3)}
@@ -78,7 +78,7 @@ def pictures(seed):
 
 
 def sounds(seed):
-    """The same of sound."""
+    """Returns {file name: content} of damaged sounds."""
     rng = random.Random(seed)
     wav, sphere = corpora.wav(range(9000)), corpora.sphere(seed)
     with io.BytesIO() as file:
@@ -86,7 +86,7 @@ def sounds(seed):
         flac = file.getvalue()
     made = {f"cut{i}.wav": wav[: rng.randrange(1, len(wav) - 1)] for i in range(3)}
     made |= {f"cut{i}.flac": flac[: rng.randrange(1, len(flac) // 2)] for i in range(3)}
-    # The last 36 bits in front of byte 26 are the number of samples; a WAV file's bytes 24 to 27 are the sample rate.
+    # The 36 bits before byte 26 of a FLAC file are the number of samples; bytes 24 to 27 of a WAV file are the sample rate.
     made |= {"endless.flac": flac[:21] + bytes([flac[21] | 15]) + b"\xff" * 4 + flac[26:]}
     made |= {"long.wav": wav[:40] + b"\xf0\xff\xff\x0f" + wav[44:], "slow.wav": wav[:24] + bytes([1, 0, 0, 0]) + wav[28:]}
     made |= {"silent.wav": corpora.wav([]), "empty.wav": b"", "text.wav": b"a recording", "noise.flac": rng.randbytes(900)}
@@ -95,7 +95,7 @@ def sounds(seed):
 
 
 def lines(good, bad, start=1):
-    """(the lines of a list, the numbers of the bad ones), which stand between the good."""
+    """Returns the lines of a list, with the bad ones between the good ones, and the numbers of the bad lines."""
     rows, numbers = [], []
     for i in range(max(len(good), len(bad))):
         rows += good[i : i + 1]
@@ -121,7 +121,7 @@ def d_pairs(folder, damage):
 
 
 def d_aligned(folder, damage):
-    """Both sides have all lines, so that none of the pairs are torn apart."""
+    """Damages lines without removing any, so that both sides keep the same number of lines."""
     bad = [(b"\xff", b"b"), (b"a", b"\xc3"), (b"", b"b"), (b"a", b" "), (b"a", LONG), (LONG, b"b"), (b"\x01\x02", b"b")]
     good = [(b"Line %d." % i, b"Zeile %d." % i) for i in range(9)]
     rows, numbers = [], []
@@ -231,7 +231,7 @@ def image_imagenet(folder, damage):
 
 
 def packed_imagenet(folder, damage):
-    """Archives of classes that are damaged, in an archive that is whole."""
+    """Writes damaged archives of classes into a whole archive of ImageNet."""
     corpora.imagenet(folder, packed=True)
     classes = {f"{name}.tar": corpora.tar({f"{name}_1.JPEG": corpora.picture()}) for name in corpora.SYNSETS}
     one = corpora.tar({"n01530575_1.JPEG": corpora.picture()})
@@ -312,7 +312,7 @@ def librispeech(folder, damage):
 
 
 def eurosat(folder, damage):
-    """With a bomb: 80 MB of zeros in 80 kB."""
+    """Writes damaged pictures, one of them a zip bomb: 80 MB of zeros in 80 kB."""
     corpora.eurosat(folder, packed=True)
     bad = {f"EuroSAT_RGB/River/River_{i}.jpg": content for i, content in enumerate([bytes(80 << 20), *pictures(8).values()], 101)}
     del bad["EuroSAT_RGB/River/River_110.jpg"]
@@ -342,7 +342,7 @@ def m30k_ende(folder, damage):
 
 
 OWN = (d_pairs, d_aligned, d_pictures, d_captions, d_speech, d_trees)
-# Problem: what writes its corpus.
+# By problem, the function that writes its corpus.
 LAYOUTS = {
     "image_imagenet": image_imagenet,
     "image_mscoco_tokens_8k": image_mscoco,
@@ -352,7 +352,7 @@ LAYOUTS = {
     "wsj_parsing_tokens_8k": wsj_parsing,
     "m30k_ende": m30k_ende,
 }
-# Problem: what writes its corpus whole, and files of it that are damaged in turn.
+# By problem, the function that writes its whole corpus, and the files of it that are damaged one after another.
 CONTAINERS = {
     "image_imagenet": (corpora.imagenet, ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ilsvrc2012_val_synsets.txt"]),
     "image_mscoco_tokens_8k": (corpora.mscoco, ["annotations_trainval2014.zip", "train2014.zip", "val2014.zip"]),
@@ -369,7 +369,7 @@ CONTAINERS = {
 
 
 def containers(path):
-    """{kind of damage: content} for a file that is whole."""
+    """Returns {kind of damage: content}, made from a whole file."""
     content = path.read_bytes()
     kinds = {"cut": content[: len(content) // 3], "text": b"<html>404 \xff</html>" * 9}
     if path.suffix == ".gz" and ".tar" not in path.suffixes:

@@ -1,6 +1,6 @@
-"""A program for tests: mm-datagen's work on a made-up corpus, as a user's own script would call it.
+"""A program for tests: makes records of a made-up corpus by `generate`, as a user's own script would.
 
-python datagen_program.py DATA_DIR NUM_WORKERS EXAMPLES [wait]; with "wait" it prints READY in the midst of train and stays there.
+python datagen_program.py DATA_DIR NUM_WORKERS EXAMPLES [wait]: with "wait" it prints READY in the middle of train and stays.
 """
 
 import signal
@@ -18,7 +18,7 @@ split_writer._SECONDS_BETWEEN_NOTES = 0.05
 
 
 def sentences(examples, waits, data_dir):
-    """A generator of pairs; it may wait in the last tenth of train, when records are made."""
+    """Returns a problem's generate, which yields pairs; if `waits`, it waits in the last tenth of train when records are made."""
 
     def generate_split(split, tmp_dir):
         for i in range(examples if split == "train" else examples // 10):
@@ -31,7 +31,7 @@ def sentences(examples, waits, data_dir):
 
 
 def run(args):
-    """What mm-datagen does."""
+    """Makes the records."""
     data_dir, num_workers, examples, *waits = args
     generator = sentences(int(examples), bool(waits), Path(data_dir))
     problem = Problem("pairs", Text(), Text(), "to_german", generator)
@@ -39,7 +39,7 @@ def run(args):
 
 
 if __name__ == "__main__":
-    # A shell's job in the background is started with interrupts ignored, and so is all that it starts.
+    # A shell starts its background jobs with interrupts ignored, and their children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     flags = common.command_flags("mm-datagen", "")
     sys.exit(common.run_command(flags, lambda args: run(sys.argv[1:]), []))

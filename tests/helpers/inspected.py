@@ -1,4 +1,4 @@
-"""Records of every kind of feature, made of known examples."""
+"""Makes records of every kind of feature from known examples."""
 
 import corpora
 import numpy as np

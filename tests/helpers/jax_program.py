@@ -1,7 +1,7 @@
 """Run by test_jax_backend.py with KERAS_BACKEND=jax: jax_program.py WEIGHTS LOGITS PROBLEM...
 
-Reads the weights, writes each problem's logits and, as "steps", those of the first problem token by token, and fails unless the
-compiled gradient of its loss is finite.
+Reads the weights; writes each problem's logits and, as "steps", those of the first problem computed step by step. Fails if the
+compiled gradient of its loss is not finite.
 """
 
 import sys
@@ -14,7 +14,7 @@ import tiny
 
 
 def compiled(model, function):
-    """`function(batch)` under jax.jit, as a function of the trainable variables' values and the batch."""
+    """Returns `function` under jax.jit, as a function of the trainable variables' values and the batch."""
 
     def run(values, fixed, batch):
         mapping = [*zip(model.trainable_variables, values, strict=True), *zip(model.non_trainable_variables, fixed, strict=True)]
@@ -25,7 +25,7 @@ def compiled(model, function):
 
 
 def step_by_step(model, name, batch):
-    """The logits of a batch with targets [B, T], from `step`, in one loop."""
+    """Returns the logits of a batch with targets [B, T], computed by the model's `step` in one loop."""
     targets = batch["targets"]
     memory = model.precompute(model.encode(batch["inputs"], batch.get("inputs_length"), name))
     before = jax.numpy.pad(targets, [[0, 0], [1, 0]])

@@ -1,4 +1,4 @@
-"""The paper's equations once more, in float64 NumPy loops: slow, plain, and written apart from the layers they check."""
+"""The paper's equations in float64 NumPy loops: slow, plain, and written independently of the layers that they check."""
 
 import math
 
@@ -8,12 +8,12 @@ EPSILON = 1e-6
 
 
 def array(variable):
-    """A Keras variable or a tensor in float64."""
+    """Returns a Keras variable or a tensor as a float64 array."""
     return np.asarray(variable, dtype="float64")
 
 
 def timing_signal(length, depth):
-    """Section 2.2, one number at a time."""
+    """The timing signal of section 2.2, [length, depth], one number at a time."""
     signal = np.zeros((length, depth))
     for t in range(length):
         for channel in range(depth):
@@ -23,7 +23,7 @@ def timing_signal(length, depth):
 
 
 def layer_norm(x, gamma, beta):
-    """LN over the last axis."""
+    """Layer normalisation over the last axis."""
     mean = x.mean(axis=-1, keepdims=True)
     variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
     return (x - mean) / np.sqrt(variance + EPSILON) * gamma + beta
@@ -43,7 +43,7 @@ def depthwise_1d(x, kernel, dilation=1, causal=False):
 
 
 def depthwise_2d(x, kernel, stride=1):
-    """The same over two axes, undilated, centred, at every stride-th position."""
+    """The same over two axes, undilated and centred, at every stride-th position."""
     batch, height, width, channels = x.shape
     y = np.zeros((batch, math.ceil(height / stride), math.ceil(width / stride), channels))
     for i, j in np.ndindex(y.shape[1:3]):
@@ -55,7 +55,7 @@ def depthwise_2d(x, kernel, stride=1):
 
 
 def max_pool(x, strides, mask=None):
-    """The largest of 3 (or 3 x 3) neighbours that are inside and, where a mask [B, L] is given, real; -inf where none is."""
+    """The largest of 3 (or 3 x 3) neighbours that lie inside the input and inside `mask` [B, L]; -inf if there is none."""
     flat = len(strides) == 1
     x, strides = (x[:, :, None], (*strides, 1)) if flat else (x, strides)
     batch, height, width, channels = x.shape
@@ -94,7 +94,7 @@ def conv_step(step, x):
 
 
 def conv_block(block, x):
-    """hidden4 of section 2.1."""
+    """hidden4 of section 2.1: the output of a convolution block."""
     hidden1 = conv_step(block.steps[0], x)
     hidden2 = x + conv_step(block.steps[1], hidden1)
     hidden3 = conv_step(block.steps[2], hidden2)
@@ -130,7 +130,7 @@ def attention_block(block, target, source, source_mask):
 
 
 def mixture_of_experts(layer, x, experts, gates):
-    """The plain sum over each token's chosen experts: x [N, D], experts and gates [N, K]; an expert of E is none."""
+    """The sum over each token's chosen experts. x [N, D], experts and gates [N, K]; the index E stands for no expert."""
     y = np.zeros_like(x)
     w1, w2 = array(layer.w1), array(layer.w2)
     for n in range(len(x)):

@@ -1,4 +1,4 @@
-"""The files that examples/own_data/problems.toml describes, small and made up."""
+"""Writes small made-up files in the places that examples/own_data/problems.toml names."""
 
 import gzip
 import io
@@ -15,20 +15,20 @@ SENTENCES = [(a, v, b) for a in NOUNS for v in VERBS for b in NOUNS if a != b]
 
 
 def text(rows, german=False):
-    """A sentence a line."""
+    """Returns a line per row (subject, verb, object), in English or German."""
     lines = [f"Der {NOUNS[a]} {VERBS[v]} den {NOUNS[b]}." if german else f"The {a} {v} the {b}." for a, v, b in rows]
     return ("\n".join(lines) + "\n").encode()
 
 
 def wav(seed, rate=8000):
-    """A fifth of a second of noise."""
+    """Returns a fifth of a second of noise as a WAV file."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.random.default_rng(seed).integers(-900, 900, rate // 5).astype(np.int16), rate, format="WAV")
     return buffer.getvalue()
 
 
 def write(folder):
-    """Writes all of them below `folder`: 70 pairs and 10 of dev; 8 pictures of 3 classes; 9 captions; 20 recordings; 40 trees."""
+    """Writes all files below `folder`: 70 pairs, 10 of dev; 8 pictures of 3 classes; 9 captions; 20 recordings; 40 trees."""
     train, dev = SENTENCES[:70], SENTENCES[70:]
     files = {"train.en": text(train), "train.de": text(train, True), "dev.en": text(dev), "dev.de": text(dev, True)}
     for colour, rgb in COLOURS.items():

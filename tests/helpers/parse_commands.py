@@ -1,4 +1,4 @@
-"""Reads [[folder, command line], ...] as JSON and prints what the commands' own parsers have against each: their names of flags,
+"""Reads [[folder, command line], ...] as JSON, and prints what the commands' own parsers find wrong in each: names of flags,
 values, problems and sets. A program, because problems of files and user modules are registered once per process."""
 
 import contextlib
@@ -21,7 +21,7 @@ COMMANDS = {
 
 
 def parse(flags, body, argv=None):
-    """Stands in for common.run_command: parses, and looks up what is named."""
+    """Stands in for common.run_command: parses the flags, and looks up the problems and sets that they name."""
     args = flags.parse(argv)
     common.load_registries(args.usr_dir, args.problem_file or ())
     if "problems" in args and args.problems:
@@ -32,13 +32,13 @@ def parse(flags, body, argv=None):
 
 
 def forget_problem_files():
-    """Takes the problems of problem files out of the registry: files of several folders may use the same names."""
+    """Removes the problems of problem files from the registry, since files of several folders may use the same names."""
     for name in [name for name in problems.names() if name.startswith("my_")]:
         del problems._values[name]
 
 
 def complaint(folder, line):
-    """What is wrong with a command line, or ""."""
+    """Returns what is wrong with a command line; "" if nothing is."""
     if folder != os.getcwd():
         forget_problem_files()
     os.chdir(folder)

@@ -1,4 +1,4 @@
-"""Picture files as programs and cameras write them, with what a person sees in each; Pillow is the judge."""
+"""Makes picture files as programs and cameras write them, with the pixels that Pillow shows of each."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ def write(image, kind, **options):
 
 
 def with_exif(orientation, kind="JPEG", endian="<"):
-    """A file as a camera writes it: the maker before the orientation, and a tag behind it."""
+    """Returns a file with EXIF as a camera writes it: the orientation stands between two other tags."""
     exif = Image.Exif()
     exif.endian = endian
     exif[0x010F], exif[0x0112], exif[0x0131] = "Maker", orientation, "1.0"
@@ -28,7 +28,7 @@ def with_exif(orientation, kind="JPEG", endian="<"):
 
 
 def rgb_of_16_bits(values):
-    """A PNG of 16 bits and three colours, uint16 [H, W, 3], which Pillow does not write."""
+    """Returns a PNG of 16 bits per colour from uint16 [H, W, 3]; Pillow does not write this kind."""
 
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -40,7 +40,7 @@ def rgb_of_16_bits(values):
 
 
 def files():
-    """{name: content}. Those whose names end in .jpg and .png are JPEG and PNG."""
+    """Returns {name: content} of all files; names of JPEG files end in .jpg, those of PNG files in .png."""
     image, rgba = Image.fromarray(RGB), Image.fromarray(np.dstack([RGB, ALPHA]))
     grey, palette = image.convert("L"), image.convert("P")
     cmyk = write(image.convert("CMYK"), "JPEG")
@@ -79,14 +79,14 @@ def files():
 
 
 def deep_grey(most):
-    """(a PNG of 16-bit grey whose largest value is `most`, what a person is to see of it)."""
+    """Returns a PNG of 16-bit grey whose largest value is `most`, and the pixels that should be read of it."""
     values = np.linspace(0, most, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH).astype(np.uint16)
     white = 2 ** max(8, most.bit_length()) - 1
     return write(Image.fromarray(values), "PNG"), np.rint(values * (255 / white))[..., None].repeat(3, -1)
 
 
 def seen(content, mode="RGB"):
-    """What a person sees of a file, uint8 [H, W, C]."""
+    """Returns the pixels that Pillow shows of a file, uint8 [H, W, C]."""
     with Image.open(io.BytesIO(content)) as image:
         upright = ImageOps.exif_transpose(image).convert("RGBA")
     white = Image.new("RGBA", upright.size, "white")

@@ -1,4 +1,4 @@
-"""Steps that only pretend to train, for tests of the loop around them, and what such a run leaves."""
+"""Steps that only pretend to train, for tests of the loop around them, and readers of the files that such a run writes."""
 
 import json
 import types
@@ -17,7 +17,7 @@ TOPIC = fake_problem(
 
 
 class FakeModel:
-    """One number, which counts the steps."""
+    """A model of one weight, which counts the steps."""
 
     def __init__(self):
         self.number = tf.Variable(0.0)
@@ -27,9 +27,9 @@ class FakeModel:
 
 
 class FakeSteps:
-    """Each step counts the model up; the loss is 1 / step, unless `losses` says otherwise.
+    """Stands in for StepFunctions: each step adds 1 to the model's weight; the loss is 1 / step, or what `losses` has.
 
-    `at`: what is done by step; "evaluate" by each batch of an evaluation.
+    `at` has by step a function to call; "evaluate" is called with each batch of an evaluation.
     """
 
     def __init__(self, model, losses=None, at=None):

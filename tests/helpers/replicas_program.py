@@ -1,4 +1,4 @@
-"""The same training by one strategy after the other, each leaving NAME-WORKER.npz. Arguments: FOLDER STEPS HPARAMS NAME..."""
+"""Trains the same way by one strategy after another, and writes NAME-WORKER.npz for each: FOLDER STEPS HPARAMS NAME..."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ from t2t_multimodel.training.optimizer import make_optimizer  # noqa: E402
 from t2t_multimodel.training.steps import StepFunctions  # noqa: E402
 
 VOCAB = 23
-# Noise of the experts and dropout are on; the gradient is clipped to a small part of its norm.
+# With the experts' noise and dropout; the gradient is clipped to a small part of its norm.
 HPARAMS = HParams().override(
     "hidden_size=16,num_heads=2,encoder_blocks=2,mixer_blocks=1,decoder_blocks=1,num_experts=4,moe_k=2,moe_hidden_size=12,"
     "moe_loss_weight=0.1,categorical_sizes=10:12,image_channels=4:4:4,dropout=0.1,attention_dropout=0.1,output_norm=true,clip_norm=0.3"
@@ -34,7 +34,7 @@ SPECS = (
 
 
 def batch(name: str, step: int) -> Batch:
-    """Rows of different lengths; 1, 3 or 5 of them, so that the parts of two replicas differ in size, and one is empty."""
+    """Returns 1, 3 or 5 rows of different lengths, so that two replicas get different numbers of rows, or one gets none."""
     random = np.random.default_rng(step)
     rows = (5, 3, 1)[step % 3]
     ids = np.zeros((2, rows, 9), "int32")
@@ -48,7 +48,7 @@ def batch(name: str, step: int) -> Batch:
 
 
 def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dict[str, Any]:
-    """Losses and norms of every step; after the first, m/PATH: the first slots (Adam's: clipped gradients), w/PATH: weights."""
+    """Returns losses and norms of every step, and after the first one weights (w/PATH) and first slots (m/PATH)."""
     with strategy.scope():
         model = build_model(RunConfig("tiny", hparams, SPECS, VOCAB, "", ""))
         optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
@@ -74,7 +74,7 @@ def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dic
 
 
 def main() -> None:
-    """Trains by each strategy."""
+    """Trains by each strategy that the arguments name."""
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -1,4 +1,4 @@
-"""A run of six small problems as mm-trainer leaves it, its weights those it began with."""
+"""Writes a run of six small problems as mm-trainer does, with initial weights."""
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.vocabulary import train_vocabulary

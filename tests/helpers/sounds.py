@@ -1,4 +1,4 @@
-"""Sound files of many kinds, codings and states, as programs write them and as they are left behind."""
+"""Makes sound files of many kinds and codings, as programs write them, whole and damaged."""
 
 import io
 import struct
@@ -11,21 +11,21 @@ TONE = (np.sin(np.arange(RATE // 2) * 0.2) * 8000).astype(np.int16)
 
 
 def write(samples=TONE, kind="WAV", subtype="PCM_16", rate=RATE, **options):
-    """The bytes of a file that libsndfile writes."""
+    """Returns a file that libsndfile writes."""
     with io.BytesIO() as file:
         soundfile.write(file, samples, rate, format=kind, subtype=subtype, **options)
         return file.getvalue()
 
 
 def wav(pcm=None, size=None, channels=1, rate=RATE, bits=16, tag=1, before=b"", behind=b"", extension=b""):
-    """A WAV file byte by byte.
+    """Returns a WAV file that is put together byte by byte.
 
     Args:
-        pcm: the bytes of its samples; the TONE.
-        size: of the samples by the header; as it is.
-        tag: 1 for integers, 3 for floats, 6 and 7 for A-law and mu-law, 0xFFFE for what `extension` says.
-        before, behind: chunks around the samples.
-        extension: what the format chunk has behind its 16 bytes.
+        pcm: the bytes of its samples; None takes TONE.
+        size: the bytes of samples that the header promises; None is their real number.
+        tag: the format: 1 for integers, 3 for floats, 6 and 7 for A-law and mu-law, 0xFFFE if `extension` has it.
+        before, behind: chunks before and after the samples.
+        extension: the bytes of the format chunk after the first 16.
     """
     pcm = TONE.astype("<i2").tobytes() if pcm is None else pcm
     frame = channels * bits // 8
@@ -36,32 +36,32 @@ def wav(pcm=None, size=None, channels=1, rate=RATE, bits=16, tag=1, before=b"", 
 
 
 def extensible(bits, tag=1):
-    """What the format chunk of an EXTENSIBLE WAV has behind its 16 bytes."""
+    """Returns the bytes after the first 16 of the format chunk of an EXTENSIBLE WAV file."""
     return struct.pack("<HHIH", 22, bits, 0, tag) + bytes.fromhex("000000001000800000aa00389b71")
 
 
 def chunk(name, content):
-    """A chunk of a WAV file, padded to an even length."""
+    """Returns a chunk of a WAV file, padded to an even length."""
     return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
 def flac_without_length(content):
-    """A FLAC file as it is written to a pipe."""
+    """Returns a FLAC file without a length in its header, as programs write it to a pipe."""
     return content[:21] + bytes([content[21] & 0xF0]) + b"\0" * 4 + content[26:]
 
 
 def mp3_without_header(content):
-    """An MP3 file without its first frame, which holds no sound but their number."""
+    """Returns an MP3 file without its first frame, which holds the number of frames and no sound."""
     return content[content.index(content[:2], 4) :]
 
 
 def quiet_then_loud(rate=16000):
-    """Two seconds of which the first takes few bits: a length guessed from the beginning is wrong."""
+    """Returns two seconds of sound, the first of which takes few bits: a length guessed from the beginning is wrong."""
     return np.concatenate([np.sin(np.arange(rate) * 0.05) * 0.001, np.random.default_rng(0).uniform(-0.5, 0.5, rate)])
 
 
 def sphere(pcm, header_bytes=1024, coding="pcm", payload=None, checksum=None):
-    """A NIST SPHERE file of int16 samples at `RATE` Hz, little-endian."""
+    """Returns a NIST SPHERE file of int16 samples at `RATE` Hz, little-endian."""
     fields = {
         "comment": f"-s{header_bytes // 2} {'x' * (header_bytes // 2)}" if header_bytes > 1024 else "-s1 x",
         "channel_count": "-i 1",
@@ -79,7 +79,7 @@ def sphere(pcm, header_bytes=1024, coding="pcm", payload=None, checksum=None):
 
 
 def shortened(pcm, header_bytes=1024, checksum=None):
-    """The same compressed with shorten, version 2: blocks of differences of the first order."""
+    """Returns a SPHERE file compressed with shorten, version 2: blocks of differences of the first order."""
     bits = _ulong(5) + _ulong(1) + _ulong(256) + _ulong(0) + _ulong(0) + _ulong(0)  # type, channels, block, LPC, mean, skip
     last = 0
     for start in range(0, len(pcm), 256):
@@ -97,7 +97,7 @@ def shortened(pcm, header_bytes=1024, checksum=None):
 
 
 def _uvar(value, low_bits):
-    """A number as shorten writes it: zeros and a one for its high part, then its low bits."""
+    """Returns a number as shorten writes it: zeros and a one for its high part, then its low bits."""
     return "0" * (value >> low_bits) + "1" + (f"{value & (1 << low_bits) - 1:0{low_bits}b}" if low_bits else "")
 
 

@@ -1,10 +1,10 @@
-"""Small things that tests of layers share."""
+"""Functions that tests of layers share: random arrays, gradients, comparison."""
 
 import numpy as np
 
 
 def normal(*shape, seed=0):
-    """Normal float32 numbers."""
+    """Returns random normal numbers of a shape, float32."""
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
@@ -17,7 +17,7 @@ def shake(layer, seed=1, scale=0.3):
 
 
 def gradients(function, *arrays, weights=None):
-    """The gradient of sum(weights * function(*arrays)) with respect to each array (on TensorFlow)."""
+    """Returns the gradient of sum(weights * function(*arrays)) with respect to each array, on TensorFlow."""
     import tensorflow as tf
 
     tensors = [tf.constant(x) for x in arrays]
@@ -29,5 +29,5 @@ def gradients(function, *arrays, weights=None):
 
 
 def close(got, wanted, tolerance=1e-5):
-    """Equal up to `tolerance`, absolute and relative."""
+    """Asserts that two arrays are equal up to `tolerance`, absolute and relative."""
     np.testing.assert_allclose(np.asarray(got), np.asarray(wanted), rtol=tolerance, atol=tolerance)

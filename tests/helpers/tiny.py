@@ -49,12 +49,12 @@ def make(names=tuple(SPECS), **changes):
 
 @functools.cache
 def model(names=tuple(SPECS), **changes):
-    """The same for tests that change no weight: one for each configuration."""
+    """Returns the model of `make` from a cache, for tests that change no weight."""
     return make(names, **changes)
 
 
 def ids(*lengths, seed=0):
-    """Rows of ids, each ended by 1 and padded with 0."""
+    """Returns rows of random ids with the given lengths, each with EOS at its end, padded with 0."""
     generator = np.random.default_rng(seed)
     rows = np.zeros((len(lengths), max(lengths)), "int32")
     for row, length in zip(rows, lengths, strict=True):
@@ -64,7 +64,7 @@ def ids(*lengths, seed=0):
 
 
 def batch(name, kind="spectrogram", lengths=(9, 5, 12), seed=0):
-    """A batch of the named problem; `lengths` of its inputs."""
+    """Returns a batch of the named problem, its inputs of these `lengths`."""
     spec, size = SPECS[name], len(lengths)
     if isinstance(spec.inputs, Text):
         made = {"inputs": ids(*lengths, seed=seed)}
@@ -80,7 +80,7 @@ def batch(name, kind="spectrogram", lengths=(9, 5, 12), seed=0):
 
 
 def row(made, i):
-    """Example i of a batch alone, without its padding."""
+    """Returns a batch of example i alone, without its padding."""
     alone = {name: value[i : i + 1] for name, value in made.items()}
     if "inputs_length" in alone:
         alone["inputs"] = alone["inputs"][:, : alone["inputs_length"][0]]

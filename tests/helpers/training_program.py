@@ -1,4 +1,4 @@
-"""A training run in a process of its own, to be killed: python training_program.py DATA_DIR OUTPUT_DIR STEPS HPARAMS."""
+"""A program for tests that kill it: trains a run. Arguments: DATA_DIR OUTPUT_DIR STEPS HPARAMS."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ COLOURS = ("red", "green", "blue")
 
 
 def picture(i: int) -> bytes:
-    """A PNG of one colour with a corner in black."""
+    """Returns a PNG of one colour with a black corner."""
     image = Picture.new("RGB", (20, 18), COLOURS[i % 3])
     image.paste("black", (0, 0, 4 + i % 5, 9))
     with io.BytesIO() as file:
@@ -38,7 +38,7 @@ PROBLEMS = [
         Label(COLOURS, "colours"),
     ),
 ]
-# All that could differ in a run that was killed: noise, dropout, augmentation, a schedule that evaluations change, averages.
+# With all that could differ after a kill: noise, dropout, augmentation, a schedule that evaluations change, averages.
 HPARAMS = HParams().override(
     "hidden_size=16,num_heads=2,encoder_blocks=2,mixer_blocks=1,decoder_blocks=1,num_experts=4,moe_k=2,moe_hidden_size=16,"
     "categorical_sizes=8:8,image_channels=4:8,dropout=0.2,output_norm=true,batch_tokens=48,batch_images=7,vocab_size=290,"
@@ -48,7 +48,7 @@ HPARAMS = HParams().override(
 
 
 def main() -> None:
-    """Makes the data if there is none, and trains."""
+    """Makes the records if there are none, and trains."""
     data_dir, output_dir, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     generate(PROBLEMS, data_dir, data_dir, 290, num_shards=2, report=lambda line: None)
     with contextlib.suppress(Terminated):

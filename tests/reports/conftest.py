@@ -1,4 +1,4 @@
-"""A scored run of five kinds of problem, made by hand: no model is trained."""
+"""A scored run of five kinds of problem whose files are written by hand; no model is trained."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def examples(make):
 
 
 def made_up():
-    """A problem of each kind; each dev example has another colour."""
+    """Returns a problem per kind; the dev examples differ in their colours."""
     picture = Image(height=8, width=8)
     translate = examples(lambda i, colour: {"inputs": f"A {colour} star is here.", "targets": f"Ici, une étoile {colour}."})
     caption = examples(lambda i, colour: {"inputs": image(colour), "targets": f"a small {colour} | square *"})
@@ -76,7 +76,7 @@ GOOD = {
 
 @pytest.fixture
 def scored_run(made_run, tmp_path):
-    """(output_dir, data_dir) as `made_run`, with an output_dir that a test may change."""
+    """(output_dir, data_dir) of a copy of `made_run`, whose output_dir a test may change."""
     output_dir, data_dir = made_run
     return shutil.copytree(output_dir, tmp_path / "run"), data_dir
 
@@ -103,7 +103,7 @@ def made_run(tmp_path_factory):
 def write_metrics(output_dir, chosen):
     rows = []
     for step in (50, 100, 150):
-        clock = 60.0 * (step if step < 150 else 50) / 50  # the run went on at step 100 with a new clock
+        clock = 60.0 * (step if step < 150 else 50) / 50  # the run was resumed at step 100 with a new clock
         for i, problem in enumerate(chosen):
             load = {f"expert_load/{k}": 0.5 + (-1) ** k * 0.1 for k in range(2 if i == 0 else 4)}
             row = {"step": step, "problem": problem.name, "time": clock + i}

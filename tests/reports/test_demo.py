@@ -1,4 +1,4 @@
-"""The demonstration's order of work, with a trainer and a scorer that do nothing."""
+"""The order of the demo's steps, with a trainer and a scorer that do nothing."""
 
 import subprocess
 import sys
@@ -12,13 +12,13 @@ from t2t_multimodel.reports.page import Table
 
 @pytest.fixture
 def ends():
-    """How training ends, the first of one: with an exception, or without."""
+    """A list whose first item is the exception with which training ends; None ends it without one."""
     return [None]
 
 
 @pytest.fixture
 def done(monkeypatch, ends):
-    """What run_demo called, in order, with the seconds of training."""
+    """The functions that run_demo called, in order, and the seconds that training was given."""
     calls = []
     monkeypatch.setattr(
         demo, "generate", lambda problems, data_dir, *rest: calls.append(("generate", len(problems), data_dir.name))

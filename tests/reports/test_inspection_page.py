@@ -1,4 +1,4 @@
-"""What mm-datagen --inspect prints, and its page: one file with pictures and sound in it."""
+"""The text that mm-datagen --inspect prints, and its page, one file with pictures and sound inside."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ from t2t_multimodel.utils.errors import DataError
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """What is printed, and the page."""
+    """The printed text and the page."""
     folder = inspected.make(tmp_path_factory.mktemp("data"))
     texts = []
     show(folder, ["texts", "trees", "pictures", "sounds"], texts.append)
@@ -53,7 +53,7 @@ def contents(page, kind):
 
 
 def cells(text, *beginning):
-    """The columns of the line of the table that begins so."""
+    """Returns the columns of the table's line that begins with the given text."""
     rows = (re.split(r"  +", line) for line in text.splitlines())
     return next(row for row in rows if row[: len(beginning)] == list(beginning))
 

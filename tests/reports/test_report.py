@@ -1,4 +1,4 @@
-"""The report: the same in both formats, whole in one file, honest about what was not reached."""
+"""The report has the same content in both formats, is one complete file, and names the goals that were not reached."""
 
 import dataclasses
 import re
@@ -16,7 +16,7 @@ VOID = {"meta", "img", "br", "link"}
 
 
 class Page(HTMLParser):
-    """Checks that elements are closed in order; collects the cells of table rows, the sources of media, and the text."""
+    """A parser that checks that elements are closed in order and collects the tables' cells, the media's sources and the text."""
 
     def __init__(self, text):
         super().__init__()

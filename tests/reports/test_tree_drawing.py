@@ -1,4 +1,4 @@
-"""Drawings of trees: every word and bracket is there, in place, and what differs stands out."""
+"""Drawings of trees have every word and bracket in its place, and mark those that differ from the reference."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -11,7 +11,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def labels(svg):
-    """(text, x, y, whether it stands out) of every label."""
+    """Returns (text, x, y, whether it is marked) of every label."""
     texts = ElementTree.fromstring(svg).iter(f"{SVG}text")
     return [(each.text, float(each.get("x")), float(each.get("y")), each.get("class") == "bad") for each in texts]
 

@@ -1,4 +1,4 @@
-"""Averaged checkpoints: means of the weights, in a directory that decodes."""
+"""Averaged checkpoints hold the means of the weights, in a directory that decodes."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from t2t_multimodel.utils.errors import DataError
 
 @pytest.fixture(scope="module")
 def output_dir(tmp_path_factory):
-    """A run with checkpoints of the steps 7, 8 and 9, each of other weights; TensorFlow takes its folder's name for a pattern."""
+    """A run with different checkpoints of steps 7, 8 and 9, in a folder whose name TensorFlow takes for a pattern."""
     folder = tmp_path_factory.mktemp("run") / "lr=[0.1]"
     folder.mkdir()
     small_run.make(folder)

@@ -1,6 +1,6 @@
-"""Each kind of problem alone, and each pair of kinds, from the launch to the decoding of a file.
+"""Each kind of problem alone, and each pair of kinds, is trained, evaluated, exported and resumed, and decodes a file.
 
-Tracing takes most of the time, so each function is traced in one test of a kind: a run that goes on has the same functions.
+Tracing takes most of the time, so each function is traced in one test per kind; a run that is resumed has the same functions.
 """
 
 import itertools
@@ -36,7 +36,7 @@ HPARAMS = HParams().override(
     "audio_min_channels=4,audio_frequency=fold,mel_bins=4,vocab_size=310,max_length=32,batch_tokens=256,batch_images=4,"
     "batch_seconds=1,problem_schedule=round_robin,train_steps=2,eval_every=2,eval_steps=1,eval_samples=0,dropout=0"
 )
-# Encoder, mixer and decoder blocks of a kind alone.
+# By kind, the numbers of encoder, mixer and decoder blocks of its run alone, one digit each.
 DEPTHS = {"class": "100", "caption": "000", "speech": "000", "parse": "010", "translation": "000"}
 PAIRS = list(itertools.combinations(golden.KINDS, 2))
 LINES = {"class": "photographs/red/0.jpg", "caption": "photographs/blue/1.jpg", "speech": "recordings/3.wav"}
@@ -44,13 +44,13 @@ SENTENCE = "The dog sees the cat."
 
 
 def blocks(depth):
-    """The hyperparameters for `depth`, a digit each."""
+    """Returns the hyperparameters for `depth`, which has one digit per kind of block."""
     return dict(zip(("encoder_blocks", "mixer_blocks", "decoder_blocks"), map(int, depth), strict=True))
 
 
 @pytest.fixture(scope="module")
 def data_dir(root, tmp_path_factory):
-    """The folder with raw data and records of all kinds, which are registered."""
+    """A folder with raw data and records of all kinds of problems, which are registered meanwhile."""
     folder = own_files.write(tmp_path_factory.mktemp("data"))
     (folder / "problems.toml").write_bytes((root / "examples" / "own_data" / "problems.toml").read_bytes())
     described = {problem.name: problem for problem in read_problem_file(folder / "problems.toml")}
@@ -62,7 +62,7 @@ def data_dir(root, tmp_path_factory):
 
 @pytest.fixture
 def train(data_dir, tmp_path):
-    """Trains kinds in `tmp_path / "run"`, which it returns."""
+    """A function that trains problems of the given kinds in `tmp_path / "run"` and returns that folder."""
 
     def run(kinds, hparams, **options):
         chosen = [problems.get(golden.KINDS[kind]) for kind in kinds]
@@ -74,7 +74,7 @@ def train(data_dir, tmp_path):
 
 @pytest.fixture
 def stopped_after_two_steps(monkeypatch):
-    """A signal comes when the second step's figures are known."""
+    """Sends the process a signal when the second step's figures are known."""
     add, seen = RunningMeans.add, []
 
     def add_and_stop(self, problem, result):
@@ -92,7 +92,7 @@ def metrics(folder):
 
 
 def check_resumed(told, folder, kinds, steps):
-    """The run went on after two steps, has evaluated each kind after `steps`, and no report failed."""
+    """Asserts that the run went on after two steps and evaluated each kind after `steps`, and that no report failed."""
     assert "going on from step 2" in told and "warning" not in told
     rows = [row for row in metrics(folder) if row["split"] == "dev" and row["step"] == steps and "schedule" not in row]
     assert {row["problem"] for row in rows} == {golden.KINDS[kind] for kind in kinds}

@@ -1,4 +1,4 @@
-"""A real run of a dozen steps on two problems: its files, going on, and what keeps it from starting."""
+"""A run of a dozen steps on two problems: the files it writes, how it is resumed, and what keeps it from starting."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(data_dir, tmp_path_factory):
-    """The output_dir of a finished run."""
+    """The output_dir of a run that was trained to its end."""
     folder = tmp_path_factory.mktemp("run")
     assert train_run([COPY, TOPIC], "tiny", HPARAMS, data_dir, folder, profile=(2, 3)) == 12
     return folder

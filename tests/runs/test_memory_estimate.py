@@ -1,4 +1,4 @@
-"""The memory of steps that never ran."""
+"""The estimate of a step's memory agrees with arithmetic, without running the step."""
 
 import pytest
 
@@ -14,7 +14,7 @@ SPECS = (ProblemSpec("german", Text(), Text(), "to_german"), ProblemSpec("french
 
 
 def counted(*rows, **changes):
-    """Of batches of the problems, so many sentences of 64 tokens each."""
+    """Returns the counts for batches of the problems, each of the given number of sentences of 64 tokens."""
     batches = {spec.name: {"inputs": (n, 64), "targets": (n, 64)} for spec, n in zip(SPECS, rows, strict=False)}
     return count_memory(RunConfig("tiny", HPARAMS.override(**changes), SPECS, 23, "", ""), batches)
 

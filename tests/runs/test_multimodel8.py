@@ -1,4 +1,4 @@
-"""The paper's eight problems from their official layouts to answers: records, an epoch of joint training, scores, decoding."""
+"""The paper's eight problems from their official layouts to outputs: records, an epoch of joint training, scores, decoding."""
 
 import json
 import math
@@ -32,7 +32,7 @@ NAMES = [problem.name for problem in resolve("multimodel8")]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """(folder of raw data, data_dir, output_dir, the targets that were trained on by problem)."""
+    """A trained run: (folder of raw data, data_dir, output_dir, by problem the targets that were trained on)."""
     folder = tmp_path_factory.mktemp("eight")
     raw, data_dir, output_dir = folder / "raw", folder / "data", folder / "run"
     corpora.multimodel8(raw, packed=True)
@@ -55,7 +55,7 @@ def decoder(run):
 
 
 def raw_examples(name, split, raw):
-    """(input, right answers) of each example as the problem's reader gives them."""
+    """Returns (input, references) of each example as the problem's reader yields them."""
     problem = problems.get(name)
     sides = ("targets", "inputs") if problem.reversed else ("inputs", "targets")
     pairs = (

@@ -1,4 +1,4 @@
-"""Records and a run that commit 368c74c made (tests/fixtures/368c74c) are read, and give what they gave that commit."""
+"""Records and a run of commit 368c74c (tests/fixtures/368c74c) are read, with the same losses and outputs as by that commit."""
 
 import json
 import shutil
@@ -39,12 +39,12 @@ def rows(path):
 
 
 def losses(folder, step):
-    """The newest dev loss of each problem at `step`."""
+    """Returns by problem the newest dev loss at `step`."""
     return {row["problem"]: row["loss"] for row in rows(folder / "metrics.jsonl") if (row["split"], row["step"]) == ("dev", step)}
 
 
 def check_losses(folder, made, step, names):
-    """The dev losses of `names` are those of the folder `made`."""
+    """Asserts that the dev losses of `names` are those in the folder `made`."""
     found, wanted = losses(folder, step), losses(made, step)
     for name in names:
         assert found[name] == pytest.approx(wanted[name], rel=1e-2 if name in PICTURES else 1e-4), name

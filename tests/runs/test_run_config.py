@@ -1,4 +1,4 @@
-"""A run's directory: what is in it, and what keeps another run out."""
+"""A run's directory: the files in it, and the refusal of another run."""
 
 import dataclasses
 import json
@@ -146,7 +146,7 @@ def test_the_seed_decides_the_first_weights(config):
 
 @pytest.fixture(scope="module")
 def trained(data_dir, tmp_path_factory):
-    """(output_dir, weights of its two checkpoints)."""
+    """A run as (output_dir, the weights of its two checkpoints)."""
     from t2t_multimodel.training.checkpoints import Checkpoints
 
     vocabulary = Vocabulary.load(data_dir / VOCABULARY)
@@ -171,7 +171,7 @@ def test_a_run_is_opened_from_its_folder_alone(asked, found, trained, config):
 
 @pytest.fixture
 def copied(trained, tmp_path):
-    """A copy of the trained run to be damaged."""
+    """A copy of the trained run, which a test may damage."""
     for name, content in contents(trained[0]).items():
         (tmp_path / name).write_bytes(content)
     return tmp_path

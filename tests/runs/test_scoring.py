@@ -1,4 +1,4 @@
-"""Scores of a run that never learned anything: its outputs, its files, its mistakes."""
+"""Scores of an untrained run: the figures, the files, and one line per mistake."""
 
 import dataclasses
 import json
@@ -101,7 +101,7 @@ def test_scores_are_printed_where_nothing_may_be_written(output_dir, data_dir, t
 
 
 class Says:
-    """A decoder that knows the answers."""
+    """A Predictor that returns given outputs."""
 
     def __init__(self, vocabulary):
         self.vocabulary = vocabulary

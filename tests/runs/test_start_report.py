@@ -1,4 +1,4 @@
-"""What a run says of itself before its first step."""
+"""The report that a run prints before its first step."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from t2t_multimodel.training.memory import parameter_counts
 
 @pytest.fixture(scope="module")
 def made():
-    """A model and hparams of its run."""
+    """A model and the hyperparameters of its run."""
     small = f"vocab_size={tiny.VOCAB},max_length=12,batch_tokens=48,batch_images=2,batch_seconds=2,max_seconds=1"
     hparams = HParams().override(small, mel_bins=tiny.model().mel_bins)
     hparams = dataclasses.replace(hparams, model=tiny.model().config)

@@ -1,4 +1,4 @@
-"""A run that begins with the weights of another one: what is taken over, what is new, and what keeps it from starting."""
+"""A run that begins with another run's weights: which weights are taken, which are new, and what keeps it from starting."""
 
 import shutil
 
@@ -41,7 +41,7 @@ def config_of(problems, data_dir, hparams=HPARAMS):
 
 @pytest.fixture(scope="module")
 def source(data_dir, tmp_path_factory):
-    """The output_dir of a run of two problems, its weights far from those a model begins with."""
+    """The output_dir of a run of two problems whose weights are far from initial ones."""
     folder = tmp_path_factory.mktemp("source")
     config = config_of([COPY, TOPIC], data_dir)
     run_config.start_run(config, folder, data_dir)
@@ -53,7 +53,7 @@ def source(data_dir, tmp_path_factory):
 
 @pytest.fixture
 def begin(data_dir, source, tmp_path, monkeypatch):
-    """Starts a run of the problems given in tmp_path/run and returns its weights, by path, before the first step."""
+    """A function that starts a run of problems in tmp_path/run and returns its weights before the first step, by path."""
 
     class Stands:
         interrupted = False

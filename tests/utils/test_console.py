@@ -1,4 +1,4 @@
-"""What only informs ends nothing."""
+"""An error inside `only_informs` is one line and ends nothing."""
 
 import pytest
 

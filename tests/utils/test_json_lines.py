@@ -1,4 +1,4 @@
-"""Files of JSON lines: one line per object whatever text is in it."""
+"""Files of JSON lines have one line per object, whatever text is in it."""
 
 import json
 

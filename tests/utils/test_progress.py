@@ -1,4 +1,4 @@
-"""Progress on a terminal and in a file."""
+"""Progress is a live line on a terminal, and a line per minute elsewhere."""
 
 import io
 
@@ -26,7 +26,7 @@ def test_a_terminal_has_a_live_line_with_losses_speed_and_time_left():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass as the test says."""
+    """A clock that a test sets."""
 
     class Clock:
         now = 0.0

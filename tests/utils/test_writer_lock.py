@@ -1,4 +1,4 @@
-"""One writing process at a time in a folder, whatever became of the one before."""
+"""One process at a time writes to a folder, however the process before it ended."""
 
 import errno
 import fcntl
@@ -26,7 +26,7 @@ HOLD += "with WriterLock(Path(sys.argv[1]), print): print('held', flush=True); t
 
 @pytest.fixture
 def said(monkeypatch):
-    """The lines that were reported; watching takes no minute."""
+    """The reported lines; watching takes less than the real minute."""
     monkeypatch.setattr(writer_lock, "WATCHED_SECONDS", 0.3)
     monkeypatch.setattr(writer_lock, "BEAT_SECONDS", 0.01)
     return []

@@ -1,4 +1,4 @@
-"""Work in Apache Beam pipelines makes the same files; most of it is tested without Beam, by workers that run its transform."""
+"""Apache Beam pipelines make the same files as processes. Most of this is tested without Beam, by a stand-in for a pipeline."""
 
 import random
 import sys
@@ -19,7 +19,7 @@ OPTIONS = {"on_error": "skip", "rules": frozenset({"duplicates", "overlap", "rat
 
 
 class PipelineStandIn(BeamWorkers):
-    """Works on files as a pipeline does, in any order, some of them twice; may be interrupted after a number of files."""
+    """Works on files as a pipeline may: in any order, some of them twice, interrupted after a number of files."""
 
     def __init__(self, files=10**6):
         self._pool, self._name, self._files, self.seen = None, "StandIn", files, []
@@ -34,7 +34,7 @@ class PipelineStandIn(BeamWorkers):
 
 
 def pairs(bad=None):
-    """520 pairs: one of dev maybe `bad`, some repeated, some damaged, some in dev too. Its functions cannot be pickled."""
+    """Returns a problem of 520 pairs, some repeated, damaged or in dev too, one of dev `bad`. Its functions cannot be pickled."""
 
     def generate_split(split, tmp_dir):
         for i in range(520 if split == "train" else 50):
@@ -94,7 +94,7 @@ def test_results_for_another_plan_are_not_used(tmp_path):
 
 
 def test_damage_stops_as_it_does_in_one_process(tmp_path):
-    make(tmp_path / "data")  # A vocabulary is there, so that only the pipeline reads.
+    make(tmp_path / "data")  # The vocabulary exists, so that only the pipeline reads.
     (tmp_path / "data/pairs-dev-00000-of-00001.tfrecord").unlink()
     before = contents(tmp_path / "data")
     with pytest.raises(DataError, match=r"^pairs-dev, example 40, inputs: the text is empty \(--on_error=skip"):
@@ -138,7 +138,7 @@ def test_without_beam_the_extra_is_named(monkeypatch):
 
 
 class TestWithBeam:
-    """With Apache Beam itself, where it is installed."""
+    """Tests with Apache Beam itself, skipped if it is not installed."""
 
     pytestmark = pytest.mark.filterwarnings("ignore")
 

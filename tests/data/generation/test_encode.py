@@ -1,4 +1,4 @@
-"""What is checked of a raw example, and what is said of a bad one."""
+"""Raw examples are checked before they are encoded; the message about a bad one names it and its fault."""
 
 import io
 import resource
@@ -67,7 +67,7 @@ def test_the_origin_of_a_bad_example_is_named():
 
 
 def encoded(tmp_path, inputs, targets, examples, **options):
-    """What becomes of one chunk: its records' features in order, the messages, what was left out, and a vocabulary."""
+    """Encodes one chunk; returns the records' features in order, the messages, what was left out, and the vocabulary."""
     vocabulary = train_vocabulary(["one two three"], ["NN"], 400, tmp_path / "v.model")
     encoding = EncodingConfig(problem(inputs, targets), "p-train", tmp_path / "v.model", run=str(tmp_path), **options)
     made = encode_chunk(next(chunks(encoding, examples)))

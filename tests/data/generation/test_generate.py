@@ -1,4 +1,4 @@
-"""A data_dir from raw data: what is written, what is left alone, and what is redone."""
+"""generate writes a data_dir from raw data, keeps records that are up to date, and makes others again."""
 
 import dataclasses
 import errno
@@ -43,7 +43,7 @@ DAMAGED = Problem("damaged", Text(), Label(("a", "b")), "to_class", generate=dam
 
 @pytest.fixture
 def made(tmp_path):
-    """make(problem, ...) -> manifests; `make.lines` are the lines reported."""
+    """A function make(problem, ...) that returns the manifests; `make.lines` are the reported lines."""
 
     def make(*problems, **options):
         make.lines = []

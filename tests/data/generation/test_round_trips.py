@@ -1,4 +1,4 @@
-"""Real text and trees come back as they were: every 20th of them, all in the slow tests."""
+"""Real text and trees are decoded as they were encoded: every 20th of them, in the slow tests all."""
 
 import gzip
 from collections import Counter

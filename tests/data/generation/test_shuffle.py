@@ -1,4 +1,4 @@
-"""The order of a shuffle depends on the keys alone, whatever the number of buckets and the memory that sorting may take."""
+"""A shuffle's order depends on the keys alone, not on the number of buckets or on the memory for sorting."""
 
 import tracemalloc
 
@@ -30,7 +30,7 @@ def in_shards(paths, num_shards, distinct=False):
 
 @pytest.fixture
 def numbered():
-    """Keys, and records of different lengths, some of them empty."""
+    """Returns keys, and records of different lengths, some of them empty."""
     return shuffle.random_keys([7], COUNT), [b"%d" % i * (i % 5) for i in range(COUNT)]
 
 

@@ -1,4 +1,4 @@
-"""Making records in several processes, being killed, and going on: the files are the same as those of an undisturbed run."""
+"""Records made in several processes, or by a run that was killed and went on, are the files of an undisturbed run."""
 
 import multiprocessing
 import os
@@ -22,7 +22,7 @@ SIZE = "20000"
 
 
 def pairs(count, interfere=lambda split, i: None):
-    """A problem of made-up pairs; `interfere` is called before each, and may be asked for an example in its place."""
+    """Returns a problem of made-up pairs. `interfere` is called before each, and may return an example in its place."""
 
     def generate_split(split, tmp_dir):
         for i in range(count if split == "train" else 50):
@@ -81,7 +81,7 @@ def test_a_killed_worker_ends_the_run_with_what_is_done_kept(tmp_path):
 
 
 class Killed(BaseException):
-    """Ends a run here and now, like an interrupt."""
+    """An exception that ends a run as an interrupt does."""
 
 
 @pytest.mark.parametrize("moment", range(0, 26, 3))
@@ -158,13 +158,13 @@ def test_leftovers_of_dead_processes_are_removed_and_of_living_ones_kept(tmp_pat
 
 
 def start(data_dir, *args):
-    """The program in a process group of its own."""
+    """Starts the program in a process group of its own."""
     command = [sys.executable, str(PROGRAM), str(data_dir), *args]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def said_at_its_end(process):
-    """What it wrote to stderr; one that does not end is killed, and the test fails with what it said of where it was."""
+    """Returns what a process wrote to stderr. If it does not end, it is killed, and the test fails with its stderr."""
     try:
         return process.communicate(timeout=60)[1]
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Looking words up gives the ids that SentencePiece gives for the whole text."""
+"""Ids looked up word by word are those that SentencePiece returns for the whole text."""
 
 import io
 import random

@@ -1,4 +1,4 @@
-"""The vocabulary of a data_dir: kept while something uses it, made again with all that does, and gone after a failed run."""
+"""A data_dir's vocabulary is kept while records use it, is made again with all of them, and is removed after a failed run."""
 
 import dataclasses
 import fcntl
@@ -21,7 +21,7 @@ LETTERS = "abcdefghijklmnop"
 
 
 def pairs(letters, count, described="", name="pairs"):
-    """A problem of made-up words of some letters; `described` stands for the problem file."""
+    """Returns a problem of made-up words of the given letters; `described` stands for the problem file's text."""
 
     def generate_split(split, tmp_dir):
         rng = random.Random(7)
@@ -42,7 +42,7 @@ PARSE = Problem("parse", Text(), Text("tree"), "to_tree", trees)
 
 
 def failing(problem, error=None):
-    """The problem, whose train split ends in an error when it is read for the records."""
+    """Returns the problem with a train split that ends in an error when it is read for the records."""
     reads = []
 
     def generate_split(split, tmp_dir):
@@ -56,7 +56,7 @@ def failing(problem, error=None):
 
 @pytest.fixture
 def make(tmp_path):
-    """make(problem, ...) -> manifests; `make.lines` are the lines reported."""
+    """A function make(problem, ...) that returns the manifests; `make.lines` are the reported lines."""
 
     def run(*problems, **options):
         run.lines = []
@@ -134,7 +134,7 @@ def test_a_failed_run_leaves_the_one_that_complete_records_use(make):
 
 
 class Killed(BaseException):
-    """Ends a run here and now, like an interrupt."""
+    """An exception that ends a run as an interrupt does."""
 
 
 def test_an_interrupted_run_goes_on_with_its_vocabulary_and_another_makes_its_own(make, tmp_path):

@@ -1,4 +1,4 @@
-"""Work in several processes; the caller's works too until they have started."""
+"""Several processes share the work; the caller works too until they have started."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""TensorFlow's pixels of pictures are Pillow's: those of records, and those of any JPEG or PNG in a graph."""
+"""TensorFlow decodes pictures to Pillow's pixels: those of records, and any JPEG or PNG in a graph."""
 
 import io
 
@@ -23,7 +23,7 @@ def test_a_stored_picture_is_decoded_to_what_a_person_sees(name):
     for channels, mode in ((3, "RGB"), (1, "L")):
         found = stored_pixels(content, channels)
         assert found.dtype == tf.uint8
-        # CMYK is the one thing that the two libraries round differently.
+        # The two libraries round CMYK differently, and nothing else.
         assert np.abs(found.numpy().astype(int) - pictures.seen(FILES[name], mode)).max() <= ("cmyk" in name or "ycck" in name)
 
 

@@ -1,4 +1,4 @@
-"""WAV files in a graph: what is read comes out as from the readers, what is not is refused in a sentence."""
+"""The graph reads WAV files to the readers' samples; it refuses others with a sentence that says why."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def graph_samples(content):
 
 
 def read(content):
-    """int16 samples."""
+    """Returns the int16 samples that the graph reads."""
     return np.rint(graph_samples(content).numpy() * 32768).astype(np.int16)
 
 

@@ -1,4 +1,4 @@
-"""Data that a problem file describes: every kind is read, what is damaged is named, and what is missing is too."""
+"""Data of every kind that a problem file describes is read; damaged and missing items are named."""
 
 import codecs
 import shutil
@@ -22,7 +22,7 @@ FOLDER = '[problems.mine]\nkind = "image_folder"\n'
 
 @pytest.fixture
 def folder(tmp_path):
-    """The example's file with its data beside it."""
+    """A folder with examples/own_data's problem file and data for it."""
     shutil.copy(EXAMPLE, tmp_path)
     return own_files.write(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Problem files: what they register, and one line for each mistake."""
+"""Problem files register problems; a mistake in one is one line."""
 
 import pickle
 from pathlib import Path

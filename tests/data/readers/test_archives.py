@@ -1,4 +1,4 @@
-"""Members of archives and folders: read alike, and refused where they are damaged, too large, or lead elsewhere."""
+"""Archives and folders are read alike; members that are damaged, too large or outside of the folder are refused."""
 
 import gzip
 import io
@@ -14,7 +14,7 @@ FILES = {"a/one.txt": b"first\r\nsecond", "a/two.bin": bytes(range(200)) * 9, "t
 
 
 def pack(path, files=FILES):
-    """Writes a folder, tar, tgz or zip file."""
+    """Writes {name: content} as a folder, tar, tgz or zip file."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.mkdir("a")
@@ -107,7 +107,7 @@ def test_a_member_that_is_too_large_is_refused_unread(tmp_path, kind):
 
 
 def test_a_member_that_is_larger_than_it_declares_is_refused(tmp_path):
-    """A zip bomb: 64 MB of zeros in 64 kB, which says that it is 100 bytes."""
+    """A zip bomb holds 64 MB of zeros in 64 kB and declares 100 bytes."""
     path = pack(tmp_path / "x.zip", {"bomb.jpg": bytes(64 << 20)})
     content = path.read_bytes()
     path.write_bytes(content.replace((64 << 20).to_bytes(4, "little"), (100).to_bytes(4, "little")))

@@ -25,7 +25,7 @@ def problem(folder, lines=""):
 
 
 def made(folder, lines="", **options):
-    """(manifest of a folder of photos, what was said)."""
+    """Makes records of a folder of photos; returns the manifest and the reported lines."""
     said = []
     (folder / "data").mkdir(exist_ok=True)
     manifest = generate([problem(folder, lines)], folder / "data", folder, 300, 1, report=said.append, **options)["ph"]

@@ -1,4 +1,4 @@
-"""Where a corpus lies, and the order in which long files are read."""
+"""The folder in which a corpus is looked for, and the order in which long files are read."""
 
 import itertools
 

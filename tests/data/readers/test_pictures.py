@@ -1,4 +1,4 @@
-"""Picture files of all kinds: what a record holds of them, and what is said of damaged ones."""
+"""Picture files of all kinds: the bytes that a record holds of each, and the messages about damaged ones."""
 
 import io
 import os

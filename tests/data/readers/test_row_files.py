@@ -1,4 +1,4 @@
-"""Lists of examples: columns or JSON, and what is wrong with a line."""
+"""Lists of examples in columns or JSON are read; the message about a bad line names its fault."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""Sound files of all kinds: what comes out, what is counted, and what is said of those that are not read."""
+"""Sound files of all kinds: the samples, the counted changes, and the messages about files that are not read."""
 
 import io
 import struct
@@ -88,7 +88,7 @@ def test_a_file_that_is_cut_is_an_error(kind, part):
     assert message(content[: int(len(content) * part)])[:2] in ("is", "ho")
 
 
-# What programs leave in the place of a length that they do not know: ffmpeg, SoX (two), arecord, and headers never finished.
+# The lengths that programs write if they do not know it: ffmpeg, SoX (two), arecord, and headers that were never finished.
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFF00, 0])
 def test_a_wav_without_a_length_is_read_to_its_end_and_that_is_told(size):
     sound = read(sounds.wav(size=size))

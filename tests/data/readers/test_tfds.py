@@ -1,4 +1,4 @@
-"""Data sets that tensorflow-datasets has prepared (here by its own writer), and what is said where it is missing."""
+"""Data sets that tensorflow-datasets has prepared (here by its own writer) are read; the line about a missing one says how."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def tfds():
 
 
 def store(tmp_dir, tfds, name, features, splits, config=None, **options):
-    """Writes a data set of {split: [example]} where `tfds build` would."""
+    """Writes a data set of {split: [example]} into the folder that `tfds build` writes to."""
     config = config and tfds.core.BuilderConfig(name=config, version="1.2.0")
     features = tfds.features.FeaturesDict(features)
     options |= {"config": config, "version": "1.2.0", "data_dir": tmp_dir / reader.FOLDER, "disable_shuffling": True}
@@ -54,7 +54,7 @@ def test_imagenet(tfds, tmp_path):
 
 
 def few_synsets(tfds):
-    """The features of ImageNet, and three examples."""
+    """Returns the features of ImageNet, and three examples."""
     features = {"image": tfds.features.Image(), "file_name": tfds.features.Text()}
     features["label"] = tfds.features.ClassLabel(names=corpora.SYNSETS)
     pictures = [corpora.picture(kind) for kind in (corpora.RGB, corpora.GREY, corpora.PNG)]
@@ -109,7 +109,7 @@ def test_wmt(tfds, tmp_path):
     store(tmp_path, tfds, "wmt14_translate", tfds.features.Translation(["de", "en"]), splits, "de-en")
     assert read("wmt_ende_tokens_8k", "train", tmp_path) == [{"inputs": "Bread and tea .", "targets": "Brot und Tee ."}]
     assert read("wmt_ende_tokens_8k", "dev", tmp_path)
-    # As from the archives, whose SGML has the same entities.
+    # The same text as from the archives, whose SGML has the same entities.
     assert read("wmt_ende_tokens_8k", "test", tmp_path) == [{"inputs": '"Bread & tea"', "targets": "Brot & Tee"}]
     with pytest.raises(DataError, match="WMT14 English-FR is not complete"):
         problems.get("wmt_enfr_tokens_8k").check(tmp_path)
