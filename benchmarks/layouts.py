@@ -37,7 +37,7 @@ Layout = Callable[[Path, Path], tuple[str, list[Content]]]
 
 
 def read(folder: Path, toml: str) -> list[Example]:
-    """The examples of train and dev of a problem that is described in a folder."""
+    """Returns the examples of train and dev of a problem that is described by `toml`."""
     (folder / "p.toml").write_text("[problems.mine]\n" + toml)
     (problem,) = read_problem_file(folder / "p.toml")
     found = [example for split in problem.splits for example in problem.generate(split, folder)]
@@ -47,35 +47,35 @@ def read(folder: Path, toml: str) -> list[Example]:
 
 
 def heard(content: bytes) -> bytes:
-    """The samples of a sound file, by soundfile."""
+    """Returns the samples of a sound file, read by soundfile."""
     return soundfile.read(io.BytesIO(content), dtype="int16")[0].tobytes()
 
 
 def seen(content: bytes) -> bytes:
-    """The pixels of a picture, by Pillow."""
+    """Returns the pixels of a picture, read by Pillow."""
     return Image.open(io.BytesIO(content)).convert("RGB").tobytes()
 
 
 def pairs(data: Path) -> list[Content]:
-    """2,000 sentences of Multi30k in English and German, with single blanks between words."""
+    """Returns 2,000 sentences of Multi30k in English and German, with single blanks between words."""
     sides = [gzip.open(data / f"multi30k/train.{side}.gz", "rt", encoding="utf-8") for side in ("en", "de")]
     return [(" ".join(en.split()), " ".join(de.split())) for en, de in itertools.islice(zip(*sides, strict=True), 2000)]
 
 
 def recordings(data: Path) -> list[tuple[str, Path, str]]:
-    """Name, file and sentence of each recording of Kathleen's."""
+    """Returns name, file and sentence of each recording in kathleen_arctic/."""
     with open(data / "kathleen_arctic/metadata.tsv", encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     return [(row[0], data / f"kathleen_arctic/wavs/{row[0]}.flac", row[1]) for row in rows]
 
 
 def spoken(data: Path) -> list[Content]:
-    """Samples and sentence of each recording."""
+    """Returns samples and sentence of each recording."""
     return [(heard(file.read_bytes()), text) for _, file, text in recordings(data)]
 
 
 def captioned(data: Path) -> list[tuple[Path, str]]:
-    """File and first caption of COCO's pictures."""
+    """Returns file and first caption of each picture in coco_mini/."""
     found = json.loads((data / "coco_mini/annotations/captions_train2017.json").read_text())
     names = {image["id"]: image["file_name"] for image in found["images"]}
     first = {note["image_id"]: note["caption"] for note in reversed(found["annotations"])}
@@ -131,7 +131,7 @@ def common_voice(data: Path, folder: Path) -> tuple[str, list[Content]]:
 
 
 def kaldi(data: Path, folder: Path) -> tuple[str, list[Content]]:
-    """All recordings in one, with segments; times in whole samples."""
+    """Joins all recordings into one, with segments whose times are whole samples."""
     whole = [soundfile.read(file, dtype="int16") for _, file, _ in recordings(data)]
     soundfile.write(folder / "long.wav", np.concatenate([samples for samples, _ in whole]), whole[0][1])
     ends = list(itertools.accumulate(len(samples) / rate for samples, rate in whole))
@@ -188,7 +188,7 @@ def torchvision(data: Path, folder: Path) -> tuple[str, list[Content]]:
 
 
 def layouts() -> Iterator[tuple[str, Layout]]:
-    """The name of each layout, and what makes it: its problem, and what an independent library reads of the data."""
+    """Yields each layout's name and the function that makes it, which returns the problem and the content to compare with."""
     for name, write in (("CSV", write_csv), ("Parquet", write_parquet), ("saved dataset", write_saved)):
         yield name, lambda data, folder, write=write: named_columns(data, folder, write)  # type: ignore[misc]
     yield from (("columns by number, UTF-16", one_tsv), ("Common Voice", common_voice), ("Kaldi, segments", kaldi))
@@ -197,7 +197,7 @@ def layouts() -> Iterator[tuple[str, Layout]]:
 
 
 def decoded(example: Example) -> Content:
-    """An example with its pixels or samples in place of a file."""
+    """Returns an example with pixels or samples in place of a file."""
     content = example["inputs"]
     if isinstance(content, bytes):
         content = heard(content) if content[:4] in (b"RIFF", b"fLaC") else seen(content)

@@ -1,4 +1,4 @@
-"""What a problem file says about the data of one problem."""
+"""The description of one problem's data in a problem file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Source:
 
     Attributes:
         paths: pairs of a key, for messages, and a path or a pattern.
-        weight: how often each example of train is there: 2.5 is twice, and half of them a third time.
+        weight: the number of copies of each example of train. 2.5 gives each example two, and half of the examples a third.
         aligned: whether the two paths are the two sides of line-aligned text.
     """
 
@@ -37,12 +37,12 @@ class Description:
         file: the problem file.
         name: the problem's name.
         kind: a key of `items.READERS`.
-        sources: per split that has files of its own, these.
+        sources: by split, its files; splits without files of their own are missing.
         root: a folder that holds the splits; then `sources` is empty.
         dev_fraction: the fraction of train that becomes dev, if dev has no files.
         max_train_words: train leaves out sentences with more words; 0 leaves none out.
-        columns: what lists call their columns, as in `row_files.Columns.called`.
-        encoding: of files of text.
+        columns: the names or numbers of the lists' columns, as in `row_files.Columns.called`.
+        encoding: the encoding of text files.
         files_in: the folder, relative to a list, that the list's paths are relative to; "" is the list's own.
         sample_rate: the samples per second of segments of recordings.
     """

@@ -1,4 +1,4 @@
-"""Reads the items of each kind of data: what a split takes or leaves as a whole."""
+"""Reads the items of each kind of data. A split takes or leaves an item as a whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from t2t_multimodel.data.readers.speech_folders import Utterance
 from t2t_multimodel.problem import Example
 from t2t_multimodel.utils.errors import DataError
 
-# The columns of the lists of each kind: what each list needs, and what it may have.
+# By kind, the columns that its lists must have and those that they may have.
 COLUMNS = {
     "text_pairs": row_files.Columns(("inputs", "targets")),
     "image_folder": row_files.Columns(("path", "label")),
@@ -46,7 +46,7 @@ def aligned(description: Description, paths: Sequence[Path]) -> Iterator[Item]:
 
 
 def classes_in(description: Description, path: Path) -> set[str]:
-    """Returns the labels in the lists that `path` stands for; of damaged rows, which reading reports, none.
+    """Returns the labels in the lists of `path`, without those of damaged rows, which reading reports.
 
     Raises:
         DataError: a list is damaged.
@@ -91,7 +91,7 @@ def _pairs(description: Description, path: Path) -> Iterator[Item]:
 def _pictures(description: Description, path: Path) -> Iterator[Item]:
     """Yields pictures with their classes.
 
-    Out of folders comes one per class in turn, so that the first batches of dev have pictures of all classes.
+    Pictures in folders come one per class in turn, so that the first batches of dev have all classes.
     """
     if lists := lists_in(path):
         for each in lists:
@@ -217,7 +217,7 @@ def _exists(file: Path) -> bool:
 
 
 def _opener(description: Description, path: Path, value: Any) -> Callable[[], archives.Member]:
-    """Returns what opens the file that a row of a list names or holds."""
+    """Returns a function that opens the file which a row of a list names or holds."""
     return _opener_of(value if isinstance(value, archives.Member) else _place(description, path, value))
 
 

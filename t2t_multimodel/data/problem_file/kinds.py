@@ -99,7 +99,7 @@ def _items(description: Description, source: Source, tmp_dir: Path) -> Iterable[
 
 
 def _share(key: str) -> float:
-    """Returns a number from 0 to below 1 that a text has for ever."""
+    """Returns a number in [0, 1) that depends on the text alone."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little") / 2**64
 
 
@@ -109,7 +109,7 @@ def _copies(source: Source, place: int) -> int:
 
 
 def _repeated(examples: Iterable[Example], source: Source, copies: int) -> Iterator[Example]:
-    """Yields each example so many times; those of none are counted as left out."""
+    """Yields each example `copies` times; with 0 copies, a "left_out" example in its place."""
     weight = f"by weight {source.weight:g} ({source.name})"
     for example in examples:
         if "error" in example or "left_out" in example or copies == 1:
@@ -127,6 +127,6 @@ def _paths(description: Description, source: Source, tmp_dir: Path) -> list[Path
 
 
 def _words(kind: str, example: Example) -> int:
-    """The words of an example's longest sentence; a linearised tree is none."""
+    """Returns the number of words of an example's longest sentence; a linearised tree does not count."""
     texts = [example.get("inputs", ""), "" if kind == "treebank_files" else example.get("targets", "")]
     return max(len(text.split()) for text in texts)

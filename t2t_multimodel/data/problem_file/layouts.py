@@ -1,4 +1,4 @@
-"""Finds the files of a described problem, and what layout a folder has."""
+"""Finds the files of a described problem, and the layout of a folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from t2t_multimodel.utils.files import look_alike
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _LISTS = {".tsv", ".csv", ".jsonl", ".json", *tables.SUFFIXES}
-# Names of splits: what stands behind them may be a number or further words, as in val2017, dev-clean and test_manifest.json.
+# Names of splits. A number or further words may follow them, as in val2017, dev-clean and test_manifest.json.
 _SPLIT_NAMES = {"train": r"train(ing)?", "dev": r"(dev|val|valid|validation)", "test": r"(test|testing)"}
-# What a folder must hold, per kind; the folders of image_folder may also hold classes.
+# By kind, the files that a folder must hold; the folders of image_folder may hold folders of classes instead.
 _FOLDERS = {
     "text_pairs": "state.json (a dataset saved on disk)",
     "image_captions": f"{', '.join(METADATA)} or state.json (a dataset saved on disk)",
@@ -28,7 +28,7 @@ _FOLDERS = {
 
 
 def resolved(description: Description, tmp_dir: Path) -> Description:
-    """Returns a description with the sources that its root has, or the description itself if it has no root.
+    """Returns a description with the sources that are found in its root; the description itself if it has no root.
 
     Raises:
         DataError: the root is missing, or has no files of train.

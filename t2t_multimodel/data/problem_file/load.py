@@ -116,15 +116,18 @@ def _sources(split: str, value: Any) -> tuple[Source, ...]:
 
 
 def _content(description: Description) -> dict[str, Any]:
-    """Returns what the records depend on besides the features; what is not said is not in it, as in earlier versions."""
+    """Returns the values that records depend on besides the features.
+
+    Keys that the file leaves out are not in it, so that a new key does not change the records of files without it.
+    """
     sources = description.sources
     content: dict[str, Any] = {"kind": description.kind}
     content["paths"] = {split: [path for source in each for path in source.paths] for split, each in sources.items()}
     content |= {"dev_fraction": description.dev_fraction, "max_train_words": description.max_train_words}
     weights = {split: [source.weight for source in each] for split, each in sources.items()}
-    said = {key: getattr(description, key) for key in ("root", "columns", "files_in") if getattr(description, key)}
-    said |= {"encoding": description.encoding} if description.encoding != "utf-8" else {}
-    return content | said | ({"weights": weights} if any(weight != 1 for each in weights.values() for weight in each) else {})
+    given = {key: getattr(description, key) for key in ("root", "columns", "files_in") if getattr(description, key)}
+    given |= {"encoding": description.encoding} if description.encoding != "utf-8" else {}
+    return content | given | ({"weights": weights} if any(weight != 1 for each in weights.values() for weight in each) else {})
 
 
 def _problem(kind: Kind, description: Description, values: Mapping[str, Any]) -> Problem:

@@ -19,7 +19,7 @@ _AUGMENT = ("crop", "flip")
 
 
 class Key(NamedTuple):
-    """What the value of a key must be, in words and as a test."""
+    """A key's valid values, in words and as a test."""
 
     must_be: str
     holds: Callable[[Any], bool]
@@ -55,10 +55,10 @@ def check_table(place: str, values: Mapping[str, Any], known: Mapping[str, Key],
 
 
 def columns_of(place: str, kind: str, values: Mapping[str, Any]) -> dict[str, str | int]:
-    """Returns what the lists of a problem call their columns, by our names.
+    """Returns the names or numbers of the columns in a problem's lists, by our names for them.
 
     Raises:
-        DataError: a key is misspelt or given twice, a value is wrong, or numbers do not say all that is needed.
+        DataError: a key is misspelt or given twice, a value is wrong, or a needed column has no number while others have one.
     """
     given, known = values.get("columns", {}), COLUMNS.get(kind, {})
     check_table(f"{place}, columns", given, dict.fromkeys(known, _COLUMN), ())
@@ -170,7 +170,7 @@ _PICTURE = {"height": _COUNT, "width": _COUNT, "augment": _one_of(_AUGMENT)}
 _WORDS = {"max_train_words": _COUNT}
 _LISTS = {"columns": Key('a table, as {path = "file_name", text = "sentence"}', lambda value: isinstance(value, dict))}
 _FILES = _LISTS | {"files_in": Key("a folder, in quotes, relative to the list", _is_text)}
-# The keys of columns, and what they stand for.
+# The keys of `columns`, with our names for the columns.
 COLUMNS = {
     "text_pairs": {"inputs": "inputs", "targets": "targets"},
     "image_folder": {"path": "path", "label": "label"},

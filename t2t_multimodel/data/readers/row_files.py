@@ -37,9 +37,9 @@ class Columns:
     Attributes:
         names: the names of the columns, or of the keys in JSON, that every list must have; others are ignored.
         several: whether the last name may have several values: further columns, or a list in JSON.
-        optional: names of columns that a list may have besides. Only lists that name their columns have them.
-        called: what a list calls the columns, by our names: a name, or the number of the column, from 1. What is not in it has
-            our name or one of `OTHER_NAMES`. A name with dots leads into an object of JSON, Parquet or Arrow.
+        optional: names of further columns. Only lists that name their columns can have them.
+        called: by our name of a column, its name in the list, or its number from 1. A column that is missing here has
+            our name in the list, or one of `OTHER_NAMES`. A name with dots leads into an object of JSON, Parquet or Arrow.
     """
 
     names: tuple[str, ...]
@@ -68,9 +68,9 @@ class Row(NamedTuple):
         number: the number of the line, or of the row in a table.
         origin: the file and the line, for messages.
         values: the values, in the order of the wanted names; empty if there is an error. A value is a str, or an
-            `archives.Member` where a table holds the content of a file.
+            `archives.Member` if a table holds the content of a file.
         error: the error of a damaged line.
-        more: the values of the optional columns that are there, by name.
+        more: by name, the values of those optional columns that the list has.
     """
 
     number: int
@@ -102,7 +102,7 @@ def rows(member: archives.Member, columns: Columns) -> Iterator[Row]:
         member: JSON lines if its name ends with `.jsonl` or `.json`, CSV if it ends with `.csv` (all of them also with `.gz`), a
             table if it ends with `.parquet` or `.arrow`, otherwise tab-separated columns. If the first line of columns has the
             names that are needed, it decides which columns are read.
-        columns: what is read of them.
+        columns: the columns to read.
 
     Raises:
         DataError: the file is damaged, or its first line or its table names only some of the columns. A damaged line is a row
@@ -245,7 +245,7 @@ def _counted(cells: Sequence[str]) -> str:
 
 
 def _unnamed(origin: str, given: Sequence[str], columns: Columns) -> str:
-    """Returns the message about a list whose names are not those that are needed."""
+    """Returns the message about a list that names its columns, but not all needed ones."""
     missing = [str(name) for name in columns.called.values() if str(name).lower() not in map(_plain, given)]
     hint = nearest(missing[0], list(given)) if missing else ""
     return f"{origin} names the columns {', '.join(given)}; expected {columns.described()}" + (f"; {hint}" if hint else "")
@@ -271,7 +271,7 @@ def _positions(cells: Sequence[str], columns: Columns, names: Sequence[str]) -> 
 
 
 def _of_json(text: str, columns: Columns) -> _Picked:
-    """Returns the values of one object; ValueError where it lacks one of the columns, or one is no text."""
+    """Returns the values of one object; raises ValueError if it lacks a needed column, or a value is no text."""
     example = json.dumps(dict.fromkeys([str(columns.called.get(name, name)) for name in columns.names], "..."))
     found = json.loads(text)
     flat = _flattened(found) if isinstance(found, dict) else {}
@@ -286,7 +286,7 @@ def _key(found: Mapping[str, object], columns: Columns, name: str) -> str | None
 
 
 def _flattened(found: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns an object with the values of the objects in it besides, under names with dots."""
+    """Returns an object, with the values of the objects inside it added under names with dots."""
     flat: dict[str, Any] = {}
     for key, value in found.items():
         flat[f"{prefix}{key}"] = value
@@ -296,7 +296,7 @@ def _flattened(found: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _picked(values: list[Any], flat: Mapping[str, Any], columns: Columns, otherwise: str) -> _Picked:
-    """Returns values that are texts or files, with the optional ones; ValueError(`otherwise`) where one is something else."""
+    """Returns needed and optional values, which must be texts or files; raises ValueError(`otherwise`) if one is neither."""
     if columns.several and isinstance(values[-1], list):
         values = values[:-1] + values[-1]
     if columns.names[-1] == "label" and type(values[-1]) is int:

@@ -17,16 +17,16 @@ _TO_THE_END = -1.0
 
 
 class Utterance(NamedTuple):
-    """A recording or a segment of one, with what is said in it.
+    """A recording or a segment of one, with its transcript.
 
     Attributes:
         origin: the file and the line that lists it, for messages.
-        recording: the path of the file, or the file itself where a table holds it.
-        transcript: what is said.
-        speaker: who says it; "" is unknown.
+        recording: the path of the file, or the file itself if a table holds it.
+        transcript: the spoken words.
+        speaker: the speaker's name; "" is unknown.
         span: the segment of the recording; None is all of it.
-        error: why it cannot be read; then the other fields but `origin` and `speaker` may be empty.
-        left_out: why it is left out on purpose.
+        error: the reason why it cannot be read, or None; with an error, all fields but `origin` and `speaker` may be empty.
+        left_out: the reason why it is left out on purpose; "" if it is not.
     """
 
     origin: str
@@ -39,7 +39,7 @@ class Utterance(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A line of a file of Kaldi's: its place, and what stands behind its first word."""
+    """A line of a Kaldi file: its place, and the text after its first word."""
 
     origin: str
     value: str
@@ -51,7 +51,7 @@ def is_kaldi(folder: Path) -> bool:
 
 
 def kaldi(folder: Path, encoding: str = "utf-8") -> Iterator[Utterance]:
-    """Yields the utterances of a data folder: `text`, `wav.scp`, and `segments` and `utt2spk` where they are.
+    """Yields the utterances of a data folder: `text`, `wav.scp`, and `segments` and `utt2spk` if they exist.
 
     A path in `wav.scp` is absolute, or relative to the folder or to the one two above it, in which a recipe runs. A command in it
     is not run: its utterances are errors. Utterances without a line in `text` are left out.
@@ -140,7 +140,7 @@ def transcripts_of(folder: Path) -> list[Path]:
 def libri(folder: Path, encoding: str = "utf-8") -> Iterator[Utterance]:
     """Yields the utterances of a tree of folders with files `*.trans.txt`.
 
-    A line holds the name of a recording beside the file, without its suffix, and what is said in it. The speaker is the name of
+    A line has the name of a recording beside the file, without its suffix, and the transcript. The speaker is the name of
     the folder above the file's. Recordings without a line are left out.
 
     Raises:

@@ -21,7 +21,7 @@ class Table:
     """The rows of a file.
 
     Attributes:
-        names: the names of the columns; those inside of a column of objects too, with dots between.
+        names: the names of the columns; the keys of a column of objects are names with dots.
         files: the names of the columns that hold the contents of files.
     """
 
@@ -139,7 +139,7 @@ def _names_in(field: Any, prefix: str) -> Iterator[str]:
 
 
 def _inside(row: Any, name: str) -> Any:
-    """Returns the value under a name with dots; None where something on the way is empty."""
+    """Returns the value under a name with dots; None if an object on the way is empty."""
     first, _, rest = (name, "", "") if isinstance(row, Mapping) and name in row else name.partition(".")
     value = row.get(first) if isinstance(row, Mapping) else None
     return _inside(value, rest) if rest else value

@@ -1,4 +1,4 @@
-"""Data as other toolkits lay it out: each layout is read as an independent reader reads it, and what it lacks is named."""
+"""Data in the layouts of other toolkits is read as by independent readers; a missing part is named."""
 
 import csv
 import io
@@ -48,7 +48,7 @@ def samples(content):
 
 
 def write_table(path, rows, features=None):
-    """A Parquet file, or a stream of Arrow as `datasets` writes it; its features are noted as `datasets` does."""
+    """Writes a Parquet file, or an Arrow stream, with `features` in its schema as Hugging Face's `datasets` writes them."""
     table = pyarrow.Table.from_pylist(rows)
     if features:
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
@@ -61,7 +61,7 @@ def write_table(path, rows, features=None):
 
 
 def save_dataset(folder, rows, features=None):
-    """The files of `datasets`' save_to_disk: two of Arrow, and what describes them."""
+    """Writes the files of `datasets`' save_to_disk: two Arrow files and their description."""
     names = [f"data-{i:05}-of-00002.arrow" for i in range(2)]
     for i, name in enumerate(names):
         write_table(folder / name, rows[i * len(rows) // 2 : (i + 1) * len(rows) // 2], features)

@@ -13,7 +13,7 @@ from t2t_multimodel.data.readers import archives
 from t2t_multimodel.data.readers.sound.decode import Sound, decode_audio
 from t2t_multimodel.utils.errors import DataError
 
-# A recording of several hours, of which segments are read.
+# The largest recording in bytes, several hours, since all of it is read for its segments.
 MAX_BYTES = 2 << 30
 # Segments may end as many seconds behind their recording as Kaldi's extract-segments allows (--max-overshoot).
 MAX_OVERSHOOT = 0.5
@@ -21,14 +21,14 @@ SHORTENED = "cut at the recording's end"
 
 
 class Span(NamedTuple):
-    """A part of a recording in seconds; an `end` of None is the recording's."""
+    """A part of a recording, in seconds; `end` None is the recording's end."""
 
     start: float
     end: float | None
 
 
 class Cut(NamedTuple):
-    """A segment: a WAV file of one channel of 16 bits, and what was done to the sound (see `Sound.changes`)."""
+    """A segment: a WAV file of one channel of 16 bits, and the changes to the sound (see `Sound.changes`)."""
 
     content: bytes
     changes: tuple[str, ...]
