@@ -26,7 +26,7 @@ def command_flags() -> common.CommandFlags:
     common.add_hparams_flags(flags, "multimodel_tiny")
     flags.integer("vocab_size", None, "pieces of a new vocabulary, instead of the set's", least=1)
     flags.integer("num_shards", 4, "files per train split", least=1)
-    flags.choice("on_error", ("fail", "skip"), "fail", "fail: stop at a damaged example; skip: go on without it")
+    flags.choice("on_error", ("fail", "skip"), "fail", "stop at a damaged example, or leave it out")
     flags.integer("num_workers", 1, "processes that check and encode examples", least=1)
     runner = "encode in an Apache Beam pipeline on this runner: DirectRunner, FlinkRunner, SparkRunner, DataflowRunner or another"
     flags.string("runner", None, runner)

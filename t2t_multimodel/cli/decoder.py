@@ -40,7 +40,7 @@ def command_flags() -> common.CommandFlags:
         "file with one input per line: a text, or the path of a picture or sound, relative to the file's folder",
     )
     flags.path("decode_to_file", None, "file, device or pipe for one output per line; without it, stdout")
-    flags.choice("output_format", ("text", "jsonl"), "text", "jsonl: inputs with all outputs, scores and times")
+    flags.choice("output_format", ("text", "jsonl"), "text", "the outputs alone, or JSON with inputs, scores and times")
     flags.integer("batch_size", 32, "inputs decoded together", least=1)
     flags.boolean("xla", False, "compile the loop over tokens, which pays off for thousands of inputs")
     flags.integer("shards", 1, "equal parts of the file; this process decodes one of them", least=1)

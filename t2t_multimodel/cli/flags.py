@@ -57,6 +57,7 @@ class CommandFlags:
     def paths(self, name: str, about: str) -> None:
         """Adds a flag that takes a path and may be given several times; its value is a list, or None."""
         flags.DEFINE_multi(_Parser(expanded), _SERIALIZER, name, None, about, self.values, module_name=self.section)
+        self.values[name].help = about  # absl has added that it may be repeated, in other words
 
     def integer(self, name: str, default: int | None, about: str, **limits: Any) -> None:
         """Adds a flag that takes an integer within `limits`, which are those of a `Rule`: least, most, above, below."""

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.boolean("xla", None, "compile steps by XLA, once per shape of a batch: for GPUs, few experts and few shapes")
     flags.number("train_minutes", 0.0, "the longest time to train, in minutes; 0 is no limit", least=0)
     flags.integer("eval_steps", None, "batches per evaluation, instead of the set's; 0 is the whole split", least=0)
-    flags.choice("schedule", SCHEDULES, SCHEDULES[0], "evaluate: do not train; decode and score --eval_split")
+    flags.choice("schedule", SCHEDULES, SCHEDULES[0], "train with evaluations, or only decode and score --eval_split")
     strategy = (
         "mirrored: divide each batch among this machine's GPUs; multi_worker: among the workers of TF_CONFIG; tpu: among a TPU's "
         "cores; parameter_server: steps overlap on shared weights (docs/asynchronous.md); auto: as TF_CONFIG says, without it "
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.integer("local_workers", 0, local, least=0)
     average = "do not train; write the mean of this many last checkpoints to --output_dir/averaged"
     flags.integer("average", None, average, least=1)
-    warm = "output_dir of another run: a new run begins with those of its weights that fit, for its problems and new ones"
+    warm = "output_dir of another run; a new run, of its problems or other ones, begins with those of its weights that fit"
     flags.path("warm_start", None, warm)
     flags.parsed(
         "profile", _steps, None, "steps to profile; written to --output_dir/profile", "the first and the last step, as 100:110"

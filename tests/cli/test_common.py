@@ -183,6 +183,11 @@ def test_help_shows_our_flags_and_helpfull_those_of_absl_too(flag, foreign, caps
     assert ("--verbosity" in text) == ("absl.logging:" in text) == foreign
 
 
+def test_help_of_a_flag_that_may_be_repeated_is_ours_alone():
+    text = common.command_flags("mm-test", "Tests.").help()
+    assert "  --problem_file\n      problems described in TOML (examples/own_data); may be given several times\n  --" in text
+
+
 def test_absls_flags_are_as_before_after_a_command():
     before = {name: flags.FLAGS[name].value for name in ("verbosity", "logger_levels", "pdb_post_mortem")}
     assert run(lambda args: None, "--verbosity=-3", "--pdb_post_mortem") == 0
