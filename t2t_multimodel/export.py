@@ -1,6 +1,6 @@
-"""SavedModels that take and give strings, with tokeniser and search inside: to serve a model without this package.
+"""Writes SavedModels that take strings and return strings. They hold tokeniser, network and search, and run without this package.
 
-Letters in shapes: B inputs, n outputs an input.
+Letters in shapes: B inputs, n outputs per input, T tokens of an output.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ is laid over white where it is transparent, and 16-bit grey is scaled by the bit
 
 
 class ServedModel(tf.Module):
-    """A model's problems as functions of strings: `serve[problem]`, and a signature of the problem's name.
+    """A model's problems as functions of strings: `serve[problem]`, and a signature with the problem's name.
 
-    Each takes "inputs" [B], strings: sentences, or the bytes of images (JPEG, PNG) or of sounds (`data.graph.sound.READ`). It
-    gives "outputs", strings [B, n], and "scores", float32 [B, n], the best first. tensorflow_text's operations must be loaded:
+    Each takes "inputs", strings [B]: sentences, or the bytes of images (JPEG, PNG) or of sounds (`data.graph.sound.READ`). It
+    returns "outputs", strings [B, n], and "scores", float32 [B, n], the best first. tensorflow_text's operations must be loaded:
     `import tensorflow_text`.
 
     Args:
         model: a MultiModel with its weights.
         specs: the problems to serve.
         vocabulary: the bytes of its SentencePiece model.
-        hparams: of its run.
-        strategy: how outputs are searched for.
-        well_formed_trees: see decoding.decoder.Predictor.
+        hparams: the hyperparameters of the model's run.
+        strategy: the decoding strategy.
+        well_formed_trees: see decoding.predictor.Predictor.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ServedModel(tf.Module):
         super().__init__()
         self._model, self._hparams, self._strategy = model, hparams, strategy
         self._weights = [variable.value for variable in model.variables]
-        with standard_error_held_back():  # SentencePiece logs there that a vocabulary leaves texts as they are
+        with standard_error_held_back():  # SentencePiece logs that the vocabulary does not normalise
             self._tokenizer = GraphTokenizer(vocabulary)
         self._vocabulary = Vocabulary(vocabulary)
         rules = WellFormedTrees(self._vocabulary.symbols, self._vocabulary.size)
@@ -109,7 +109,7 @@ class ServedModel(tf.Module):
         return self._strategy.n_best if isinstance(self._strategy, BeamSearch) else 1
 
     def _prepare(self, spec: ProblemSpec, inputs: tf.Tensor) -> Batch:
-        """What the model reads, as data.pipeline.prepare_inputs makes it."""
+        """Returns the batch of the model's inputs, the same as data.pipeline.prepare_inputs makes."""
         feature, data = spec.inputs, self._hparams.data
         if isinstance(feature, Text):
             texts = self._tokenizer.normalize(inputs, feature.normalization)
@@ -158,14 +158,14 @@ class ServedModel(tf.Module):
             constraint,
         )
         if words is not None:
-            # Of n outputs the last may be none, where so many trees do not exist.
+            # If there are fewer than n possible trees, the last outputs are empty.
             trees = self._bracketed(ids, self._typed(spec, inputs, words)) if self._rules else self._linearised(ids)
             return {"outputs": tf.where(scores > LOWEST / 10, trees, ""), "scores": scores}
         texts = self._tokenizer.detokenize(tf.reshape(ids, (-1, tf.shape(ids)[2])))
         return {"outputs": tf.reshape(texts, tf.shape(scores)), "scores": scores}
 
     def _typed(self, spec: ProblemSpec, inputs: tf.Tensor, words: tf.RaggedTensor) -> tf.Tensor:
-        """The words [B, most words + 1] as the inputs have them, see data.trees.typed_words; "" behind the last of each."""
+        """Returns the words as they were typed, [B, most words + 1], "" after the last one; see data.trees.typed_words."""
         feature = spec.inputs
         assert isinstance(feature, Text)
         texts = self._tokenizer.normalize(inputs, feature.normalization)
@@ -179,7 +179,7 @@ class ServedModel(tf.Module):
         return tf.strings.regex_replace(tf.strings.regex_replace(shown, r"\(", "-LRB-"), r"\)", "-RRB-")
 
     def _bracketed(self, ids: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
-        """ids [B, n, T] of linearised trees, and the words [B, most words + 1], as bracketed trees [B, n]."""
+        """Returns the bracketed trees [B, n] of linearised trees `ids` [B, n, T] over `words` [B, most words + 1]."""
         before, tags, after = self._symbol_parts()
         is_tag = tf.gather(tags, ids)
         place = tf.cumsum(tf.cast(is_tag, tf.int32), axis=2, exclusive=True)
@@ -188,7 +188,7 @@ class ServedModel(tf.Module):
         return tf.strings.strip(tf.strings.reduce_join(parts, axis=2))
 
     def _symbol_parts(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """For each id: what stands before its word, whether it has one, and what stands behind it."""
+        """Returns by id: the text before its word, whether it has a word, and the text after it."""
         before, after = np.full(self._vocabulary.size, "", object), np.full(self._vocabulary.size, "", object)
         tags = np.zeros(self._vocabulary.size, bool)
         for symbol, i in self._vocabulary.symbols.items():
@@ -201,7 +201,7 @@ class ServedModel(tf.Module):
         return tf.constant(before.tolist()), tf.constant(tags), tf.constant(after.tolist())
 
     def _linearised(self, ids: tf.Tensor) -> tf.Tensor:
-        """ids [B, n, T] as Vocabulary.decode writes them, [B, n]: a blank around each symbol, none between pieces of text."""
+        """Returns the texts [B, n] of `ids` [B, n, T], as Vocabulary.decode: blanks around symbols, none between pieces."""
         size = self._vocabulary.size
         is_symbol = tf.gather(np.isin(np.arange(size), list(self._vocabulary.symbols.values())), ids)
         first = tf.range(tf.shape(ids)[2]) == 0
@@ -219,7 +219,7 @@ class ServedModel(tf.Module):
 
 
 def spelled_as_treebank(texts: tf.Tensor) -> tf.Tensor:
-    """Sentences [B] spelled as data.trees.treebank_spelling does."""
+    """Returns sentences [B] in a treebank's spelling, as data.trees.treebank_spelling does."""
     for pattern, replacement in SPELLING:
         texts = tf.strings.regex_replace(texts, pattern, replacement)
     return texts
@@ -235,14 +235,14 @@ def export_run(
 ) -> Path:
     """Writes the newest weights of a run as a SavedModel, `model.keras` and a model card; returns `export_dir`.
 
-    Everything is written beside `export_dir` and renamed.
+    Everything is written to a folder beside `export_dir`, which is then renamed.
 
     Args:
-        names: the problems to serve; None means all.
-        report: told what is being done, which takes a minute or two for eight problems.
+        names: the problems to serve; None serves all of the run.
+        report: takes lines on the progress; eight problems take a minute or two.
 
     Raises:
-        DataError: no run, no such problem, `export_dir` exists, or TensorFlow could not load a model from a folder of its name.
+        DataError: there is no run or no such problem, `export_dir` exists, or TensorFlow cannot load a model from its path.
     """
     if plain_path(export_dir) != str(export_dir):
         raise DataError(
@@ -274,7 +274,7 @@ def export_run(
 
 
 def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: int, step: int, output_dir: Path) -> str:
-    """What the model is, in Markdown: problems, data, figures, size, date, configuration."""
+    """Returns MODEL_CARD.md: the problems, data, scores, size, date and configuration of a model."""
     today = datetime.datetime.now(datetime.UTC).date()
     figures: list[str] = []
     with only_informs("the table of figures in MODEL_CARD.md"):
@@ -309,7 +309,7 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
 
 
 def _sound_lines(config: RunConfig, specs: tuple[ProblemSpec, ...]) -> list[str]:
-    """What sound the SavedModel takes; nothing where no problem has any."""
+    """Returns the model card's paragraph on sound; [] if no problem reads sound."""
     rates = {spec.name: spec.inputs.sample_rate for spec in specs if isinstance(spec.inputs, Audio)}
     if not rates:
         return []
@@ -323,9 +323,9 @@ def _sound_lines(config: RunConfig, specs: tuple[ProblemSpec, ...]) -> list[str]
 
 
 def _figures(output_dir: Path, names: set[str], step: int) -> list[str]:
-    """What metrics.jsonl says of each problem and split at `step`, training aside: whatever else it holds is of other weights.
+    """Returns the model card's table of scores: the rows of metrics.jsonl at `step`, without those of training.
 
-    The figures of a best checkpoint are in the metrics.jsonl of its run, two folders up.
+    Rows of other steps are of other weights. The scores of a best checkpoint are in the metrics.jsonl of its run, two folders up.
     """
     run_dir = output_dir.resolve().parent.parent if (output_dir / BEST).exists() else output_dir
     path = run_dir / "metrics.jsonl"

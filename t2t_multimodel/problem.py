@@ -27,7 +27,7 @@ class Example(TypedDict, total=False):
         origin: the file or the line of the example, for messages.
         error: why a damaged example cannot be read.
         left_out: the reason why an example is left out on purpose.
-        changes: what was done to it while it was read, for example "resampled"; the manifest counts them.
+        changes: the changes made while it was read, for example "resampled"; the manifest counts them.
         repeated: whether it is a copy of another example, by the weight of its source.
     """
 
@@ -176,7 +176,7 @@ groups: Registry[tuple[str, ...]] = NamedRegistry("group of problems")
 
 
 def split_names(names: str) -> list[str]:
-    """The names in a text, which commas or dashes separate."""
+    """Returns the names in a text, which commas or dashes separate."""
     return [name for part in names.replace("-", ",").split(",") if (name := part.strip())]
 
 

@@ -1,4 +1,4 @@
-"""What is used of TensorFlow beside its public API of version 2, in one place, each with the reason why there is no other way."""
+"""All uses of TensorFlow outside its public API of version 2, each with the reason why there is no public way."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
-# A variable in parts on several parameter servers, as ParameterServerStrategy makes it; it has no public name.
+# The class of a variable that ParameterServerStrategy divides among parameter servers; it has no public name.
 ShardedVariable = tf.__internal__.distribute.ShardedVariable
 
 
 def server_config(threads: int) -> Any:
-    """The configuration of a tf.distribute.Server with so many inter-op threads: it takes version 1's ConfigProto alone."""
+    """Returns a configuration for tf.distribute.Server with `threads` inter-op threads; it takes only version 1's ConfigProto."""
     config = tf.compat.v1.ConfigProto()
     config.inter_op_parallelism_threads = threads
     return config
@@ -23,7 +23,7 @@ def server_config(threads: int) -> Any:
 def write_checkpoint_state(folder: Path, newest: str, times: Sequence[float]) -> None:
     """Writes the file `checkpoint` of a folder, as tf.train.CheckpointManager reads it, with the times at which each was saved.
 
-    CheckpointManager writes it for checkpoints that it saved itself alone.
+    CheckpointManager writes it only for checkpoints that it has saved itself.
     """
     tf.compat.v1.train.update_checkpoint_state(str(folder), newest, all_model_checkpoint_timestamps=times)
 
@@ -39,14 +39,14 @@ def begin_session(writer: Any, step: int) -> None:
 
 
 def float_operations(graph: tf.Graph) -> float:
-    """The floating-point operations of a graph: version 1's profiler alone counts them without running it."""
+    """Returns the floating-point operations of a graph; only version 1's profiler counts them without running it."""
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
     options = builder(builder.float_operation()).with_empty_output().build()
     return float(tf.compat.v1.profiler.profile(graph, options=options).total_float_ops)
 
 
 def gpu_memory() -> int | None:
-    """The bytes of the first GPU that TensorFlow may use; None without one. The public list of devices does not say it."""
+    """Returns the bytes of the first GPU that TensorFlow may use, or None; the public list of devices does not have them."""
     from tensorflow.python.client import device_lib
 
     gpus = [device for device in device_lib.list_local_devices() if device.device_type == "GPU"]

@@ -95,7 +95,7 @@ def _tokens(values: tf.Tensor, feature: Feature) -> np.ndarray:
 
 
 class LeftOut(NamedTuple):
-    """What the limits on length leave out of a split.
+    """The part of a split that the limits on length leave out.
 
     Attributes:
         split: "train", or a split that is evaluated.

@@ -1,4 +1,4 @@
-"""What a manifest, `<records_name>.json` in a data_dir, says of the records beside it."""
+"""The types of a manifest, the file `<records_name>.json` that describes a problem's records in a data_dir."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 
 class ShardEntry(TypedDict):
-    """A file of records in a manifest: its name, and what it is checked by."""
+    """A file of records in a manifest: its name, and the numbers by which it is checked."""
 
     file: str
     examples: int
@@ -38,16 +38,16 @@ class SplitEntry(TypedDict):
 
 
 class Manifest(TypedDict):
-    """What a data_dir says of the records of a problem; `complete` is written last.
+    """The description of a problem's records in a data_dir; `complete` is written last.
 
     Attributes:
         problem: the records' name.
         source: where the data comes from.
-        vocabulary_sha256: of the vocabulary that encoded them.
+        vocabulary_sha256: the hash of the vocabulary that encoded them.
         inputs, targets: the features of the forward problem, as ProblemSpec.to_dict has them.
-        splits: by name, without those that turned out to have no examples, which are `empty_splits`.
-        clean, image_size: the flags of mm-datagen that they were made with.
-        described: what they depend on besides, as Problem.described.
+        splits: by name; splits without examples are in `empty_splits` instead.
+        clean, image_size: the flags of mm-datagen by which the records were made.
+        described: the problem's `described`, a text about everything else on which the records depend.
     """
 
     problem: str

@@ -23,7 +23,7 @@ class ScoredProblem(Protocol):
 
 
 class Scoring(NamedTuple):
-    """How outputs are compared with references.
+    """The settings by which outputs are compared with references.
 
     Attributes:
         target_space: the problem's command token, as "to_german", which may name the language.

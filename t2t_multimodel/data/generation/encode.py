@@ -37,7 +37,7 @@ _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 @dataclasses.dataclass(frozen=True)
 class EncodingConfig:
-    """How the raw examples of one split become records; picklable.
+    """The settings by which the raw examples of one split are encoded; picklable.
 
     Attributes:
         problem: a forward problem; its functions are not called.

@@ -290,7 +290,7 @@ def _make_splits(
 
 
 def _losses(entry: SplitEntry) -> str:
-    """What a split's line says of examples that are not in its records, or not as they were."""
+    """Returns the part of a split's line on examples that were skipped, left out or changed."""
     skipped = f", {entry['skipped']} skipped" if entry["skipped"] else ""
     rules = ", ".join(f"{rule} {count}" for rule, count in entry["left_out"].items())
     changed = "".join(f", {count} {change}" for change, count in entry.get("changed", {}).items())

@@ -33,7 +33,7 @@ _MAX_UNKNOWN_SYMBOLS = 0.01
 
 
 class Origin(NamedTuple):
-    """What a vocabulary was learned from.
+    """The texts from which a vocabulary was learned.
 
     Attributes:
         sha256: the SHA-256 of the vocabulary.

@@ -1,4 +1,4 @@
-"""What readers of corpora share: finds a corpus and its missing files, reads single files, and mixes streams of examples."""
+"""Functions for all readers of corpora: finding a corpus and its missing files, reading single files, mixing streams."""
 
 from __future__ import annotations
 
