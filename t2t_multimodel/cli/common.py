@@ -22,19 +22,21 @@ import t2t_multimodel
 from t2t_multimodel.cli.console_log import console_logging
 from t2t_multimodel.cli.flags import CommandFlags
 from t2t_multimodel.cli.quiet import quiet_tensorflow as quiet_tensorflow
+from t2t_multimodel.cli.run_file import apply_run_file
 from t2t_multimodel.cli.usr_dir import load_entry_points, load_usr_dir
 from t2t_multimodel.config import HParams, get_hparams, hparams_sets
-from t2t_multimodel.data.problem_file.load import read_problem_file, register_problem_file
+from t2t_multimodel.data.problem_file.load import read_problem_file, register, register_problem_file
 from t2t_multimodel.features import Audio, Feature, Image, Text
 from t2t_multimodel.problem import Problem, groups, problems, resolve, split_names
 from t2t_multimodel.utils.errors import DataError, UnknownNameError, UserError, WorkerError
 
 
 def command_flags(command: str, about: str) -> CommandFlags:
-    """Returns a command's flags with those that every command has: --usr_dir, --problem_file, --registry_help, --version."""
+    """Returns a command's flags with those of every command: --usr_dir, --problem_file, --config, --registry_help, --version."""
     flags = CommandFlags(command, about)
     flags.path("usr_dir", None, "your own problems and sets: a folder with __init__.py, or a .py file")
     flags.paths("problem_file", "problems described in TOML (examples/own_data); may be given several times")
+    flags.path("config", None, "a run in one TOML file: flags of these commands, hyperparameters and problems (docs/training.md)")
     flags.boolean("registry_help", False, "list problems, groups and hparams sets, and exit")
     flags.exiting("version", "show the version and exit", lambda: f"t2t_multimodel {t2t_multimodel.__version__}")
     return flags
@@ -193,7 +195,7 @@ def run_command(flags: CommandFlags, body: Callable[[FlagValues], int | None], a
         return args
 
     def main(args: FlagValues) -> int:
-        codes.append(_run(flags.command, body, args))
+        codes.append(_run(flags, body, args))
         return codes[0]
 
     with console_logging(), flagsaver.flagsaver():
@@ -205,10 +207,13 @@ def run_command(flags: CommandFlags, body: Callable[[FlagValues], int | None], a
     return codes[0]
 
 
-def _run(command: str, body: Callable[[FlagValues], int | None], args: FlagValues) -> int:
-    """Loads the registries and runs a command's body; turns errors into exit codes."""
+def _run(flags: CommandFlags, body: Callable[[FlagValues], int | None], args: FlagValues) -> int:
+    """Applies a run file, loads the registries and runs a command's body; turns errors into exit codes."""
+    command = flags.command
     try:
+        described = apply_run_file(flags, Path(args.config)) if args.config else []
         load_registries(args.usr_dir, args.problem_file or ())
+        register(described, Path(args.config or ""))
         if args.registry_help:
             print(registry_help(), flush=True)
             return 0

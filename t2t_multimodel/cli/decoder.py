@@ -33,6 +33,7 @@ def command_flags() -> common.CommandFlags:
     """Returns the flags of mm-decoder."""
     flags = common.command_flags("mm-decoder", "Decodes with the newest checkpoint of --output_dir, at a prompt or from a file.")
     common.add_output_dir_flag(flags)
+    flags.beyond_run_files.add("problems")
     flags.string("problems", None, "the problem to decode; without it a prompt begins with the first one of the run")
     flags.path(
         "decode_from_file",

@@ -36,6 +36,8 @@ class CommandFlags:
     Attributes:
         values: the absl FlagValues, which `parse` fills.
         section: the heading in --help of the flags that are defined next.
+        path_names: the names of the flags that take paths.
+        beyond_run_files: the names of flags that a run file (--config) does not set for this command.
     """
 
     def __init__(self, command: str, about: str) -> None:
@@ -43,6 +45,8 @@ class CommandFlags:
         self.about = about
         self.values = flags.FlagValues()
         self.section = "flags"
+        self.path_names: set[str] = set()
+        self.beyond_run_files: set[str] = set()
         self._add(_Exiting("help", "show the flags and exit", lambda: self.help(), short_name="h"))
         self._add(_Exiting("helpfull", "show the flags, absl's too, and exit", lambda: self.help(full=True)))
 
@@ -52,10 +56,12 @@ class CommandFlags:
 
     def path(self, name: str, default: str | None, about: str) -> None:
         """Adds a flag that takes a path; ~ is expanded."""
+        self.path_names.add(name)
         self.parsed(name, expanded, default, about)
 
     def paths(self, name: str, about: str) -> None:
         """Adds a flag that takes a path and may be given several times; its value is a list, or None."""
+        self.path_names.add(name)
         flags.DEFINE_multi(_Parser(expanded), _SERIALIZER, name, None, about, self.values, module_name=self.section)
         self.values[name].help = about  # absl has added that it may be repeated, in other words
 
@@ -101,7 +107,7 @@ class CommandFlags:
         try:
             rest = self.values([self.command, *argv])
         except flags.UnrecognizedFlagError as error:
-            self._end(unknown("flag", f"--{error.flagname}", sorted(f"--{name}" for name in self._own_names())))
+            self._end(unknown("flag", f"--{error.flagname}", sorted(f"--{name}" for name in self.own_names())))
         except (flags.Error, ValueError) as error:
             self._end(" ".join(str(error).removeprefix("ERROR:: ").split()))
         if rest[1:]:
@@ -148,7 +154,12 @@ class CommandFlags:
             for name in names:
                 flags.DEFINE_flag(flags.FLAGS[name], self.values, module_name=module)
 
-    def _own_names(self) -> list[str]:
+    def exits(self, name: str) -> bool:
+        """Returns whether a flag prints something and ends the command."""
+        return isinstance(self.values[name], _Exiting)
+
+    def own_names(self) -> list[str]:
+        """Returns the names of all flags but absl's."""
         modules = self.values.flags_by_module_dict().items()
         return [flag.name for section, defined in modules if section not in _ABSL_FLAGS for flag in defined]
 

@@ -22,8 +22,8 @@ from t2t_multimodel.utils.writer_lock import WriterLock
 SCHEDULES = ("train_and_evaluate", "evaluate")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+def command_flags() -> common.CommandFlags:
+    """Returns the flags of mm-trainer."""
     flags = common.command_flags("mm-trainer", "Trains one model on one or several problems, or evaluates it.")
     common.add_problems_flag(flags)
     common.add_hparams_flags(flags)
@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     described = "describe all hyperparameters, with the values of --hparams_set and --hparams, and exit"
     flags.boolean("hparams_help", False, described)
     flags.integer("train_steps", None, "the step at which the run ends, counted over all problems, instead of the set's", least=0)
+    stop = "end at this step, while schedules are those of --train_steps; as run.toml says of a run that ended by the clock"
+    flags.integer("stop_step", None, stop, least=0)
     flags.integer("problems_per_step", None, "problems that each step mixes, instead of the set's", least=1)
     flags.boolean("xla", None, "compile steps by XLA, once per shape of a batch: for GPUs, few experts and few shapes")
     flags.number("train_minutes", 0.0, "the longest time to train, in minutes; 0 is no limit", least=0)
@@ -54,8 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "profile", _steps, None, "steps to profile; written to --output_dir/profile", "the first and the last step, as 100:110"
     )
     flags.string("eval_split", "dev", "the split that --schedule=evaluate scores")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    return common.run_command(flags, lambda args: _run(args, argv), argv)
+    return common.run_command(command_flags(), lambda args: _run(args, argv), argv)
 
 
 def _run(args: FlagValues, argv: Sequence[str]) -> int:
@@ -81,7 +88,7 @@ def _run(args: FlagValues, argv: Sequence[str]) -> int:
     warm_start = Path(args.warm_start) if args.warm_start else None
     places = (data_dir, output_dir, seconds, args.strategy, warm_start, args.worker_timeout, args.profile)
     with contextlib.suppress(Terminated):
-        train_run(chosen, args.hparams_set, hparams, *places)
+        train_run(chosen, args.hparams_set, hparams, *places, args.stop_step, args.usr_dir or "")
     return 0
 
 

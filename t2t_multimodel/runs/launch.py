@@ -24,6 +24,7 @@ from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.runs import run_config
 from t2t_multimodel.runs.checks import check_strategy, check_warm_start, check_xla, checked_data
+from t2t_multimodel.runs.run_file import RunFile
 from t2t_multimodel.runs.scoring import Scorer
 from t2t_multimodel.runs.start_report import start_report
 from t2t_multimodel.training.async_trainer import AsynchronousTrainer
@@ -50,6 +51,8 @@ def train_run(
     warm_start: Path | None = None,
     worker_timeout: float = WORKER_TIMEOUT,
     profile: tuple[int, int] | None = None,
+    stop_step: int | None = None,
+    usr_dir: str = "",
 ) -> int:
     """Trains `problems` in `output_dir` on their records in `data_dir`; a run that stopped there goes on.
 
@@ -60,6 +63,8 @@ def train_run(
         warm_start: the output_dir of another run; a new run begins with those of its weights that fit.
         worker_timeout: the longest time in seconds to wait for the other tasks of TF_CONFIG.
         profile: the first and the last step to profile.
+        stop_step: the step at which to end, if that is not train_steps; schedules are those of train_steps.
+        usr_dir: where the code of problems and sets is, written to run.toml.
 
     Returns:
         The number of steps done. In a parameter server or one of its workers: 0, when the chief has ended.
@@ -83,18 +88,23 @@ def train_run(
     problems, config = checked_data(problems, set_name, hparams, data_dir)
     config, source = _beginning(config, output_dir, warm_start)
     writes = cluster is None or cluster.is_chief
+    written = RunFile(output_dir, problems, set_name, hparams, data_dir, strategy, config.warm_start, usr_dir)
     with WriterLock(output_dir, print_line) if writes else contextlib.nullcontext():
         figures: dict[tuple[str, str], dict[str, float]] = {}
         if writes:
+            written.check()
             if replaced := run_config.start_run(config, output_dir, data_dir):
                 print_line(replaced)
+            written.write(stop_step, seconds)
             figures = _lengths_told(problems, hparams, data_dir)
         with _failures_told(cluster):
             devices, make_trainer = _gather(strategy, cluster, config, seconds, worker_timeout)
             model = _build_model(config, devices, source)
             extras = _extras(model, config, output_dir, cluster, profile) if strategy != "parameter_server" else {}
             trainer = make_trainer(model, problems, hparams, data_dir, output_dir, figures=figures, **extras)
-            steps = trainer.train(seconds=seconds)
+            steps = trainer.train(stop_step, seconds)
+            if writes and steps < hparams.training.train_steps:
+                written.write(steps)
     if trainer.interrupted:
         raise KeyboardInterrupt if trainer.interrupted == signal.SIGINT else Terminated
     return steps

@@ -207,11 +207,12 @@ def test_flags_reach_the_run(command, handed_on):
         "--warm_start=before",
         "--worker_timeout=9",
         "--profile=3:4",
+        "--stop_step=5",
     )
     assert command(*flags) == 0
     names, set_name, hparams, *others = handed_on[0]
     assert (names, set_name) == (["tiny_copy", "tiny_other"], "tiny_set")
-    assert others == [120, "mirrored", Path("before"), 9, (3, 4)]
+    assert others == [120, "mirrored", Path("before"), 9, (3, 4), 5, ""]
     assert (hparams.training.train_steps, hparams.training.eval_steps, hparams.model.dropout) == (7, 3, 0.3)
 
 
@@ -238,9 +239,9 @@ def test_flags_reach_the_evaluation(command, handed_on, data_dir, tmp_path):
 def test_a_run_that_was_stopped_before_its_end_is_a_success_after_sigterm_alone(number, code, command, monkeypatch):
     train = Trainer.train
 
-    def train_and_stop(self, seconds):
+    def train_and_stop(self, until, seconds):
         self.request_stop(number)
-        return train(self, seconds=seconds)
+        return train(self, until, seconds)
 
     monkeypatch.setattr(Trainer, "train", train_and_stop)
     assert command("--train_steps=9") == code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 DEV_FRACTION = 0.05
 
@@ -45,6 +46,8 @@ class Description:
         encoding: the encoding of text files.
         files_in: the folder, relative to a list, that the list's paths are relative to; "" is the list's own.
         sample_rate: the samples per second of segments of recordings.
+        folder: the folder that paths are relative to where `tmp_dir` does not have them.
+        table: the problem's table in the file.
     """
 
     file: Path
@@ -58,6 +61,8 @@ class Description:
     encoding: str = "utf-8"
     files_in: str = ""
     sample_rate: int = 16000
+    folder: Path = Path()
+    table: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def place(self) -> str:

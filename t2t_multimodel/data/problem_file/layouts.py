@@ -54,7 +54,7 @@ def resolved(description: Description, tmp_dir: Path) -> Description:
 
 
 def located(description: Description, key: str, path: str, tmp_dir: Path) -> list[Path]:
-    """Returns the files or folders that a path or pattern names, below `tmp_dir` or otherwise beside the problem file.
+    """Returns the files or folders that a path or pattern names, below `tmp_dir` or otherwise in the description's folder.
 
     Raises:
         DataError: there is none, or one has no layout that the kind of problem has.
@@ -74,7 +74,7 @@ def lists_in(path: Path) -> list[Path]:
 
 
 def _found(description: Description, key: str, path: str, tmp_dir: Path) -> list[Path]:
-    folders = [Path(tmp_dir), description.file.parent]
+    folders = [Path(tmp_dir), description.folder]
     for folder in folders:
         found = sorted(glob.glob(path, root_dir=folder)) if "*" in path else [path] * look_alike(folder / path).exists()
         if found:

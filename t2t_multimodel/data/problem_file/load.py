@@ -6,7 +6,7 @@ import codecs
 import functools
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,16 @@ def register_problem_file(path: Path) -> None:
     Raises:
         DataError: the file is missing or is not TOML, a key is misspelt or missing, a value is wrong, or a name is taken.
     """
-    for problem in read_problem_file(path):
+    register(read_problem_file(path), path)
+
+
+def register(described: Iterable[Problem], path: Path) -> None:
+    """Registers problems that a file describes; registering the same problems again does nothing.
+
+    Raises:
+        DataError: a name is taken.
+    """
+    for problem in described:
         if problem.name not in problems:
             problems.register(problem.name, problem)
         elif _identity(problems.get(problem.name)) != _identity(problem):
@@ -49,21 +58,31 @@ def read_problem_file(path: Path) -> list[Problem]:
     described = content.get("problems")
     if not isinstance(described, dict) or not described:
         raise DataError(f"{path} describes no problem; one begins with [problems.its_name]")
-    return [problem for name, values in described.items() for problem in _problems(path, name, values)]
+    return [problem for name, values in described.items() for problem in described_problems(path, "problems", name, values)]
 
 
 def _identity(problem: Problem) -> tuple[Any, ...]:
-    """Returns a value that is equal for two readings of the same description."""
-    return problem.spec(), problem.records_name, getattr(problem.generate, "args", None)
+    """Returns a value that is equal for two readings of the same description, in one file or in two."""
+    description = _description_of(problem)
+    return problem.spec(), problem.records_name, problem.described, description and description.folder.resolve()
 
 
-def _problems(path: Path, name: str, values: Any) -> list[Problem]:
-    """Returns the problem of one table, and its reverse if it has one."""
-    place = f"{path}, problems.{name}"
+def described_problems(path: Path, above: str, name: str, values: Any) -> list[Problem]:
+    """Returns the problem of one table of a file, and its reverse if it has one.
+
+    Args:
+        above: the table in which the problem's table is, for messages.
+        name: the problem's name.
+        values: the problem's table.
+
+    Raises:
+        DataError: a key is misspelt or missing, or a value is wrong.
+    """
+    place = f"{path}, {above}.{name}"
     if not NAME.fullmatch(name):
         raise DataError(f"{place}: {NAME_RULE}")
     if not isinstance(values, dict):
-        raise DataError(f"{place}: must be a table that begins with [problems.{name}]")
+        raise DataError(f"{place}: must be a table that begins with [{above}.{name}]")
     kind = KINDS[_kind(place, values)]
     needed = ("root",) if "root" in values else ("train",)
     check_table(place, values, COMMON | kind.keys, needed if kind.target_space else (*needed, "target_space"))
@@ -76,6 +95,17 @@ def _problems(path: Path, name: str, values: Any) -> list[Problem]:
         return [problem]
     check_table(f"{place}, reverse", values["reverse"], REVERSE, ("target_space",))
     return [problem, problem.reverse(**values["reverse"])]
+
+
+def table_of(problem: Problem) -> tuple[str, dict[str, Any]] | None:
+    """Returns the name and the table of the description of a problem or its reverse, with its folder; None if there is none."""
+    description = _description_of(problem)
+    return (description.name, dict(description.table) | {"folder": str(description.folder)}) if description else None
+
+
+def _description_of(problem: Problem) -> Description | None:
+    description = next(iter(getattr(problem.generate, "args", ())), None)
+    return description if isinstance(description, Description) else None
 
 
 def _kind(place: str, values: Mapping[str, Any]) -> str:
@@ -101,6 +131,8 @@ def _description(file: Path, place: str, name: str, values: Mapping[str, Any]) -
         codecs.lookup(values.get("encoding", "utf-8")).name,
         values.get("files_in", ""),
         values.get("sample_rate", 16000),
+        file.parent / values.get("folder", ""),
+        values,
     )
 
 

@@ -154,6 +154,7 @@ COMMON = {
     **dict.fromkeys(SPLITS, _PATHS),
     "train": _TRAIN,
     "root": Key("a folder, in quotes, with train and maybe dev and test in it", _is_text),
+    "folder": Key("the folder, in quotes, that paths are relative to, if not that of this file", _is_text),
     "encoding": Key('the name of an encoding, as "utf-8", "cp1252" or "utf-16"', _is_encoding),
     "dev_fraction": Key("a number between 0 and 1", lambda value: _is_number(value) and value < 1),
     "metrics": _one_of(METRICS),
