@@ -9,13 +9,17 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 # Of pip's output, what tells that it moves on.
 PROGRESS := awk '/^(Collecting|Processing)/ {n = split($$2, path, "/"); print "  " path[n]; fflush()} /^Installing collected/ {print "  unpacking ..."; fflush()}'
 
-.PHONY: demo demo-full test lint format docs clean
+.PHONY: demo demo-full serve test lint format docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/python -m t2t_multimodel.cli.demo --output_dir=demo_output
 
 demo-full: $(VENV)/.installed
 	$(VENV)/bin/python -m t2t_multimodel.cli.demo --full --output_dir=demo_output
+
+# The demonstration's model in the browser; SERVE_FLAGS="--port=8000" adds flags.
+serve: $(VENV)/.installed-web
+	$(VENV)/bin/mm-serve --output_dir=demo_output $(SERVE_FLAGS)
 
 # Two processes, each a file of tests at a time: TensorFlow starts slowly, and much of it runs on one core. In two parts, because TensorFlow
 # keeps what it has traced for as long as a process lives: a process that runs all of them grows to 10 GB.
@@ -47,6 +51,11 @@ $(VENV)/.installed: pyproject.toml setup.py
 	@$(PIP) install -e . | $(PROGRESS)
 	@touch $@
 
+$(VENV)/.installed-web: $(VENV)/.installed
+	@echo "Adding Gradio to $(VENV), for the page in the browser"
+	@$(PIP) install -e '.[web]' | $(PROGRESS)
+	@touch $@
+
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Adding the tools for development to $(VENV)"
 	@$(PIP) install -e '.[dev]' | $(PROGRESS)
@@ -58,6 +67,6 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-dev-all: $(VENV)/.installed-dev
-	@echo "Adding JAX, Apache Beam and the generator of the site to $(VENV), for the tests that need them"
+	@echo "Adding JAX, Apache Beam, Gradio, Playwright and the generator of the site to $(VENV), for the tests that need them"
 	@$(PIP) install -e '.[dev-all]' | $(PROGRESS)
 	@touch $@

@@ -23,6 +23,7 @@ SUBPACKAGES = (
     "models",
     "reports",
     "runs",
+    "serving",
     "training",
     "utils",
 )

@@ -26,6 +26,13 @@ class EncodedInput(Protocol):
     def mask(self) -> Tensor: ...
 
 
+class RoutedInput(EncodedInput, Protocol):
+    """An encoded input with the routing of the encoder's experts, or None for a model without experts."""
+
+    @property
+    def routing(self) -> Any: ...
+
+
 class BatchLoss(Protocol):
     """The parts of a batch's loss: the sum and the weight that divides it, float32 scalars, and the experts' routings."""
 
@@ -57,7 +64,7 @@ class DecodableModel(Protocol):
 
     def encode(
         self, inputs: Tensor, inputs_length: Tensor | None = None, problem: str | None = None, training: bool = False
-    ) -> EncodedInput:
+    ) -> RoutedInput:
         """Returns `inputs`, as in a batch, encoded; `inputs_length` is only read for sound."""
 
     def precompute(self, encoded: EncodedInput) -> Any:

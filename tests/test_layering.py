@@ -38,11 +38,12 @@ MAY_IMPORT = {
     "inference": BODY | {"model_protocol", "data", "decoding", "runs"},
     "export": BODY | {"model_protocol", "data", "decoding", "runs"},
     "reports": BODY | TRAINING | {"training", "decoding", "evaluation", "runs", "inference"},
+    "serving": BASE | {"data", "decoding", "reports"},
     "experiments": {"config", "problem", "registry", "reports", "utils", "version"},
     "__init__": BASE | {"version", "keras_classes", "data", "runs", "inference"},
     "cli": BODY
     | TRAINING
-    | {"training", "decoding", "evaluation", "runs", "inference", "export", "reports", "experiments", "version"},
+    | {"training", "decoding", "evaluation", "runs", "inference", "export", "reports", "serving", "experiments", "version"},
 }
 STANDARD_LIBRARY_ONLY = {"model_protocol", "version", "registry", "hyperparameter", "config", "features", "keras_classes"}
 WITHOUT_TENSORFLOW = {"layers", "modalities", "models", "problems", "hparams"}

@@ -57,11 +57,13 @@ class Prediction(NamedTuple):
         outputs: the hypotheses, the best first.
         tokens: the number of tokens in the best.
         seconds: the batch's decoding time divided by its number of inputs.
+        experts: the share of each of the encoder's experts in the input's gates, if it was asked for.
     """
 
     outputs: list[Hypothesis]
     tokens: int
     seconds: float
+    experts: tuple[float, ...] = ()
 
 
 class Predictor:
@@ -118,6 +120,7 @@ class Predictor:
         batch_size: int = 32,
         progress: Progress | None = None,
         strategy: Strategy | None = None,
+        experts: bool = False,
     ) -> list[Prediction]:
         """Returns a Prediction for each input, in order, with the n_best outputs of the strategy.
 
@@ -127,6 +130,7 @@ class Predictor:
             batch_size: inputs that are decoded together.
             progress: called after each batch.
             strategy: used in place of the Predictor's own.
+            experts: whether predictions say which experts the encoder used, for which it encodes each input once more.
         """
         spec = self.spec(problem)
         found: dict[int, Prediction] = {}
@@ -140,8 +144,9 @@ class Predictor:
                     [self._tree(sentence, words, output) for output in outputs]
                     for sentence, words, outputs in zip(sentences, self._words(batch), batch_outputs, strict=True)
                 ]
-            for row, outputs, count in zip(rows, batch_outputs, tokens, strict=True):
-                found[row] = Prediction(outputs, count, seconds)
+            used = self._search.expert_shares(problem, batch).tolist() if experts else [()] * len(rows)
+            for row, outputs, count, shares in zip(rows, batch_outputs, tokens, used, strict=True):
+                found[row] = Prediction(outputs, count, seconds, tuple(shares))
             if progress:
                 progress(len(rows))
         return [found[row] for row in range(len(inputs))]
@@ -211,9 +216,9 @@ class Predictor:
             [Hypothesis(targets.classes[i], float(row[i])) for i in best] for row, best in zip(log_probs, ranked, strict=True)
         ]
 
-    def warm_up(self, problem: str) -> None:
-        """Decodes a tiny example, so that the first input of a user does not wait for tracing."""
-        self.decode(problem, [tiny_example(self.spec(problem))])
+    def warm_up(self, problem: str, strategy: Strategy | None = None, experts: bool = False) -> None:
+        """Decodes a tiny example as `predict` would, so that the first input of a user does not wait for tracing."""
+        self.predict(problem, [tiny_example(self.spec(problem))], strategy=strategy, experts=experts)
 
     def _tree(self, sentence: str, words: Sequence[str], output: Hypothesis) -> Hypothesis:
         """Returns the linearised tree `output` over `words` as it is shown, and whether it is well-formed."""

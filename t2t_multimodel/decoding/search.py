@@ -99,10 +99,18 @@ class Search:
         classify = self._function(("classify", problem), lambda: self._trace_classify(problem))
         return classify(*self._arguments(self.model.specs[problem].inputs, batch)).numpy()
 
+    @_without_grappler()
+    def expert_shares(self, problem: str, batch: Batch) -> np.ndarray:
+        """Returns the share of each encoder expert in the gates of each input, float32 [B, E]; E is 0 without experts."""
+        feature = self.model.specs[problem].inputs
+        shares = self._function(("experts", *_net_of(feature)), lambda: self._trace_expert_shares(problem))
+        return shares(*self._arguments(feature, batch)).numpy()
+
     def _encode(self, problem: str, batch: Batch) -> Source:
         feature = self.model.specs[problem].inputs
-        key = ("encode", feature.kind, getattr(feature, "channels", None))
-        return self._function(key, lambda: self._trace_encode(problem))(*self._arguments(feature, batch))
+        return self._function(("encode", *_net_of(feature)), lambda: self._trace_encode(problem))(
+            *self._arguments(feature, batch)
+        )
 
     def _function(self, key: Hashable, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         if key not in self._functions:
@@ -136,6 +144,14 @@ class Search:
 
         return tf.function(classify, input_signature=self._signature(self.model.specs[problem].inputs), autograph=False)
 
+    def _trace_expert_shares(self, problem: str) -> Callable[..., tf.Tensor]:
+        def shares(inputs: tf.Tensor, length: tf.Tensor | None = None) -> tf.Tensor:
+            routing = self.model.encode(inputs, length, problem, training=False).routing
+            sentences = tf.shape(inputs)[0]
+            return tf.zeros([sentences, 0]) if routing is None else expert_shares(routing, sentences)
+
+        return tf.function(shares, input_signature=self._signature(self.model.specs[problem].inputs), autograph=False)
+
     def _trace_generate(
         self, problem: str, source: Source, strategy: Strategy, trees: WellFormedTrees | None
     ) -> Callable[..., Hypotheses]:
@@ -161,6 +177,26 @@ class Search:
             tf.TensorSpec([None], tf.int32),
         ]
         return tf.function(generate, input_signature=signature, autograph=False, jit_compile=self._compiled)
+
+
+def _net_of(feature: Feature) -> tuple[Any, ...]:
+    """Returns a key that is equal for inputs that one encoding function serves."""
+    return feature.kind, getattr(feature, "channels", None)
+
+
+def expert_shares(routing: Any, sentences: Any) -> Any:
+    """Returns the share of each expert in the gates of each sentence, float32 [B, E]; a row sums to 1, or to 0 if all is padding.
+
+    Args:
+        routing: the Routing of the N = B * S positions of B sentences.
+        sentences: B, an int32 scalar.
+    """
+    experts = routing.importance.shape[0]
+    columns = experts + 1  # the last one is padding's
+    rows = tf.reshape(routing.experts, (sentences, -1)) + columns * tf.range(sentences)[:, None]
+    sums = tf.math.unsorted_segment_sum(tf.reshape(routing.gates, [-1]), tf.reshape(rows, [-1]), columns * sentences)
+    gates = tf.reshape(sums, (sentences, columns))[:, :experts]
+    return tf.math.divide_no_nan(gates, tf.reduce_sum(gates, axis=1, keepdims=True))
 
 
 def _rounded_up(room: int, source: Source, limits: Any, words: Any) -> tuple[int, Source, Any, Any]:

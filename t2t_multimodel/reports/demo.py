@@ -59,7 +59,8 @@ def run_demo(output_dir: Path, full: bool = False, minutes: float = TRAIN_MINUTE
     spent = f"Generating took {generated - start:.0f} s, training and building {trained - generated:.0f} s"
     facts = [f"{spent}, decoding and scoring {scored - trained:.0f} s, on {cores()} cores; peak memory {peak_gib():.1f} GiB."]
     print(f"\n{to_text(write_report(output_dir, data_dir, facts, continue_to=FULL_STEPS))}\n")
-    print(f"{output_dir / 'report.html'} shows curves, experts and examples; report.md beside it is the same.", flush=True)
+    print(f"{output_dir / 'report.html'} shows curves, experts and examples; report.md beside it is the same.")
+    print(f"Try it in the browser: make serve (with the extra web installed: mm-serve --output_dir={output_dir})", flush=True)
 
 
 def cores() -> int:

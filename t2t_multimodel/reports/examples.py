@@ -16,7 +16,7 @@ import tensorflow as tf
 from t2t_multimodel.data.records import parse_example, shard_paths
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.decoding.predictor import bracketed
-from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
+from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.reports.page import Block, Card, Cards, Cell, Drawing, Heading, Marked, Paragraph, Picture, Table
 from t2t_multimodel.reports.pictures import enlarged, spectrogram, wav_file
@@ -40,7 +40,7 @@ _STRIP = (
 T = TypeVar("T")
 
 
-def what_it_does(problem: Problem) -> str:
+def what_it_does(problem: Problem | ProblemSpec) -> str:
     """Returns a sentence that describes the problem, as "Says in English what a picture shows."."""
     language = problem.target_space.removeprefix("to_").replace("_", " ").capitalize()
     if isinstance(problem.targets, Label):

@@ -61,6 +61,10 @@ class FakeSearch:
         self.batches.append(batch["inputs"])
         return np.tile(np.log([[0.1, 0.7, 0.2]]), (len(batch["inputs"]), 1)).astype("float32")
 
+    def expert_shares(self, problem, batch):
+        lengths = (np.asarray(batch["inputs"]) != 0).sum(axis=1)
+        return np.stack([1 / lengths, 1 - 1 / lengths], axis=1)
+
 
 class SaysTree(FakeSearch):
     def __init__(self, words, tree):
@@ -218,6 +222,12 @@ def test_the_longest_output_depends_on_the_input(spec, batch, limits):
     found = output_limits(spec, batch, HPARAMS).numpy()
     assert found.dtype == np.int32
     assert found.tolist() == limits
+
+
+def test_the_experts_of_each_input_are_told_if_asked_for():
+    assert decoder().predict("copy", ["a"])[0].experts == ()
+    found = decoder().predict("copy", ["a", "a b c"], experts=True)
+    assert [prediction.experts for prediction in found] == [(0.5, 0.5), (0.25, 0.75)]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)

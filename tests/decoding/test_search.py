@@ -183,3 +183,20 @@ def test_problems_of_one_input_modality_share_functions():
             search.decode(problem, sentences(length), 2)
     assert len(search._functions) == 2
     assert all(function.experimental_get_tracing_count() == 1 for function in search._functions.values())
+
+
+def test_experts_shares_are_those_of_each_input_alone_and_sum_to_1(model, search):
+    (gate,) = [value for value in model.encoder.trainable_variables if value.path.endswith("/gate")]
+    gate.assign(np.random.default_rng(0).normal(size=gate.shape))  # it starts at 0, where all inputs are alike
+    both = search.expert_shares("ende", sentences(9, 4))
+    assert both.shape == (2, 4)
+    np.testing.assert_allclose(both.sum(axis=1), 1, rtol=1e-5)
+    for row, length in ((0, 9), (1, 4)):
+        alone = sentences(9, 4)["inputs"][row : row + 1, :length]
+        routing = model.encode(alone, None, "ende").routing
+        expected = np.asarray(routing.importance) / np.asarray(routing.importance).sum()
+        np.testing.assert_allclose(both[row], expected, rtol=1e-4)
+    assert np.abs(both[0] - both[1]).max() > 1e-3
+    pixels = {"inputs": np.random.default_rng(0).normal(size=(2, 16, 24, 3)).astype("float32")}
+    np.testing.assert_allclose(search.expert_shares("picture", pixels).sum(axis=1), 1, rtol=1e-5)
+    gate.assign(np.zeros(gate.shape))

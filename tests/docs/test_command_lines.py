@@ -66,7 +66,7 @@ def test_flags_exist(name, flags_of):
 @pytest.fixture(scope="module")
 def flags_of():
     """By command, its flags."""
-    return {name: command_flags(name) for name in ("mm-datagen", "mm-decoder", "mm-experiment", "mm-export", "mm-trainer")}
+    return {path.name: command_flags(path.name) for path in (pages.ROOT / "bin").iterdir()}
 
 
 def command_flags(command):

@@ -34,7 +34,7 @@ class StoredPicture(NamedTuple):
     changes: tuple[str, ...] = ()
 
 
-def stored_picture(content: bytes, name: str, shorter_side: int = 0) -> StoredPicture:
+def stored_picture(content: bytes, name: str, shorter_side: int = 0, max_pixels: int | None = None) -> StoredPicture:
     """Returns a picture file as a record holds it.
 
     An upright JPEG, and an opaque PNG of 8 bits or less, are kept as they are. A JPEG that has to be turned gets a first segment
@@ -45,9 +45,10 @@ def stored_picture(content: bytes, name: str, shorter_side: int = 0) -> StoredPi
         name: the file's name in messages.
         shorter_side: pixels; if the picture's shorter side has more, it is scaled down to this number. A JPEG becomes a JPEG of
             quality `JPEG_QUALITY`, any other picture a PNG. 0 scales nothing.
+        max_pixels: the most pixels of a picture that is decoded; None means `MAX_PIXELS`.
 
     Raises:
-        DataError: the file is empty, damaged, cut short, of another format, or has more than `MAX_PIXELS` pixels or more than
+        DataError: the file is empty, damaged, cut short, of another format, or has more than `max_pixels` pixels or more than
             `MAX_SIDE` in a row or column.
     """
     from PIL import Image
@@ -56,7 +57,7 @@ def stored_picture(content: bytes, name: str, shorter_side: int = 0) -> StoredPi
         raise DataError(f"{name} is empty (0 bytes)")
     try:
         with _quiet(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            _check_size(image.size, name)
+            _check_size(image.size, name, max_pixels)
             return _stored(image, content, name, shorter_side)
     except (Image.UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(f"{name} is no picture that can be read ({READ}), or far too large a one") from None
@@ -157,10 +158,11 @@ def _stored(image: Any, content: bytes, name: str, shorter_side: int) -> StoredP
     return StoredPicture(_encoded(seen, "PNG"), changes) if changes else StoredPicture(content)
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _check_size(size: tuple[int, int], name: str, max_pixels: int | None = None) -> None:
     width, height = size
-    if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
-        limit = f"the {MAX_PIXELS:,}, and {MAX_SIDE:,} in a row or column, that are read"
+    most = MAX_PIXELS if max_pixels is None else max_pixels
+    if width * height > most or max(size) > MAX_SIDE:
+        limit = f"the {most:,}, and {MAX_SIDE:,} in a row or column, that are read"
         raise DataError(f"{name} is {width} x {height} pixels, more than {limit}; scale it down")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -53,17 +54,19 @@ class _Stored(NamedTuple):
     clipped: bool = False
 
 
-def decode_audio(content: bytes, sample_rate: int, name: str) -> Sound:
+def decode_audio(content: bytes, sample_rate: int, name: str, max_seconds: float = math.inf) -> Sound:
     """Returns the sound of a whole file of one of the kinds in `kinds.READ`.
 
     Args:
         content: the file.
         sample_rate: the wanted samples per second; other rates are resampled, and several channels are averaged.
         name: the file's name in messages.
+        max_seconds: the longest sound that is taken.
 
     Raises:
         DataError: the file is empty, of another kind, cut short or damaged; or it has no samples, more than `MAX_SAMPLES`, a
-            number of samples that differs from its header's, or samples that are no numbers between -1 and 1.
+            number of samples that differs from its header's, or samples that are no numbers between -1 and 1; or it is longer
+            than `max_seconds`.
     """
     if not content:
         raise DataError(f"{name} is empty (0 bytes)")
@@ -81,16 +84,17 @@ def decode_audio(content: bytes, sample_rate: int, name: str) -> Sound:
     elif kind in kinds.CHUNKED:
         content, unknown = containers.whole_file(content, name)
         changes = (NO_LENGTH,) if unknown else ()
-        parts = [_read(content, sample_rate, name)]
+        parts = [_read(content, sample_rate, name, max_seconds=max_seconds)]
     elif kind == "OGG":
-        parts = [_read(link, sample_rate, name) for link in ogg.links(content, name)]
+        parts = [_read(link, sample_rate, name, max_seconds=max_seconds) for link in ogg.links(content, name)]
     elif kind == "MP3":
         samples, rate = mpeg.read(content, name)
         parts = [_Stored(samples, rate, clipped=bool(np.any(np.abs(samples) >= 32767 / 32768)))]
     elif not flac.has_length(content):
         parts = [_Stored(*flac.read(content, name))]
     else:
-        parts = [_read(content, sample_rate, name)]
+        parts = [_read(content, sample_rate, name, max_seconds=max_seconds)]
+    _check_seconds(sum(len(part.samples) / part.rate for part in parts), max_seconds, name)
     return _joined([_as_mono_int16(part, sample_rate, name) for part in parts], changes, parts, sample_rate, name)
 
 
@@ -110,7 +114,7 @@ def from_array(samples: np.ndarray, name: str) -> Sound:
     return _as_mono_int16(_Stored(samples[:, None], 1), 1, name)
 
 
-def _read(content: bytes, wanted_rate: int, name: str, promised: int | None = None) -> _Stored:
+def _read(content: bytes, wanted_rate: int, name: str, promised: int | None = None, max_seconds: float = math.inf) -> _Stored:
     """Returns the samples that libsndfile reads; any exception becomes an error of this file alone."""
     import soundfile
 
@@ -119,6 +123,7 @@ def _read(content: bytes, wanted_rate: int, name: str, promised: int | None = No
             if file.subtype.startswith("MPEG"):
                 raise DataError(f"{name} holds MP3 in another container, which is not read; convert it: ffmpeg -i IN OUT.flac")
             _check_length(file.frames * max(file.channels, wanted_rate / file.samplerate), name)
+            _check_seconds(file.frames / file.samplerate, max_seconds, name)
             samples = file.read(file.frames, dtype=_FLOATING.get(file.subtype, "int16"), always_2d=True)
             rate, promised = file.samplerate, promised or file.frames
     except DataError:
@@ -137,6 +142,11 @@ def _check_length(samples: float, name: str) -> None:
         raise DataError(
             f"{name} would have {samples:,.0f} samples, more than the {MAX_SAMPLES:,} that are read; cut it in pieces"
         )
+
+
+def _check_seconds(seconds: float, max_seconds: float, name: str) -> None:
+    if seconds > max_seconds:
+        raise DataError(f"{name} is {seconds:,.1f} seconds long, more than the {max_seconds:g} that are taken; cut it in pieces")
 
 
 def _joined(sounds: list[Sound], changes: tuple[str, ...], parts: list[_Stored], sample_rate: int, name: str) -> Sound:
