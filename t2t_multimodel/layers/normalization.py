@@ -62,9 +62,22 @@ def softmax(x):
 def centred_kernel(kernel):
     """Returns kernel [C, F] minus the mean of each row.
 
-    x times the result equals x times `kernel` with its mean over F subtracted, at no cost per position.
+    x times the result equals x times `kernel` with its mean over F subtracted, at no cost per position. The gradient, which is
+    written out, is the upstream gradient centred in the same way.
     """
-    return kernel - ops.mean(kernel, axis=1, keepdims=True)
+
+    @ops.custom_gradient
+    def centre(kernel):
+        def gradient(*args, upstream=None):
+            return _centred(args[0] if upstream is None else upstream)
+
+        return _centred(ops.convert_to_tensor(kernel)), gradient
+
+    return centre(ops.cast(kernel, kernel.dtype))  # a variable is read here: TensorFlow allows no variable within
+
+
+def _centred(x):
+    return x - ops.mean(x, axis=1, keepdims=True)
 
 
 def layer_norm(x, gamma, beta, epsilon: float, centred: bool = False):

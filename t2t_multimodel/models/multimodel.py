@@ -16,6 +16,7 @@ from keras import ops
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, ProblemSwitch, Text
 from t2t_multimodel.layers.attention import KVCache, attention_bias
+from t2t_multimodel.layers.cross_entropy import smoothed_cross_entropy
 from t2t_multimodel.layers.decoding_cache import (
     ConvCache,
     ConvCaches,
@@ -374,14 +375,3 @@ class MultiModel(keras.Model):
         }
         problems = [ProblemSpec.from_dict(spec) for spec in values.pop("problems")]
         return cls(ModelConfig(**network), problems=problems, **values)
-
-
-def smoothed_cross_entropy(logits, targets, label_smoothing: float):
-    """Returns the cross-entropy in nats, float32 [...], of logits [..., V] against int32 ids [...].
-
-    The ids' probability is 1 - label_smoothing; `label_smoothing` is spread evenly over all V ids.
-    """
-    labels = ops.one_hot(targets, logits.shape[-1], dtype=logits.dtype)
-    if label_smoothing:
-        labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.shape[-1]
-    return ops.categorical_crossentropy(labels, logits, from_logits=True)

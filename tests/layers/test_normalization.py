@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensors import close, gradients, normal
 
-from t2t_multimodel.layers.normalization import LayerNorm, dense, layer_norm
+from t2t_multimodel.layers.normalization import LayerNorm, centred_kernel, dense, layer_norm
 from t2t_multimodel.testing import run_layer_test
 
 SHAPES = [(3, 8), (2, 5, 8), (2, 3, 4, 8)]
@@ -79,3 +79,10 @@ def test_dense_takes_dimensions_known_only_when_it_runs():
     traced = tf.function(lambda x: dense(x, kernel), input_signature=[tf.TensorSpec((None, None, 8))])
     for shape in ((2, 5, 8), (1, 0, 8)):
         close(traced(normal(*shape)), normal(*shape) @ kernel.numpy())
+
+
+def test_a_centred_kernel_has_rows_of_mean_0_and_the_gradient_of_the_plain_formula():
+    kernel, weights = 1 + normal(5, 7), normal(5, 7, seed=1)
+    close(centred_kernel(kernel), kernel - kernel.mean(axis=1, keepdims=True))
+    (got,) = gradients(centred_kernel, kernel, weights=weights)
+    close(got, weights - weights.mean(axis=1, keepdims=True))

@@ -13,7 +13,7 @@ from tiny import BINS, CLASSES, SPECS, VOCAB
 
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Label
-from t2t_multimodel.models.multimodel import MultiModel, smoothed_cross_entropy
+from t2t_multimodel.models.multimodel import MultiModel
 
 # Keras warns of a softmax over one place, which attention to a single position and a single expert a token are.
 VARIANTS = {
@@ -213,10 +213,6 @@ def test_the_balance_is_that_of_both_mixtures_and_nothing_without_experts():
     assert len(model.loss_terms(batch("text_label"), "text_label").routings) == 1
     without = tiny.model(("translate",), num_experts=0)
     assert without.loss_terms(made, "translate").routings == () and float(without.balance_loss(())) == 0
-
-
-def test_the_cross_entropy_of_even_logits_is_the_logarithm_of_their_number():
-    close(smoothed_cross_entropy(np.zeros((2, 3, 7), "float32"), np.ones((2, 3), "int32"), 0.1), np.full((2, 3), np.log(7)))
 
 
 # Gradients
