@@ -6,8 +6,8 @@ from keras import ops
 def smoothed_cross_entropy(logits, targets, label_smoothing: float):
     """Returns the cross-entropy in nats, float32 [...], of float32 logits [..., V] against int32 ids [...].
 
-    The ids' probability is 1 - label_smoothing; `label_smoothing` is spread evenly over all V ids. The gradient is written out, so
-    that neither the labels nor their product with anything is made for all V ids.
+    The ids' probability is 1 - label_smoothing; `label_smoothing` is spread evenly over all V ids. The gradient is written
+    out, so that no labels are made for all V ids.
     """
     size = logits.shape[-1]
 
