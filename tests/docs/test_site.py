@@ -29,6 +29,11 @@ def documented_paths():
     return re.findall(r"^::: (\S+)$", REFERENCE.read_text(), re.MULTILINE)
 
 
+def test_every_page_is_in_the_menu():
+    menu = re.findall(r'"([\w/]+\.md)"', (pages.ROOT / "zensical.toml").read_text())
+    assert sorted(menu) == sorted(path.name for path in (pages.ROOT / "docs").glob("*.md"))
+
+
 @pytest.mark.parametrize("path", documented_paths())
 def test_what_the_reference_shows_has_docstrings(path):
     module, _, name = path.rpartition(".")
