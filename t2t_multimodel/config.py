@@ -10,6 +10,8 @@ from typing import Any
 from t2t_multimodel.hyperparameter import check, parse, rules, setting
 from t2t_multimodel.registry import Registry, unknown
 
+ARCHITECTURES = ("multimodel", "transformer")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -36,7 +38,7 @@ class ModelConfig:
     architecture: str = setting(
         "multimodel",
         "The network's body: multimodel, or transformer, a plain pre-norm Transformer to compare with (arXiv 1706.03762).",
-        choices=("multimodel", "transformer"),
+        choices=ARCHITECTURES,
     )
     attention: bool = setting(
         True,
@@ -116,6 +118,9 @@ class DataConfig:
         20.0, "Longest sound in seconds; longer training examples are left out, longer inputs are cut when decoding.", above=0
     )
     shuffle_buffer: int = setting(20000, "Examples held in memory for shuffling.", least=1)
+    train_fractions: str = setting(
+        "", 'Parts of the problems\' training examples that are used, as "parse:0.1 speech:0.05"; a part of a name is enough.'
+    )
     mel_bins: int = setting(80, "Frequency bins of the log-mel spectrogram.", least=1)
     frame_ms: float = setting(25.0, "Window of the spectrogram in milliseconds.", least=1, most=1000)
     hop_ms: float = setting(10.0, "Milliseconds between two frames of the spectrogram.", least=1, most=1000)

@@ -77,7 +77,7 @@ class CommandFlags:
         """Adds a flag that is given as --name, --name=true, --name=false or --noname."""
         flags.DEFINE(_BooleanParser(), name, default, about, self.values, module_name=self.section, boolean=True)
 
-    def choice(self, name: str, choices: Sequence[str], default: str, about: str) -> None:
+    def choice(self, name: str, choices: Sequence[str], default: str | None, about: str) -> None:
         """Adds a flag that takes one of `choices`."""
         flags.DEFINE_enum(name, default, choices, about, self.values, module_name=self.section)
 

@@ -12,7 +12,7 @@ from absl.flags import FlagValues
 
 from t2t_multimodel.cli import common
 from t2t_multimodel.cli.hparams_help import hparams_help
-from t2t_multimodel.config import HParams, get_hparams
+from t2t_multimodel.config import ARCHITECTURES, HParams, get_hparams
 from t2t_multimodel.distributed.rendezvous import WORKER_TIMEOUT
 from t2t_multimodel.distributed.strategies import STRATEGIES
 from t2t_multimodel.problem import Problem
@@ -31,6 +31,7 @@ def command_flags() -> common.CommandFlags:
     common.add_output_dir_flag(flags)
     described = "describe all hyperparameters, with the values of --hparams_set and --hparams, and exit"
     flags.boolean("hparams_help", False, described)
+    flags.choice("model", ARCHITECTURES, None, "the network's body, instead of the set's hyperparameter architecture")
     flags.integer("train_steps", None, "the step at which the run ends, counted over all problems, instead of the set's", least=0)
     stop = "end at this step, while schedules are those of --train_steps; as run.toml says of a run that ended by the clock"
     flags.integer("stop_step", None, stop, least=0)
@@ -136,10 +137,9 @@ def _evaluate(args: FlagValues) -> int:
 
 def _hparams(args: FlagValues) -> HParams:
     hparams = common.selected_hparams(args)
-    for name in ("train_steps", "eval_steps", "problems_per_step", "xla"):
-        if getattr(args, name) is not None:
-            hparams = hparams.override(**{name: getattr(args, name)})
-    return hparams
+    flags = {"model": "architecture", **{name: name for name in ("train_steps", "eval_steps", "problems_per_step", "xla")}}
+    given = {name: getattr(args, flag) for flag, name in flags.items() if getattr(args, flag) is not None}
+    return hparams.override(**given)
 
 
 def _with_fitting_weights(set_name: str, hparams: HParams, problems: Sequence[Problem]) -> HParams:

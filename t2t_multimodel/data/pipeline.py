@@ -14,11 +14,12 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.fractions import shard_examples
 from t2t_multimodel.data.lengths import longest_text, sound_limit
 from t2t_multimodel.data.normalization import normalize
 from t2t_multimodel.data.readers.pictures.read import as_stored
 from t2t_multimodel.data.readers.sound.decode import as_sound
-from t2t_multimodel.data.records import parse_example, read_manifest, shard_paths
+from t2t_multimodel.data.records import parse_example, shard_paths
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Batch, Feature, Image, Label, ProblemSpec, Text
 from t2t_multimodel.problem import Problem
@@ -61,7 +62,8 @@ class TrainingBatches:
     ) -> None:
         self.position, self.examples = position, examples
         shards = shard_paths(data_dir, problem.records_name, "train")
-        self._groups, segment_records = _segments(shards, num_examples(problem, data_dir), hparams.data.shuffle_buffer, seed)
+        used = shard_examples(problem, data_dir, hparams)
+        self._groups, segment_records = _segments(shards, used, hparams.data.shuffle_buffer, seed)
         limits = f"max_length={hparams.data.max_length} and max_seconds={hparams.data.max_seconds:g}"
         self._too_long = f"no training example of {problem.name} is within {limits}"
 
@@ -91,19 +93,26 @@ class TrainingBatches:
         return batch
 
 
-def _segments(shards: Sequence[str], examples: int, buffer: int, seed: int) -> tuple[int, Callable[[tf.Tensor], tf.data.Dataset]]:
+def _segments(
+    shards: Sequence[str], used: Sequence[int], buffer: int, seed: int
+) -> tuple[int, Callable[[tf.Tensor], tf.data.Dataset]]:
     """Returns the number of segments per epoch, and a function from a segment's number, int64 [], to its shuffled records.
 
     A small data set has one segment, which holds several epochs.
+
+    Args:
+        used: how many records of each shard are read, from its beginning.
     """
+    examples = sum(used)
     group = min(len(shards), max(4, -(-len(shards) * SEGMENT_EXAMPLES // examples)))
     groups = -(-len(shards) // group)
     passes = max(1, SEGMENT_EXAMPLES // examples) if groups == 1 else 1
 
     def one_pass(number: tf.Tensor, place: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.constant(shards), tf.stack([tf.cast(seed, tf.int64), number]))
-        files = tf.data.Dataset.from_tensor_slices(order[place * group : (place + 1) * group])
-        records = files.interleave(tf.data.TFRecordDataset, cycle_length=group)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(shards)), tf.stack([tf.cast(seed, tf.int64), number]))
+        chosen = order[place * group : (place + 1) * group]
+        files = tf.data.Dataset.from_tensor_slices((tf.gather(shards, chosen), tf.gather(tf.constant(used, tf.int64), chosen)))
+        records = files.interleave(lambda file, count: tf.data.TFRecordDataset(file).take(count), cycle_length=group)
         shuffle_seed = tf.cast(seed, tf.int64) * _PRIME + number * groups + place
         return records.shuffle(buffer, seed=shuffle_seed, reshuffle_each_iteration=False)
 
@@ -124,11 +133,6 @@ def evaluation_batches(problem: Problem, data_dir: Path | str, hparams: HParams,
     """
     records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split))
     return _batches(records, problem, hparams).with_options(_options()).prefetch(2)
-
-
-def num_examples(problem: Problem, data_dir: Path | str, split: str = "train") -> int:
-    """Returns the number of examples of a split, from the manifest."""
-    return read_manifest(data_dir, problem.records_name)["splits"][split]["examples"]
 
 
 def batch_signature(spec: ProblemSpec, hparams: HParams) -> Batch:

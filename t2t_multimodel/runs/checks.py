@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.fractions import check_fractions
 from t2t_multimodel.data.manifest import Manifest
 from t2t_multimodel.data.records import as_recorded, read_manifest, require_records
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -59,6 +60,10 @@ def checked_data(
     require_records(data_dir, problems)
     manifests = [read_manifest(data_dir, problem.records_name) for problem in problems]
     problems = [as_recorded(problem, data_dir) for problem in problems]
+    try:
+        check_fractions([problem.name for problem in problems], hparams.data.train_fractions)
+    except ValueError as error:
+        raise DataError(str(error)) from error
     vocabulary = Vocabulary.load(data_dir / run_config.VOCABULARY)
     _check_vocabulary(vocabulary, manifests, hparams, data_dir)
     specs = tuple(problem.spec() for problem in problems)

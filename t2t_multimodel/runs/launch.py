@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.fractions import fraction_lines
 from t2t_multimodel.data.lengths import left_out_lines, left_out_of
 from t2t_multimodel.data.records import changed_lines
 from t2t_multimodel.data.vocabulary import Vocabulary
@@ -111,17 +112,18 @@ def train_run(
 
 
 def _lengths_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path) -> dict[tuple[str, str], dict[str, float]]:
-    """Prints what max_length and max_seconds leave out, and which records have changed since they were made.
+    """Prints what max_length, max_seconds and train_fractions leave out, and which records have changed since they were made.
 
     Returns:
-        By problem and split, the shares left out, by their names in metrics.jsonl.
+        By problem and split, the shares that the limits leave out, by their names in metrics.jsonl.
 
     Raises:
         DataError: records are damaged. Training would find that only when it reads them.
     """
     with only_informs("the report on lengths", but=(DataError,)):
         found = {problem.name: left_out_of(problem, data_dir, hparams) for problem in problems}
-        for line in [*left_out_lines(found), *changed_lines(data_dir, (problem.records_name for problem in problems))]:
+        changed = changed_lines(data_dir, (problem.records_name for problem in problems))
+        for line in [*left_out_lines(found), *fraction_lines(problems, data_dir, hparams), *changed]:
             print_line(line)
         return {(name, each.split): each.figures() for name, splits in found.items() for each in splits}
     return {}

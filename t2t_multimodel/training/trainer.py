@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches, num_examples
+from t2t_multimodel.data.fractions import shard_examples
+from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches
 from t2t_multimodel.distributed.cluster import Cluster
 from t2t_multimodel.distributed.sharding import in_parts, joined
 from t2t_multimodel.distributed.strategies import WorkerGroup
@@ -339,7 +340,7 @@ class Trainer:
 
     def _schedule(self) -> ProblemSchedule:
         c = self.hparams.training
-        sizes = [num_examples(problem, self.data_dir) for problem in self.problems.values()]
+        sizes = [sum(shard_examples(problem, self.data_dir, self.hparams)) for problem in self.problems.values()]
         return ProblemSchedule(list(self.problems), sizes, c.problem_schedule, c.temperature, c.problem_weights, c.seed)
 
     def _batches(self) -> dict[str, TrainingBatches]:

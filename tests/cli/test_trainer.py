@@ -170,6 +170,7 @@ WRONG_FLAGS = [
     ("--local_workers=-1", "flag --local_workers=-1: must be an integer, at least 0"),
     ("--worker_timeout=0", "flag --worker_timeout=0: must be an integer, at least 1"),
     ("--train_step=3", "did you mean --train_steps"),
+    ("--model=lstm", "value should be one of <multimodel|transformer>"),
     ("now", "unexpected 'now'"),
 ]
 
@@ -208,12 +209,14 @@ def test_flags_reach_the_run(command, handed_on):
         "--worker_timeout=9",
         "--profile=3:4",
         "--stop_step=5",
+        "--model=transformer",
     )
     assert command(*flags) == 0
     names, set_name, hparams, *others = handed_on[0]
     assert (names, set_name) == (["tiny_copy", "tiny_other"], "tiny_set")
     assert others == [120, "mirrored", Path("before"), 9, (3, 4), 5, ""]
     assert (hparams.training.train_steps, hparams.training.eval_steps, hparams.model.dropout) == (7, 3, 0.3)
+    assert hparams.model.architecture == "transformer"
 
 
 @pytest.mark.parametrize("steps", ["4", "0:3", "5:4", "a:b"])

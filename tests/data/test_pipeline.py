@@ -14,7 +14,7 @@ from PIL import Image as Picture
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline, preprocess
 from t2t_multimodel.data.generation.generate import generate
-from t2t_multimodel.data.pipeline import TrainingBatches, batch_signature, evaluation_batches, num_examples, prepare_inputs
+from t2t_multimodel.data.pipeline import TrainingBatches, batch_signature, evaluation_batches, prepare_inputs
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.features import Audio, Image, Label
@@ -283,8 +283,3 @@ def test_missing_records_are_named_with_the_command(tmp_path, data_dir):
         TrainingBatches(TRANSLATE, tmp_path, HPARAMS, 1)
     with pytest.raises(DataError, match="no split 'test'; there are: train, dev"):
         evaluation_batches(dataclasses.replace(TRANSLATE), data_dir, HPARAMS, "test")
-
-
-def test_examples_are_counted(data_dir):
-    assert num_examples(BACK, data_dir) == 26
-    assert num_examples(CLASS, data_dir, "dev") == 7

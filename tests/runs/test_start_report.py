@@ -35,6 +35,20 @@ def test_arithmetic_is_two_operations_a_weight_that_works(made):
     assert pictures and all(number > 0 and what.startswith("picture of") for number, what in pictures)
 
 
+def test_a_transformer_is_reported_with_its_parameters_and_arithmetic(made):
+    model = tiny.make(("translate",), architecture="transformer")
+    config = RunConfig(
+        "tiny", dataclasses.replace(made[1].hparams, model=model.config), (tiny.SPECS["translate"],), tiny.VOCAB, "", ""
+    )
+    width, hidden, blocks = model.config.hidden_size, 4 * model.config.hidden_size, model.config.encoder_blocks
+    counts, flops = parameter_counts(model), flops_forward(model, config.hparams)
+    products = blocks * (4 * width * width + 2 * width * hidden)  # queries, keys, values, outputs; the feed-forward layer
+    assert products < counts["encoder"] < 1.2 * products and flops["encoder"] == (2 * counts["encoder"], "token")
+    assert flops.keys() == {"encoder", "decoder", "language"}
+    lines = start_report.start_report(model, config)
+    assert [line.split()[0] for line in lines if "MFLOP per" in line] == ["language", "encoder", "decoder"]
+
+
 @pytest.mark.parametrize(("room", "fits"), [(2**40, True), (2**20, False)])
 def test_what_does_not_fit_is_told(room, fits, made, monkeypatch):
     model, config = made
