@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "export": BODY | {"model_protocol", "data", "decoding", "runs"},
     "reports": BODY | TRAINING | {"training", "decoding", "evaluation", "runs", "inference"},
     "serving": BASE | {"data", "decoding", "reports"},
-    "experiments": {"config", "problem", "registry", "reports", "utils", "version"},
+    "experiments": {"config", "problem", "registry", "reports", "runs", "training", "utils", "version"},
     "__init__": BASE | {"version", "keras_classes", "data", "runs", "inference"},
     "cli": BODY
     | TRAINING

@@ -15,7 +15,7 @@ from t2t_multimodel.experiments.plan import EXPERIMENTS, SCALES
 def command_flags() -> common.CommandFlags:
     """Returns the flags of mm-experiment."""
     flags = common.command_flags("mm-experiment", "Repeats the paper's experiments: runs over several seeds, tables, verdicts.")
-    flags.string("experiment", None, f"one of {', '.join(EXPERIMENTS)}, or all")
+    flags.string("experiment", None, f"one of {', '.join(EXPERIMENTS)}, or all of the paper's")
     flags.string("scale", "mini8", f"the data: one of {', '.join(SCALES)}")
     flags.integer("seeds", 3, "runs of each kind, one per seed 1, 2, 3 ...", least=1)
     flags.path("output_dir", None, "folder of the runs and their results")

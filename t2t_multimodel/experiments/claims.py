@@ -1,11 +1,12 @@
-"""The paper's claims in section 3, each as a difference between the figures of two runs."""
+"""What the paper claims in section 3, and what the data curve asks, as differences between figures of runs."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from t2t_multimodel.experiments.plan import Scale
+from t2t_multimodel.experiments.catalog import FRACTIONS, limited
+from t2t_multimodel.experiments.plan import Scale, alone, joint
 from t2t_multimodel.experiments.statistics import Verdict, better, not_worse
 
 MARGIN = 0.02  # in accuracy; the paper calls 66% and 67%, and 72% and 71%, similar
@@ -38,7 +39,7 @@ class Claim:
 
 
 def claims(scale: Scale) -> list[Claim]:
-    """Returns the paper's claims in terms of the problems of `scale`."""
+    """Returns the paper's claims about the problems of a scale, and one for each point of the data curve."""
     image, parsing, french = scale.image, scale.parsing, scale.french
     with_image = f"{parsing}-with-{image}"
     full = "accuracy_per_sequence"
@@ -64,4 +65,17 @@ def claims(scale: Scale) -> list[Claim]:
         ),
         Claim("table4", "The experts improve translation.", f"alone-{french}", f"no-experts-{french}", french),
         Claim("table4", "Attention improves translation.", f"alone-{french}", f"no-attention-{french}", french),
+        *(
+            _at_fraction(scale, kind, problem, fraction)
+            for kind, problem in (("speech", scale.speech), ("parsing", parsing))
+            for fraction in FRACTIONS
+        ),
     ]
+
+
+def _at_fraction(scale: Scale, kind: str, problem: str, fraction: float) -> Claim:
+    """Returns the claim that joint training is better at a point of the data curve."""
+    together = limited(joint(scale), (scale.speech, scale.parsing), fraction)
+    by_itself = limited(alone(problem), (problem,), fraction)
+    text = f"Joint training is better on {kind} with {fraction:.0%} of its data."
+    return Claim("data_curve", text, together.name, by_itself.name, problem)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from t2t_multimodel.config import get_hparams
-from t2t_multimodel.experiments.plan import EXPERIMENTS, SCALES, Experiment, Scale, decoded_problems, distinct_runs, experiments
+from t2t_multimodel.experiments.catalog import decoded_problems, distinct_runs, experiments
+from t2t_multimodel.experiments.plan import EXPERIMENTS, SCALES, Experiment, Scale
 from t2t_multimodel.experiments.results import as_json, figures_of, result_of, write_json
-from t2t_multimodel.experiments.runner import RESULT, Settings, Task, carry_out, check_plan, commit, ensure_data, tasks
+from t2t_multimodel.experiments.runner import (
+    PLANNED,
+    RESULT,
+    Settings,
+    Task,
+    carry_out,
+    check_plan,
+    commit,
+    ensure_data,
+    read_json,
+    tasks,
+)
 from t2t_multimodel.problem import resolve
 from t2t_multimodel.registry import unknown
 from t2t_multimodel.reports.page import Block, Heading, Paragraph, to_html, to_markdown
@@ -84,11 +96,15 @@ def settings_of(request: Request, scale: Scale) -> Settings:
     """Returns the settings of all runs. train_steps among the request's hparams is the number of steps per problem."""
     changes = [change for change in request.hparams.split(",") if change]
     steps = [change.partition("=")[2] for change in changes if change.startswith("train_steps=")]
+    if planned := [name for change in changes if (name := change.partition("=")[0].strip()) in PLANNED]:
+        raise UserError(f"--hparams: {planned[0]} is the plan's, which treats all runs alike; leave it out")
     others = ",".join(change for change in changes if not change.startswith("train_steps="))
     try:
         get_hparams(scale.hparams_set, request.hparams)
     except ValueError as error:
         raise UserError(f"--hparams: {error}") from error
+    if steps and int(steps[-1]) < 1:
+        raise UserError("--hparams: train_steps is the number of steps per problem here, at least 1")
     data_dir = request.data_dir or request.output_dir / "data"
     return Settings(int(steps[-1]) if steps else scale.steps, others, data_dir, request.output_dir)
 
@@ -96,9 +112,7 @@ def settings_of(request: Request, scale: Scale) -> Settings:
 def plan_lines(everything: Sequence[Task]) -> list[str]:
     """Returns a line per run, and one on the steps that are left, with their time at the speed of the finished runs."""
     seconds = [
-        (result["seconds"], result["steps"])
-        for task in everything
-        if task.done and (result := json.loads((task.folder / RESULT).read_text(encoding="utf-8")))
+        (result["seconds"], result["steps"]) for task in everything if task.done and (result := read_json(task.folder / RESULT))
     ]
     pace = sum(time for time, _ in seconds) / sum(steps for _, steps in seconds) if seconds else 0.0
     lines = [
@@ -120,22 +134,31 @@ def write_results(request: Request, scale: Scale, chosen: Sequence[Experiment], 
     from t2t_multimodel.experiments.tables import blocks
 
     output_dir, figures = request.output_dir, figures_of(everything)
+    compared = list(dict.fromkeys(run.name for experiment in chosen if experiment.sizes for run in experiment.runs))
+    sizes = {name: size_of(next(task.folder for task in everything if task.run.name == name)) for name in compared}
     page: list[Block] = [
         Paragraph(f"mm-experiment {request.experiment} at scale {scale.name}, t2t_multimodel {__version__} {commit()}.")
     ]
     for experiment in chosen:
         if experiment.cells:
-            page += blocks(experiment, scale, figures)
+            page += blocks(experiment, scale, figures, sizes)
         else:
             page += figure_blocks(experiment, everything, request.data_dir or request.output_dir / "data")
     title = f"One Model To Learn Them All: {', '.join(experiment.title for experiment in chosen)}"
-    write_atomically(output_dir / "results.json", write_json(output_dir, as_json(scale, chosen, everything, commit())))
+    write_atomically(output_dir / "results.json", write_json(output_dir, as_json(scale, chosen, everything, sizes, commit())))
     write_atomically(output_dir / "results.html", to_html(title, page).encode())
     markdown, files = to_markdown(title, page, FILES)
     for name, content in files.items():
         write_atomically(output_dir / FILES / name, content)
     write_atomically(output_dir / "results.md", markdown.encode())
     print_line(f"{output_dir / 'results.html'}, results.md and results.json hold the results")
+
+
+def size_of(folder: Path) -> dict[str, Any]:
+    """Returns a run's parameters and arithmetic; see experiments.sizes."""
+    from t2t_multimodel.experiments import sizes
+
+    return sizes.size_of(folder)
 
 
 def figure_blocks(experiment: Experiment, everything: Sequence[Task], data_dir: Path) -> list[Block]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from t2t_multimodel.experiments.claims import claims
 from t2t_multimodel.experiments.plan import DECODED_METRICS, Cell, Experiment, Scale
-from t2t_multimodel.experiments.runner import RESULT, Task, best_dir
+from t2t_multimodel.experiments.runner import RESULT, Task, best_dir, read_json
 from t2t_multimodel.experiments.statistics import Mean, mean_of
+from t2t_multimodel.utils.json_lines import training_seconds
 
 # By (run, problem), one mapping of figures per seed.
 Figures = Mapping[tuple[str, str], Sequence[Mapping[str, float]]]
@@ -35,7 +36,7 @@ def result_of(task: Task) -> dict[str, Any]:
         | {key: trained[name][key] for key in ("problem_steps", "problem_examples") if key in trained[name]}
         for name, row in best.items()
     }
-    seconds = max((row["time"] for row in rows if row["split"] == "train"), default=math.nan)
+    seconds = training_seconds([row for row in rows if "schedule" not in row])
     return {"run": task.run.name, "seed": task.seed, "steps": task.steps, "seconds": seconds, "problems": problems}
 
 
@@ -51,7 +52,7 @@ def figures_of(tasks: Sequence[Task]) -> dict[tuple[str, str], list[dict[str, fl
     """Returns the figures of finished tasks by (run, problem), in the order of seeds."""
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     for task in sorted(tasks, key=lambda task: task.seed):
-        result = json.loads((task.folder / RESULT).read_text(encoding="utf-8"))
+        result = read_json(task.folder / RESULT)
         for problem, figures in result["problems"].items():
             found.setdefault((task.run.name, problem), []).append(figures)
     return found
@@ -62,13 +63,16 @@ def cell_mean(cell: Cell, figures: Figures) -> Mean:
     return mean_of([row[cell.metric] for row in figures[cell.run, cell.problem]])
 
 
-def as_json(scale: Scale, chosen: Sequence[Experiment], tasks: Sequence[Task], commit: str) -> dict[str, Any]:
+def as_json(
+    scale: Scale, chosen: Sequence[Experiment], tasks: Sequence[Task], sizes: Mapping[str, Any], commit: str
+) -> dict[str, Any]:
     """Returns the content of results.json: every figure of every seed, the cells' means and the claims' verdicts."""
     figures = figures_of(tasks)
     return {
         "scale": scale.name,
         "commit": commit,
-        "runs": [json.loads((task.folder / RESULT).read_text(encoding="utf-8")) for task in tasks],
+        "runs": [read_json(task.folder / RESULT) for task in tasks],
+        "sizes": sizes,
         "tables": {
             experiment.name: [
                 {"row": cell.row, "column": cell.column, "paper": cell.paper, **_plain(cell_mean(cell, figures))}

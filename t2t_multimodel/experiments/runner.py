@@ -15,8 +15,11 @@ from t2t_multimodel.experiments.plan import Run, Scale
 from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
+from t2t_multimodel.utils.json_lines import read_json_lines
 
 RESULT, PLAN = "result.json", "plan.json"
+# The hyperparameters that the plan sets for every run.
+PLANNED = ("seed", "eval_every", "eval_steps", "eval_samples", "problem_schedule", "problem_weights", "early_stop_patience")
 EVALUATIONS = 5  # evaluations of the whole dev split per run: as in the paper, dev chooses when to stop
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,7 +80,7 @@ def tasks(
             fixed = f"seed={seed},train_steps={total},eval_every={every},eval_steps=0,eval_samples=0,"
             fixed += "problem_schedule=round_robin,problem_weights="
             warmup = f"warmup_steps={min(scale.warmup_steps, total // 4)}" if scale.warmup_steps else ""
-            changes = ",".join(filter(None, (warmup, run.overrides, settings.hparams, fixed)))
+            changes = ",".join(filter(None, (warmup, settings.hparams, run.overrides, fixed)))
             trainer = [sys.executable, "-m", "t2t_multimodel.cli.trainer", f"--data_dir={settings.data_dir}"]
             if scale.usr_dir:
                 trainer.append(f"--usr_dir={ROOT / scale.usr_dir}")
@@ -109,7 +112,7 @@ def check_plan(output_dir: Path, facts: dict[str, Any]) -> None:
     """Writes the facts that all runs of `output_dir` share; raises DataError if it holds runs with other facts."""
     path = output_dir / PLAN
     if path.is_file():
-        there = json.loads(path.read_text(encoding="utf-8"))
+        there = read_json(path)
         if different := [name for name in facts if there.get(name) != facts[name]]:
             name = different[0]
             raise DataError(
@@ -117,6 +120,23 @@ def check_plan(output_dir: Path, facts: dict[str, Any]) -> None:
             )
         return
     write_atomically(path, (json.dumps(facts, indent=1) + "\n").encode())
+
+
+def evaluated_step(folder: Path) -> int:
+    """Returns the last step of a run after which all of its problems were evaluated on dev, or 0."""
+    path, last = folder / "metrics.jsonl", {}
+    for row in read_json_lines(path) if path.is_file() else ():
+        if row["split"] == "dev" and "schedule" not in row:
+            last[row["problem"]] = row["step"]
+    return min(last.values(), default=0)
+
+
+def read_json(path: Path) -> Any:
+    """Returns what a JSON file of an experiment holds; raises DataError where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); remove it, and the same command makes it again") from error
 
 
 def carry_out(task: Task, collect: Callable[[Task], dict[str, Any]], number: int, total: int) -> None:
@@ -127,7 +147,7 @@ def carry_out(task: Task, collect: Callable[[Task], dict[str, Any]], number: int
         number, total: the place of the task among all, for the line that announces it.
 
     Raises:
-        DataError: mm-trainer failed; its own line has said why.
+        DataError: mm-trainer failed, and its own line has said why; or a signal ended it before the last step.
         KeyboardInterrupt: mm-trainer was interrupted.
     """
     print_line(f"run {number} of {total}: {task.run.name}, seed {task.seed}, {task.steps:,} steps in {task.folder}")
@@ -138,6 +158,10 @@ def carry_out(task: Task, collect: Callable[[Task], dict[str, Any]], number: int
         if code:
             raise DataError(
                 f"the run {task.folder} failed (exit code {code}); when its cause is mended, the same command goes on from here"
+            )
+        if (step := evaluated_step(task.folder)) < task.steps:
+            raise DataError(
+                f"the run {task.folder} was stopped at step {step:,} of {task.steps:,}; the same command goes on from here"
             )
     write_atomically(task.folder / RESULT, (json.dumps({"commit": commit(), **collect(task)}, indent=1) + "\n").encode())
 

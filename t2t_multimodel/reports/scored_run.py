@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ from t2t_multimodel.problem import Problem, problem_of
 from t2t_multimodel.runs.run_config import RunConfig
 from t2t_multimodel.runs.scoring import Decoded
 from t2t_multimodel.utils.errors import DataError
-from t2t_multimodel.utils.json_lines import newest_by_step, read_json_lines
+from t2t_multimodel.utils.json_lines import newest_by_step, read_json_lines, training_seconds
 
 Row = dict[str, Any]
 
@@ -55,12 +54,6 @@ def read_run(output_dir: Path) -> Run:
     if unscored:
         raise DataError(f"{output_dir} has no scores of {', '.join(unscored)} on dev; run mm-trainer --schedule=evaluate first")
     return Run(config, chosen, train, dev, training_seconds(rows), decoded)
-
-
-def training_seconds(rows: list[Row]) -> float:
-    """Returns the seconds of training: the sum of each continuation's last time. A continuation's clock starts at 0 again."""
-    times = [row["time"] for row in rows if row["split"] == "train"]
-    return sum((time for time, following in pairwise([*times, 0.0]) if following < time), start=0.0)
 
 
 def _by_step(rows: list[Row], problem: str, split: str) -> list[Row]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,12 @@ def newest_by_step(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in sorted(rows, key=lambda row: "schedule" in row):
         found[row["step"]] = found.get(row["step"], {}) | row
     return [found[step] for step in sorted(found)]
+
+
+def training_seconds(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Returns the seconds that a run took: the last training time of each continuation, added up, from rows of metrics.jsonl.
+
+    A continuation's clock starts at 0 again.
+    """
+    times = [row["time"] for row in rows if row["split"] == "train"]
+    return sum((time for time, following in pairwise([*times, 0.0]) if following < time), start=0.0)

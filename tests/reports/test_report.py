@@ -8,9 +8,10 @@ import pytest
 
 from t2t_multimodel.reports.page import Heading
 from t2t_multimodel.reports.report import outcome, training_blocks, write_report
-from t2t_multimodel.reports.scored_run import read_run, training_seconds
+from t2t_multimodel.reports.scored_run import read_run
 from t2t_multimodel.reports.scores import goals_of
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.json_lines import training_seconds
 
 VOID = {"meta", "img", "br", "link"}
 
