@@ -6,7 +6,9 @@ import contextlib
 import importlib.util
 import os
 import socket
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import absl.logging
@@ -73,17 +75,16 @@ def _serve(args: FlagValues, bound: socket.socket) -> None:
     service = load(args)
     from t2t_multimodel.serving.server import application, serve
 
-    page = _page(service) if args.page else None
     host, port = bound.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def say() -> None:
         absl.logging.info("%s at step %s: %s (Ctrl-C ends it)", args.output_dir, f"{service.step:,}", address)
 
-    try:
-        serve(application(service, page), bound, say)
-    finally:
-        service.close()
+    # Gradio keeps uploads and examples in a folder that it is told before it is imported.
+    with tempfile.TemporaryDirectory(prefix="mm-serve-") as folder, contextlib.closing(service):
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        serve(application(service, _page(service, Path(folder)) if args.page else None), bound, say)
 
 
 def load(args: FlagValues) -> Any:
@@ -105,8 +106,8 @@ def load(args: FlagValues) -> Any:
     return service
 
 
-def _page(service: Any) -> Any:
+def _page(service: Any, folder: Path) -> Any:
     from t2t_multimodel.serving.examples import made_examples
     from t2t_multimodel.serving.page import make_page
 
-    return make_page(service, made_examples(service.problems.values()))
+    return make_page(service, made_examples(service.problems.values()), folder)

@@ -216,9 +216,9 @@ class Predictor:
             [Hypothesis(targets.classes[i], float(row[i])) for i in best] for row, best in zip(log_probs, ranked, strict=True)
         ]
 
-    def warm_up(self, problem: str, strategy: Strategy | None = None, experts: bool = False) -> None:
-        """Decodes a tiny example as `predict` would, so that the first input of a user does not wait for tracing."""
-        self.predict(problem, [tiny_example(self.spec(problem))], strategy=strategy, experts=experts)
+    def warm_up(self, problem: str) -> None:
+        """Decodes a tiny example, so that the first input of a user does not wait for tracing."""
+        self.decode(problem, [tiny_example(self.spec(problem))])
 
     def _tree(self, sentence: str, words: Sequence[str], output: Hypothesis) -> Hypothesis:
         """Returns the linearised tree `output` over `words` as it is shown, and whether it is well-formed."""

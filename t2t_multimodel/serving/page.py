@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,12 +38,13 @@ _PAGE_CSS = """
 _FONTS = ["system-ui", "sans-serif"]  # those of the browser: nothing is loaded
 
 
-def make_page(service: Service, examples: Examples) -> Any:
+def make_page(service: Service, examples: Examples, folder: Path) -> Any:
     """Returns the page of a service, a gradio.Blocks.
 
     Args:
         service: answers.
         examples: inputs to click, by problem.
+        folder: for the files of examples; it must exist.
     """
     of_kind = {
         kind: [spec for spec in service.problems.values() if isinstance(spec.inputs, kind)] for kind in (Text, Image, Audio)
@@ -53,7 +53,7 @@ def make_page(service: Service, examples: Examples) -> Any:
         gradio.HTML(_head(service))
         with gradio.Row():
             with gradio.Column(scale=5, min_width=320), gradio.Tabs():
-                tabs = [_Tab(kind, specs, service, examples) for kind, specs in of_kind.items() if specs]
+                tabs = [_Tab(kind, specs, service, examples, folder) for kind, specs in of_kind.items() if specs]
             with gradio.Column(scale=6, min_width=320):
                 answer = gradio.HTML(empty_html(EMPTY), elem_id="answer")
         for tab in tabs:
@@ -85,12 +85,11 @@ class _Tab:
     Args:
         kind: the feature of the inputs.
         specs: the problems that take it.
-        service, examples: see `make_page`.
+        service, examples, folder: see `make_page`.
     """
 
-    def __init__(self, kind: type, specs: Sequence[ProblemSpec], service: Service, examples: Examples) -> None:
+    def __init__(self, kind: type, specs: Sequence[ProblemSpec], service: Service, examples: Examples, folder: Path) -> None:
         self._service = service
-        self._kind = kind
         self._is_text = kind is Text
         name = {Text: "Sentence", Image: "Picture", Audio: "Sound"}[kind]
         with gradio.Tab(name, id=name.lower()):
@@ -99,7 +98,8 @@ class _Tab:
             self.input = _input_of(kind, f"{name} ({service.limits.line(specs[0])})")
             self.button = gradio.Button("Answer", variant="primary", elem_id=f"answer-{name.lower()}")
             self._place = gradio.Column()
-            self._rows = [[spec.name, example] for spec in specs for example in examples.get(spec.name, [])]
+            rows = [[spec.name, example] for spec in specs for example in examples.get(spec.name, [])]
+            self._rows = rows if self._is_text else _as_files(rows, folder, "png" if kind is Image else "wav")
 
     def connect(self, answer: Any) -> None:
         """Has the input answered in `answer`."""
@@ -117,7 +117,7 @@ class _Tab:
                 labels = [f"{problem}: {text}" for problem, text in self._rows]
                 shown |= {"fn": function, "outputs": answer, "run_on_click": True, "example_labels": labels}
             with self._place:
-                gradio.Examples(_as_files(self._rows, self._kind), options["inputs"], cache_examples=False, **shown)
+                gradio.Examples(self._rows, options["inputs"], cache_examples=False, **shown)
 
 
 def _input_of(kind: type, label: str) -> Any:
@@ -152,11 +152,8 @@ def _answerer(service: Service, is_text: bool) -> Callable[[str, str | None], st
     return answer
 
 
-def _as_files(rows: list[list[Any]], kind: type) -> list[list[Any]]:
-    """Returns the rows with what is no text written to files, which gradio copies to its own folder."""
-    if kind is Text:
-        return rows
-    folder, ending = Path(tempfile.mkdtemp(prefix="mm-serve-")), "png" if kind is Image else "wav"
+def _as_files(rows: list[list[Any]], folder: Path, ending: str) -> list[list[Any]]:
+    """Returns the rows with the path of a file in place of its bytes."""
     paths = [folder / f"{problem} {number}.{ending}" for number, (problem, _) in enumerate(rows, 1)]
     for path, (_, content) in zip(paths, rows, strict=True):
         path.write_bytes(content)

@@ -16,7 +16,7 @@ from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.readers.pictures.read import stored_picture
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.decoding.files import changes_of, one_line, read_text
-from t2t_multimodel.decoding.predictor import Prediction, Raw
+from t2t_multimodel.decoding.predictor import Prediction, Raw, tiny_example
 from t2t_multimodel.decoding.strategies import BeamSearch
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec
 from t2t_multimodel.serving.batcher import Batcher, QueueFull
@@ -114,8 +114,9 @@ class Service:
 
     def warm_up(self) -> None:
         """Decodes a tiny input of every problem, so that no request waits for tracing."""
-        for problem in self.problems:
-            self._decoder.warm_up(problem, self._strategy(problem), experts=True)
+        for problem, spec in self.problems.items():
+            for future in [self.submit(problem, tiny_example(spec)) for _ in range(2)]:
+                future.result()
 
     def close(self) -> None:
         """Ends the batch that is being decoded; whoever waits gets an error."""

@@ -60,11 +60,14 @@ class FakeDecoder:
         if is_tree(targets):
             words = " ".join(f"(NN {word})" for word in raw.split())
             return [Hypothesis(f"(S {words})", -0.5, True)]
-        size = raw if isinstance(raw, str) else f"{len(raw)} samples" if isinstance(raw, Sound) else f"{len(raw.content)} bytes"
+        size = (
+            raw
+            if isinstance(raw, str)
+            else f"{len(raw)} samples"
+            if isinstance(raw, Sound)
+            else f"{len(getattr(raw, 'content', raw))} bytes"
+        )
         return [Hypothesis(size, -0.5), Hypothesis("<b>another</b>", -1.5)]
-
-    def warm_up(self, problem, strategy=None, experts=False):
-        self.predict(problem, [], strategy=strategy, experts=experts)
 
 
 class Served:

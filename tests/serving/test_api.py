@@ -190,11 +190,11 @@ def test_requests_beyond_the_queue_are_told_so_at_once():
         full.decoder.gate.clear()
         answers = []
         clients = [
-            threading.Thread(target=lambda: answers.append(full.ask("/api/problems/copy", {"text": "a"}))) for _ in range(3)
+            threading.Thread(target=lambda: answers.append(full.ask("/api/problems/copy", {"text": "w"}))) for _ in range(3)
         ]
         for client in clients:
             client.start()
-        wait_until(lambda: full.decoder.batches and full.service.waiting == 2 or sum(map(len, full.decoder.batches)) == 3)
+        wait_until(lambda: sum(batch.count("w") for batch in full.decoder.batches) + full.service.waiting == 3)
         status, answer = full.ask("/api/problems/copy", {"text": "b"})
         assert (status, answer) == (503, {"error": "3 requests are waiting already; try again in a moment"})
         full.decoder.gate.set()
