@@ -25,12 +25,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDES = ("before", "now")
-# For each figure, the samples of each side: (seconds, CPU seconds).
+# By figure and side, the samples: (seconds, CPU seconds).
 Samples = dict[str, dict[str, list[tuple[float, float]]]]
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures both sides and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--revision", required=True, help="the other side: a commit of this repository")
     parser.add_argument("--what", default="train_step,decode", help="a list of train_step, decode, first_steps, mixture")
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def unpack(revision: str, folder: Path) -> Path:
-    """The folder with the files of a revision."""
+    """Writes the files of a revision below `folder`; returns their folder."""
     folder.mkdir()
     archive = subprocess.run(["git", "-C", str(ROOT), "archive", revision], check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
@@ -65,12 +65,12 @@ def unpack(revision: str, folder: Path) -> Path:
 
 
 def environment(tree: Path) -> dict[str, str]:
-    """In which `tree`'s packages and benchmarks are found before all others."""
+    """Returns the environment of a process that finds `tree`'s packages and benchmarks before all others."""
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(tree), str(tree / "benchmarks")])}
 
 
 def alternating(what: str, trees: dict[str, Path], args: argparse.Namespace) -> Samples:
-    """One process per side, which measure in turn."""
+    """Returns the samples of one process per side, which measure in turn."""
     script = shutil.copy(ROOT / "benchmarks" / "one_side.py", trees["before"].parent)  # away from this tree's modules
     flags = [f"--{name}={getattr(args, name)}" for name in ("hidden_size", "batch", "threads")]
     command = [sys.executable, script, what, *flags]
@@ -93,7 +93,7 @@ def alternating(what: str, trees: dict[str, Path], args: argparse.Namespace) -> 
 
 
 def answer(process: Any) -> dict[str, Any]:
-    """The next line of JSON from one side."""
+    """Returns the next line of JSON from one side."""
     line = process.stdout.readline()
     if not line:
         raise SystemExit(f"one side ended with exit code {process.wait()}")
@@ -101,7 +101,7 @@ def answer(process: Any) -> dict[str, Any]:
 
 
 def first_steps(what: str, trees: dict[str, Path], args: argparse.Namespace) -> Samples:
-    """From the start of a process to its end, one step of each problem of mini8 in it."""
+    """Returns the samples of a process that takes one step of each problem of mini8, from its start to its end."""
     samples: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     for _ in range(args.rounds):
         for side, tree in trees.items():
@@ -110,7 +110,7 @@ def first_steps(what: str, trees: dict[str, Path], args: argparse.Namespace) -> 
 
 
 def mixture(what: str, trees: dict[str, Path], args: argparse.Namespace) -> Samples:
-    """Seconds of a step of mini8's joint mixture: of a run of --steps less one of a tenth as many, by the steps between them."""
+    """Returns the samples per step of mini8's joint mixture: the difference between a run of --steps and one of a tenth."""
     samples: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     few = args.steps // 10
     for _ in range(args.rounds):
@@ -121,7 +121,7 @@ def mixture(what: str, trees: dict[str, Path], args: argparse.Namespace) -> Samp
 
 
 def trained(tree: Path, data_dir: str, steps: int) -> tuple[float, float]:
-    """Seconds and CPU seconds of a run of mm-trainer."""
+    """Returns the seconds and CPU seconds of a run of mm-trainer."""
     with tempfile.TemporaryDirectory() as folder:
         flags = ["--problems=mini8", "--hparams_set=multimodel_mini", f"--data_dir={data_dir}", f"--output_dir={folder}/run"]
         changes = f"--hparams=train_steps={steps},eval_every={steps},eval_batches=1,eval_samples=0"
@@ -129,7 +129,7 @@ def trained(tree: Path, data_dir: str, steps: int) -> tuple[float, float]:
 
 
 def ended(command: list[str], tree: Path) -> tuple[float, float]:
-    """Seconds and CPU seconds of a command."""
+    """Returns the seconds and CPU seconds of a command."""
     start = time.perf_counter()
     process = subprocess.Popen(command, env=environment(tree), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -140,7 +140,7 @@ def ended(command: list[str], tree: Path) -> tuple[float, float]:
 
 
 def row(name: str, samples: dict[str, list[tuple[float, float]]]) -> str:
-    """A row of the table."""
+    """Returns a row of the table."""
     seconds = {side: [each[0] for each in samples[side]] for side in SIDES}
     cells = [f"{min(seconds[side]):.4g}, {statistics.median(seconds[side]):.4g}" for side in SIDES]
     ratio = min(seconds["before"]) / min(seconds["now"])

@@ -1,6 +1,6 @@
 """One side of against.py: measures once for each line on its standard input, and answers with a line of JSON.
 
-It is run with the measured revision's own packages first on the path, and knows both names of what was renamed since 368c74c.
+It runs with the measured revision's packages first on the path, and knows the names that functions had at 368c74c too.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def times(work: Callable[[], object], repeats: int = 5) -> list[tuple[float, float]]:
-    """(seconds, CPU seconds) of each repeat."""
+    """Returns (seconds, CPU seconds) of each repeat."""
     found = []
     for _ in range(repeats):
         start, cpu = time.perf_counter(), time.process_time()
@@ -57,7 +57,7 @@ def times(work: Callable[[], object], repeats: int = 5) -> list[tuple[float, flo
 
 
 def train_step(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
-    """A step on a batch of sentences of LENGTH + LENGTH tokens: the paper's single model with 60 experts."""
+    """Returns a step on a batch of sentences of LENGTH + LENGTH tokens, with the paper's single model and 60 experts."""
     changes = f"hidden_size={args.hidden_size},moe_hidden_size={args.hidden_size},num_experts=60,moe_k=4,dropout=0.1"
     spec, hparams, model = common.text_model(changes, VOCABULARY)
     functions = StepFunctions(model, make_optimizer(by_path(model.trainable_variables), hparams), hparams)
@@ -66,7 +66,7 @@ def train_step(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
 
 
 def decode(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
-    """128 tokens of one sentence, and 64 of eight sentences greedily and with four beams; without XLA."""
+    """Returns decoding of 128 tokens of one sentence, and of 64 of eight sentences greedily and with four beams, without XLA."""
     changes = f"hidden_size={args.hidden_size},moe_hidden_size={args.hidden_size},num_experts=60,moe_k=4"
     _, _, model = common.text_model(changes, VOCABULARY)
     for variable in model.trainable_variables:  # gates of zeros would send every token to the same experts

@@ -24,7 +24,7 @@ _HYPERPARAMETERS = [name for part in HParams().to_dict().values() for name in pa
 def apply_run_file(flags: CommandFlags, path: Path) -> list[Problem]:
     """Gives each flag that is not on the command line its value in a run file; returns the problems described in the file.
 
-    Keys are names of flags. Those that another command takes are passed over. Hyperparameters on the command line change single
+    Keys are names of flags; flags of other commands are ignored. Hyperparameters on the command line change single
     ones of the file's. Paths are relative to the file's folder.
 
     Raises:

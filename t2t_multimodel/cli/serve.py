@@ -23,12 +23,12 @@ def command_flags() -> common.CommandFlags:
         "mm-serve", "Serves the newest checkpoint of --output_dir: a page in the browser and a JSON API."
     )
     common.add_output_dir_flag(flags)
-    flags.string("host", "127.0.0.1", "address to serve at; others than this machine's own reach it at 0.0.0.0")
+    flags.string("host", "127.0.0.1", "address to serve at; 0.0.0.0 lets other machines in")
     flags.integer("port", 7860, "port to serve at; 0 takes a free one", least=0, most=65535)
     flags.boolean("page", True, "the page in the browser; --nopage serves the JSON API alone")
     flags.section = "search"
     flags.integer("beam_size", 4, "beams per input; 1 is greedy", least=1)
-    flags.number("alpha", 0.6, "length penalty of beam search; 0 is none")
+    flags.number("alpha", 0.6, "exponent of beam search's length penalty; 0 is none")
     flags.integer("n_best", 4, "outputs per input, at most --beam_size", least=1)
     flags.section = "batches"
     flags.integer("max_batch", 16, "inputs of a problem that are decoded together", least=1)
@@ -89,7 +89,7 @@ def _serve(args: FlagValues, bound: socket.socket) -> None:
 
 def load(args: FlagValues) -> Any:
     """Returns a Service with the newest weights of --output_dir, warmed up."""
-    # oneDNN prepares each small product anew: steps of one sentence take half the time without it.
+    # oneDNN prepares each small product anew. Without it, a decoding step of one sentence takes half the time.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     common.quiet_tensorflow()
     from t2t_multimodel.decoding.strategies import BeamSearch, Greedy

@@ -17,7 +17,7 @@ from t2t_multimodel.experiments.plan import (
     joint,
 )
 
-FRACTIONS = (0.05, 0.1, 0.25, 1.0)  # of the own training data of a problem, in the curve
+FRACTIONS = (0.05, 0.1, 0.25, 1.0)  # the points of the data curve: shares of a problem's own training data
 # The paper's Table 1, "State of the art", with the works it refers to.
 PUBLISHED = (
     Published("image_imagenet", "accuracy_top5", 0.95, "Inception-v4, Szegedy et al. 2016, arXiv 1602.07261"),
@@ -116,7 +116,10 @@ def figure1(scale: Scale) -> Experiment:
 
 
 def data_curve(scale: Scale) -> Experiment:
-    """Returns speech and parsing, jointly and alone, over the amount of their own data; the other six have all of theirs."""
+    """Returns the comparison of joint and single training of speech and parsing, over the amount of their own data.
+
+    The other six problems have all of their data.
+    """
     runs, cells = [], []
     problems = (scale.speech, scale.parsing)
     for fraction in FRACTIONS:
@@ -151,7 +154,7 @@ def experiments(name: str, scale: Scale) -> list[Experiment]:
 
 
 def decoded_problems(chosen: list[Experiment]) -> dict[str, tuple[str, ...]]:
-    """Returns, by run, the problems whose decoded outputs a table needs."""
+    """Returns by run the problems whose outputs must be decoded for a table."""
     found: dict[str, dict[str, None]] = {}
     for cell in (cell for experiment in chosen for cell in experiment.cells if cell.metric in DECODED_METRICS):
         found.setdefault(cell.run, {})[cell.problem] = None

@@ -1,4 +1,4 @@
-"""What the paper claims in section 3, and what the data curve asks, as differences between figures of runs."""
+"""The paper's claims in section 3, and those of the data curve, each as a difference between the figures of two runs."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Cell:
         row, column: the cell's place in the table.
         run, problem, metric: the figure that it shows.
         paper: the paper's figure; None if it has none.
-        series, x: in a curve, the line and the place on the horizontal axis.
+        series, x: in a plot of curves, the name of the line and the position on the horizontal axis.
     """
 
     row: str
@@ -134,7 +134,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """The best figure that others have published on a problem's own data, as the paper quotes it, and where."""
+    """A problem's best published figure, as the paper quotes it, and its source."""
 
     problem: str
     metric: str
@@ -147,8 +147,8 @@ class Experiment:
     """An experiment: a name, a title, and what makes its table.
 
     Attributes:
-        question: the sentence that says what it asks.
-        runs, cells: what is trained, and what the table shows.
+        question: the question that it answers, as a sentence.
+        runs, cells: the runs, and the cells of the table.
         published: figures of other systems on the same data.
         sizes: whether parameters and arithmetic of the runs are shown.
     """

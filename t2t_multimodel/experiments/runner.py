@@ -132,7 +132,7 @@ def evaluated_step(folder: Path) -> int:
 
 
 def read_json(path: Path) -> Any:
-    """Returns what a JSON file of an experiment holds; raises DataError where it is damaged."""
+    """Returns the content of a JSON file of an experiment; raises DataError if it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -188,6 +188,6 @@ def ensure_data(scale: Scale, data_dir: Path, records: Sequence[str]) -> None:
 
 
 def commit() -> str:
-    """Returns the checkout's git revision, or "" where there is none."""
+    """Returns the checkout's git revision; "" if there is none."""
     done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip() if not done.returncode else ""

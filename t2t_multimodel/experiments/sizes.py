@@ -11,7 +11,7 @@ from t2t_multimodel.training.memory import parameter_counts
 
 
 def size_of(folder: Path) -> dict[str, Any]:
-    """Returns the parameters by part of a run's model, and its floating-point operations forward: {part: [number, of what]}."""
+    """Returns by part of a run's model the parameters, and the operations of a forward pass with their unit: [number, unit]."""
     config = RunConfig.load(folder)
     model = build_model(config)
     flops = {part: list(of) for part, of in flops_forward(model, config.hparams).items()}

@@ -44,11 +44,11 @@ class RunFile:
             raise DataError(f"{path} is a file of yours, and mm-trainer writes one of that name; rename it")
 
     def write(self, stop_step: int | None, seconds: float = 0.0) -> None:
-        """Writes the file; a run that is repeated by it ends at `stop_step`, or after so many seconds if they are not 0."""
+        """Writes the file. A run that repeats it ends at `stop_step`, or after `seconds` if they are not 0."""
         write_atomically(self.output_dir / NAME, self.text(stop_step, seconds).encode())
 
     def text(self, stop_step: int | None, seconds: float = 0.0) -> str:
-        """Returns what `write` writes."""
+        """Returns the text of the file; the arguments are those of `write`."""
         values: dict[str, Any] = {"problems": [problem.name for problem in self.problems], "hparams_set": self.set_name}
         values |= {"data_dir": str(self.data_dir.resolve()), "output_dir": ".", "strategy": self.strategy}
         folders = {"warm_start": self.warm_start, "usr_dir": self.usr_dir}
@@ -62,7 +62,7 @@ class RunFile:
         return "\n".join(lines) + "\n"
 
     def _changes(self) -> dict[str, Any]:
-        """Returns the hyperparameters that are not as in the set; if it is not registered, those that have no default value."""
+        """Returns the hyperparameters that differ from the set, or from the defaults if the set is not registered."""
         base = hparams_sets.get(self.set_name)() if self.set_name in hparams_sets else HParams()
         before, now = base.to_dict(), self.hparams.to_dict()
         return {name: value for part in now for name, value in now[part].items() if before[part][name] != value}

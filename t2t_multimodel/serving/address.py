@@ -1,4 +1,4 @@
-"""The address that a service is at."""
+"""Binds the address of a service."""
 
 from __future__ import annotations
 

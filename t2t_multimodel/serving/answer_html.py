@@ -62,12 +62,12 @@ def error_html(line: str) -> str:
 
 
 def empty_html(line: str) -> str:
-    """Returns what stands in the place of an answer before there is one."""
+    """Returns the text that is shown before there is an answer, as an HTML element."""
     return f'<div class="mm"><p class="empty">{escape(line)}</p></div>'
 
 
 def took(answer: Answer) -> str:
-    """Returns how long an answer took, in words."""
+    """Returns the time that an answer took, in words."""
     others = answer.batch_size - 1
     return f"{answer.seconds:.2f} s" + (f", together with {others} other request{'s' * (others > 1)}" if others else "")
 
@@ -100,7 +100,7 @@ def _n_best(outputs: Sequence[Output]) -> str:
 
 
 def _experts(shares: Sequence[float]) -> str:
-    """Returns the experts with the largest shares as bars, numbered from 0, and how much the others have."""
+    """Returns the experts with the largest shares as bars, numbered from 0, and the share of all others."""
     ranked = sorted(enumerate(shares), key=lambda pair: -pair[1])
     shown = [(f"expert {number}", share) for number, share in ranked[:MOST_EXPERTS]]
     rest = ranked[MOST_EXPERTS:]

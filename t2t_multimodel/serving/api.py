@@ -28,7 +28,7 @@ from t2t_multimodel.serving.service import Service, wanted
 from t2t_multimodel.utils.errors import DataError, UnknownNameError
 
 Handler = Callable[[Request], Awaitable[Response]]
-# What an error of the service is over HTTP.
+# By error of the service, the HTTP status.
 _STATUS = {DataError: 400, UnknownNameError: 404, TooLarge: 413, QueueFull: 503, Closed: 503}
 _JSON = "application/json"
 _FILES = ("image/", "audio/", "application/octet-stream")
@@ -67,7 +67,7 @@ def routes(service: Service) -> list[Route]:
 
 
 def described(spec: ProblemSpec, limits: Limits) -> dict[str, Any]:
-    """Returns what `GET /api/problems` says of a problem."""
+    """Returns the entry of a problem in the answer to `GET /api/problems`."""
     targets = "tree" if is_tree(spec.targets) else spec.targets.kind
     classes = {"classes": list(spec.targets.classes)} if isinstance(spec.targets, Label) else {}
     about = {"name": spec.name, "inputs": spec.inputs.kind, "targets": targets, "target_space": spec.target_space}
@@ -75,7 +75,7 @@ def described(spec: ProblemSpec, limits: Limits) -> dict[str, Any]:
 
 
 def error_response(status: int, line: str) -> Response:
-    """Returns an error as the API gives it: `{"error": line}`."""
+    """Returns the API's response to an error: `{"error": line}`."""
     headers = {"Retry-After": "1"} if status == 503 else None
     return JSONResponse({"error": " ".join(line.split())}, status, headers)
 

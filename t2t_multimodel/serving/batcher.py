@@ -13,11 +13,11 @@ from t2t_multimodel.utils.errors import MultiModelError
 
 
 class QueueFull(MultiModelError):
-    """As many requests as the queue holds are waiting already."""
+    """The queue is full: it holds the largest allowed number of waiting requests."""
 
 
 class Closed(MultiModelError):
-    """The batcher is closed and answers no request any more."""
+    """The batcher was closed, and answers no more requests."""
 
 
 class _Request(NamedTuple):
@@ -108,7 +108,7 @@ class Batcher:
         return None
 
     def _answer(self, key: Hashable, requests: list[_Request]) -> None:
-        """Gives every request its result. Where a batch fails, each is run alone, so that only what is at fault fails."""
+        """Gives every request its result. If a batch fails, each request is run alone, so that only the faulty one fails."""
         if not requests:
             return
         try:

@@ -1,4 +1,4 @@
-"""What a request may bring, and the lines that say so."""
+"""The limits of a request, and the lines about them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TooLarge(MultiModelError):
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The largest request that is taken.
+    """The largest request that is answered.
 
     Attributes:
         upload_bytes: bytes of a request's body or of an uploaded file.
@@ -31,7 +31,7 @@ class Limits:
     body_seconds: float = 20.0
 
     def line(self, spec: ProblemSpec) -> str:
-        """Returns what an input of the problem may be, in words."""
+        """Returns the limits of the problem's inputs in words."""
         if isinstance(spec.inputs, Image):
             return f"at most {megabytes(self.upload_bytes)} and {self.pixels:,} pixels"
         if isinstance(spec.inputs, Audio):

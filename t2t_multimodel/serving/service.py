@@ -1,4 +1,4 @@
-"""Answers requests for the problems of a run: checks them, decodes them together, and says what came out."""
+"""Answers requests for the problems of a run: checks them and decodes them together."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Answer:
     Attributes:
         problem: the problem's name.
         outputs: the best first.
-        experts: the share of each of the encoder's experts in the input's gates; empty for a model without experts.
-        notes: what was changed or cut to read the input.
+        experts: by expert of the encoder, its share in the input's gates; empty for a model without experts.
+        notes: the changes and cuts that were made to read the input.
         batch_size: requests that were decoded together with this one, itself included.
         seconds: from the whole request to its answer.
     """
