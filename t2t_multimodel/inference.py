@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.readers.pictures import read as pictures
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.readers.sound.decode import from_array as sound_from_array
@@ -18,6 +19,7 @@ from t2t_multimodel.decoding.interactive import describe
 from t2t_multimodel.decoding.predictor import Prediction, Predictor, Raw
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Strategy
+from t2t_multimodel.evaluation.outputs import checked_reference
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.runs.run_config import open_run
 
@@ -107,6 +109,29 @@ class LoadedModel:
             DataError: as in `decode`.
         """
         found = [prediction.outputs for prediction in self._predict(problem, inputs, batch_size, self._n_best_strategy(n))]
+        return found[0] if _is_one(inputs) else found
+
+    def log_probs(self, problem: str, inputs: Input | Sequence[Input], targets: str | Sequence[str], batch_size: int = 32) -> Any:
+        """Returns the log-probability of a given output for each input: PairScore(log_prob, token_log_probs, tokens).
+
+        Args:
+            problem: as in `decode`.
+            inputs: as in `decode`.
+            targets: an output for one input, or one per input: texts, names of classes, or trees in Penn bracketing or
+                linearised.
+            batch_size: pairs that are scored together.
+
+        Raises:
+            DataError: a target is empty, no class of the problem or no tree; or as in `decode`.
+            ValueError: there are not as many targets as inputs, or as in `decode`.
+            UnknownNameError: as in `decode`.
+        """
+        raw_inputs, given = self._read(problem, inputs), [targets] if isinstance(targets, str) else list(targets)
+        if len(given) != len(raw_inputs):
+            raise ValueError(f"each input needs a target; got {len(raw_inputs)} inputs and {len(given)} targets")
+        spec = self.problems[problem]
+        wanted = [checked_reference(spec, normalize_spaces(text), f"target {i}") for i, text in enumerate(given, 1)]
+        found = self._decoder.score_pairs(problem, raw_inputs, wanted, batch_size)
         return found[0] if _is_one(inputs) else found
 
     def translate(self, inputs: str | Sequence[str], problem: str | None = None) -> Any:

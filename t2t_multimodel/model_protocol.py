@@ -90,6 +90,9 @@ class DecodableModel(Protocol):
     def classify(self, encoded: EncodedInput, problem: str | None = None, training: bool = False) -> Tensor:
         """Returns logits float32 [B, classes]."""
 
+    def logits(self, batch: Batch, problem: str | ProblemSwitch, space: Tensor | None = None) -> Tensor:
+        """Returns the logits without dropout and noise, float32 [B, T, V] or [B, classes]."""
+
 
 class Model(DecodableModel, Protocol):
     """The methods of a model that training and reports use as well."""
@@ -132,9 +135,6 @@ class Model(DecodableModel, Protocol):
 
     def balance_loss(self, routings: Sequence[Any]) -> Tensor:
         """Returns the sum of the experts' importance and load losses, a float32 scalar."""
-
-    def logits(self, batch: Batch, problem: str | ProblemSwitch, space: Tensor | None = None) -> Tensor:
-        """Returns the logits without dropout and noise, float32 [B, T, V] or [B, classes]."""
 
     def trace_key(self, problem: str) -> tuple[str, ...]:
         """Returns a key that is equal for problems that differ in their command token alone."""

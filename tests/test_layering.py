@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "hparams": {"config", "registry"},
     "problems": BASE | {"data"},
     "runs": BODY | TRAINING | {"training", "decoding", "evaluation", "version"},
-    "inference": BODY | {"model_protocol", "data", "decoding", "runs"},
+    "inference": BODY | {"model_protocol", "data", "decoding", "evaluation", "runs"},
     "export": BODY | {"model_protocol", "data", "decoding", "runs"},
     "reports": BODY | TRAINING | {"training", "decoding", "evaluation", "runs", "inference"},
     "serving": BASE | {"data", "decoding", "reports"},

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("mm-datagen", "mm-trainer", "mm-decoder", "mm-experiment", "mm-export", "mm-serve")
+COMMANDS = ("mm-datagen", "mm-trainer", "mm-decoder", "mm-experiment", "mm-export", "mm-score", "mm-serve")
 
 
 def python(*args: str, **options) -> subprocess.CompletedProcess:

@@ -18,13 +18,15 @@ from t2t_multimodel.data.readers.pictures.read import StoredPicture
 from t2t_multimodel.data.readers.sound.decode import Sound, as_sound
 from t2t_multimodel.data.trees import restore, treebank_spelling, typed_words, well_formed
 from t2t_multimodel.data.vocabulary import Vocabulary
+from t2t_multimodel.decoding import forced
 from t2t_multimodel.decoding.constraints import WellFormedTrees
+from t2t_multimodel.decoding.forced import PairScore
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Strategy
 from t2t_multimodel.features import Audio, Batch, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.model_protocol import DecodableModel
 from t2t_multimodel.registry import unknown
-from t2t_multimodel.utils.constants import LOWEST, PAD_ID
+from t2t_multimodel.utils.constants import EOS_ID, LOWEST, PAD_ID
 from t2t_multimodel.utils.errors import UnknownNameError
 
 CAPTION_TOKENS = 64
@@ -96,6 +98,7 @@ class Predictor:
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
         self.strategy = strategy or Greedy()
+        self._model = model
         self._vocabulary = vocabulary
         self._hparams = hparams
         self._search = search or Search(model)
@@ -165,6 +168,38 @@ class Predictor:
             for row, outputs in zip(rows, self._classes(problem, batch, top), strict=True):
                 found[row] = [(output.text, float(np.exp(output.score))) for output in outputs]
         return found
+
+    def score_pairs(
+        self, problem: str, inputs: Sequence[Raw], targets: Sequence[str], batch_size: int = 32, progress: Progress | None = None
+    ) -> list[PairScore]:
+        """Returns the log-probability of a given output for each input, in order.
+
+        Args:
+            problem: the problem's name.
+            inputs: raw inputs.
+            targets: as many texts, linearised trees, or names of classes.
+            batch_size: pairs that are scored together.
+            progress: called after each batch.
+
+        Raises:
+            DataError: a target is no class of the problem.
+        """
+        spec = self.spec(problem)
+        found: dict[int, PairScore] = {}
+        for rows, batch in self._batches(spec, inputs, batch_size):
+            chosen = [targets[row] for row in rows]
+            scores = forced.scores(self._model, problem, batch, self._target_ids(spec, chosen), self._vocabulary)
+            found |= dict(zip(rows, scores, strict=True))
+            if progress:
+                progress(len(rows))
+        return [found[row] for row in range(len(inputs))]
+
+    def _target_ids(self, spec: ProblemSpec, targets: Sequence[str]) -> Sequence[int | list[int]]:
+        if isinstance(spec.targets, Label):
+            return forced.class_ids(spec.targets, targets)
+        assert isinstance(spec.targets, Text)
+        normalized = [normalize(text, spec.targets.normalization) for text in targets]
+        return [[*self._vocabulary.encode_feature(spec.targets, text), EOS_ID] for text in normalized]
 
     def decode_batch(self, problem: str, batch: Batch) -> list[str]:
         """Returns the best output for each row of a prepared batch: a text, a class's name, or a linearised tree."""

@@ -16,13 +16,13 @@ import tensorflow as tf
 from t2t_multimodel.data.records import parse_example, shard_paths
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.decoding.predictor import bracketed
+from t2t_multimodel.evaluation.outputs import Decoded
 from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.reports.page import Block, Card, Cards, Cell, Drawing, Heading, Marked, Paragraph, Picture, Table
 from t2t_multimodel.reports.pictures import enlarged, spectrogram, wav_file
 from t2t_multimodel.reports.scored_run import Run
 from t2t_multimodel.reports.tree_drawing import draw_tree
-from t2t_multimodel.runs.scoring import Decoded
 
 PICTURES, SOUNDS, SENTENCES, TREES = 4, 2, 4, 2
 EXPLAINED = (

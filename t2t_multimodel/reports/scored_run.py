@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from t2t_multimodel.evaluation.outputs import Decoded
 from t2t_multimodel.problem import Problem, problem_of
 from t2t_multimodel.runs.run_config import RunConfig
-from t2t_multimodel.runs.scoring import Decoded
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.json_lines import newest_by_step, read_json_lines, training_seconds
 

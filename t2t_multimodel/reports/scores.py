@@ -14,13 +14,13 @@ from t2t_multimodel.data.records import parse_example, shard_paths
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.evaluation.baselines import copied_source, most_frequent_class, most_frequent_token
 from t2t_multimodel.evaluation.metrics import score, with_companions
+from t2t_multimodel.evaluation.outputs import Decoded
 from t2t_multimodel.evaluation.scored import Scoring
 from t2t_multimodel.features import Label, Text
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.reports.examples import what_it_does
 from t2t_multimodel.reports.page import Table
 from t2t_multimodel.reports.scored_run import Run
-from t2t_multimodel.runs.scoring import Decoded
 from t2t_multimodel.utils.constants import EOS_ID
 from t2t_multimodel.utils.units import LOWER_IS_BETTER, unit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -17,8 +17,8 @@ from t2t_multimodel.data.pipeline import evaluation_batches
 from t2t_multimodel.data.records import as_recorded, layout, read_manifest
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.predictor import Predictor
-from t2t_multimodel.evaluation.metrics import scored, with_companions
-from t2t_multimodel.evaluation.scored import Scored, Scoring
+from t2t_multimodel.evaluation.outputs import Decoded, scored_by
+from t2t_multimodel.evaluation.scored import Scored
 from t2t_multimodel.features import Batch, Label, ProblemSpec, Text
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem, problem_of
@@ -30,20 +30,6 @@ from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 from t2t_multimodel.utils.json_lines import json_line, json_lines
-
-
-class Decoded(NamedTuple):
-    """An example and the model's output.
-
-    Attributes:
-        inputs: the input as text; "" for pictures and sound.
-        references: the right answers, at least one.
-        output: the model's answer.
-    """
-
-    inputs: str
-    references: list[str]
-    output: str
 
 
 class Scorer:
@@ -99,18 +85,6 @@ class Scorer:
             return [problem.targets.classes[int(batch["targets"][i])]]
         several = [text.decode() for text in batch["references"][i].numpy() if text] if "references" in batch else []
         return several or [self._vocabulary.decode(batch["targets"][i].numpy().tolist())]
-
-
-def scored_by(problem: Problem, decoded: Sequence[Decoded]) -> Scored:
-    """Scores decoded examples by all metrics of their problem, and by those that `with_companions` adds."""
-    outputs, references = [row.output for row in decoded], [row.references for row in decoded]
-    figures: dict[str, float] = {}
-    settings: dict[str, str] = {}
-    notes: tuple[str, ...] = ()
-    for name in with_companions(problem.metrics, references, problem.target_space):
-        found = scored(name, outputs, references, [row.inputs for row in decoded], Scoring.of(problem))
-        figures, settings, notes = figures | found.figures, settings | found.settings, notes + found.notes
-    return Scored(figures, settings, notes)
 
 
 def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, split: str, limit: int = 0) -> None:

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 
-from t2t_multimodel.cli import common, datagen, decoder, experiment, export, serve, trainer
+from t2t_multimodel.cli import common, datagen, decoder, experiment, export, score, serve, trainer
 from t2t_multimodel.problem import problems
 
 COMMANDS = {
@@ -16,6 +16,7 @@ COMMANDS = {
     "mm-decoder": decoder.main,
     "mm-experiment": experiment.main,
     "mm-export": export.main,
+    "mm-score": score.main,
     "mm-serve": serve.main,
     "mm-trainer": trainer.main,
 }

@@ -62,6 +62,17 @@ def test_one_input_gives_one_output_and_a_list_a_list(model):
     assert model.step == 7
 
 
+def test_given_outputs_have_log_probabilities(model):
+    one = model.log_probs("ende", "a dog", "ein Hund")
+    assert one.log_prob == pytest.approx(sum(one.token_log_probs)) and "".join(one.tokens).strip() == "ein Hund"
+    several = model.log_probs("ende", ["a dog", "a"], ["ein Hund", "ein"])
+    assert several[0].log_prob == pytest.approx(one.log_prob, abs=1e-3)
+    with pytest.raises(ValueError, match="each input needs a target; got 2 inputs and 1 targets"):
+        model.log_probs("ende", ["a dog", "a"], ["ein"])
+    with pytest.raises(DataError, match="target 1: unknown class 'cta'; did you mean cat"):
+        model.log_probs("picture", np.zeros((16, 16, 3), np.uint8), "cta")
+
+
 def test_blanks_and_composed_letters_are_those_of_training(model):
     same = ["a d\u00fc", "a  du\u0308\r\n", "\ufeffa\u00a0d\u00fc", "a\u2028d\u00fc\u3000", "a\u0085d\u00fc", " a\u200bd\u00fc"]
     assert len(set(model.translate(same, problem="ende"))) == 1
