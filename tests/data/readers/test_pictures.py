@@ -187,3 +187,9 @@ def test_an_image_of_pillow_is_left_as_it_is():
     seen, changes = as_seen(image, "x")
     assert seen.size == (pictures.HEIGHT, pictures.WIDTH) and changes == ("turned upright (EXIF)",)
     assert image.size == (pictures.WIDTH, pictures.HEIGHT) and image.getexif()[0x0112] == 6
+
+
+def test_the_most_pixels_may_be_fewer_than_those_that_are_read():
+    assert stored_picture(FILES["rgb.png"], "x", max_pixels=32 * 24)
+    with pytest.raises(DataError, match="x is 32 x 24 pixels, more than the 700, and"):
+        stored_picture(FILES["rgb.png"], "x", max_pixels=700)

@@ -222,3 +222,14 @@ def test_mp3_in_a_wav_is_refused_by_name():
     extension = struct.pack("<HHIHHH", 12, 1, 2, 0, 1, 0)
     content = sounds.wav(frames, tag=0x55, bits=0, rate=16000, extension=extension)
     assert "MP3" in message(content, 16000) or "coding that is not read" in message(content, 16000)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3", "FLAC without length"])
+def test_a_sound_beyond_the_longest_that_is_taken_is_not_read_whole(kind, monkeypatch):
+    content = sounds.write(np.tile(TONE, 4), kind.split()[0], None if kind in ("OGG", "MP3") else "PCM_16")
+    content = sounds.flac_without_length(content) if kind.endswith("length") else content
+    assert len(decode_audio(content, 8000, "x", max_seconds=2.5)) == pytest.approx(16000, abs=2000)
+    for module in (decode.flac, decode.mpeg):
+        monkeypatch.setattr(module, "read", None)
+    with pytest.raises(DataError, match=r"^x is (2\.\d seconds long, more|longer) than the 1\.5"):
+        decode_audio(content, 8000, "x", max_seconds=1.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import math
@@ -16,6 +17,7 @@ from t2t_multimodel.utils.errors import DataError
 # Over two hours at 16 kHz. No recording of a corpus is as long, but a damaged header may say so.
 MAX_SAMPLES = 1 << 27
 LEAST_RATE = 1000
+_COUNTED_RATE = 8000
 # Sound mixed in floating point may exceed 1 by some decibels; larger values are on another scale.
 MOST_OVER_FULL_SCALE = 8.0
 RESAMPLED, MIXED_DOWN, CLIPPED, NO_LENGTH = "resampled", "mixed down", "clipped", "no length in header"
@@ -88,9 +90,11 @@ def decode_audio(content: bytes, sample_rate: int, name: str, max_seconds: float
     elif kind == "OGG":
         parts = [_read(link, sample_rate, name, max_seconds=max_seconds) for link in ogg.links(content, name)]
     elif kind == "MP3":
+        _check_stream(content, max_seconds, name)
         samples, rate = mpeg.read(content, name)
         parts = [_Stored(samples, rate, clipped=bool(np.any(np.abs(samples) >= 32767 / 32768)))]
     elif not flac.has_length(content):
+        _check_stream(content, max_seconds, name)
         parts = [_Stored(*flac.read(content, name))]
     else:
         parts = [_read(content, sample_rate, name, max_seconds=max_seconds)]
@@ -147,6 +151,20 @@ def _check_length(samples: float, name: str) -> None:
 def _check_seconds(seconds: float, max_seconds: float, name: str) -> None:
     if seconds > max_seconds:
         raise DataError(f"{name} is {seconds:,.1f} seconds long, more than the {max_seconds:g} that are taken; cut it in pieces")
+
+
+def _check_stream(content: bytes, max_seconds: float, name: str) -> None:
+    """Raises a DataError if an MP3 or FLAC file, whose header need not give its length, is too long; decodes no more of it."""
+    import miniaudio
+
+    if max_seconds == math.inf:
+        return
+    seconds = 0.0
+    with contextlib.suppress(miniaudio.DecodeError):  # a damaged file is the reader's to tell of
+        for block in miniaudio.stream_memory(content, nchannels=1, sample_rate=_COUNTED_RATE, frames_to_read=_COUNTED_RATE):
+            seconds += len(block) / _COUNTED_RATE
+            if seconds > max_seconds:
+                raise DataError(f"{name} is longer than the {max_seconds:g} seconds that are taken; cut it in pieces")
 
 
 def _joined(sounds: list[Sound], changes: tuple[str, ...], parts: list[_Stored], sample_rate: int, name: str) -> Sound:
