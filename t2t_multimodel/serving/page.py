@@ -35,6 +35,9 @@ _PAGE_CSS = """
 #answer { border: 1px solid var(--border-color-primary); border-radius: 10px; padding: 1.1rem 1.2rem !important;
   background: var(--block-background-fill); min-height: 9rem; }
 """
+# Where the answer stands below the input, the page moves there.
+_SHOW = """() => { const answer = document.getElementById('answer');
+  if (innerWidth < 800 && !answer.querySelector('.empty')) answer.scrollIntoView({behavior: 'smooth'}); }"""
 _FONTS = ["system-ui", "sans-serif"]  # those of the browser: nothing is loaded
 
 
@@ -103,14 +106,11 @@ class _Tab:
 
     def connect(self, answer: Any) -> None:
         """Has the input answered in `answer`."""
-        options = {"inputs": [self.problem, self.input], "outputs": answer, "api_visibility": "private", "scroll_to_output": True}
+        options = {"inputs": [self.problem, self.input], "outputs": answer, "api_visibility": "private"}
         function = _answerer(self._service, self._is_text)
-        self.button.click(function, **options)
-        self.problem.input(function, **options)
-        if self._is_text:
-            self.input.submit(function, **options)
-        else:
-            self.input.change(function, **options)
+        listeners = (self.button.click, self.problem.input, self.input.submit if self._is_text else self.input.change)
+        for listener in listeners:
+            listener(function, **options).then(None, js=_SHOW, api_visibility="private")
         if self._rows:
             shown: dict[str, Any] = {"visible_columns": [1], "examples_per_page": MOST_EXAMPLES}
             if self._is_text:

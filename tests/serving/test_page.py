@@ -156,6 +156,7 @@ def test_it_is_readable_on_a_phone(browser, command):
     phone.fill("#text textarea", "a dog")
     phone.press("#text textarea", "Enter")
     phone.wait_for_selector("#answer .out")
+    phone.wait_for_function("document.getElementById('answer').getBoundingClientRect().top < 400")  # it is moved into sight
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     phone.close()
 
