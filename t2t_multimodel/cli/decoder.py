@@ -86,7 +86,7 @@ def run(args: FlagValues) -> int:
     if not args.decode_from_file:
         if args.decode_to_file:
             raise common.UserError("--decode_to_file goes with --decode_from_file")
-        _interact(args, problem)
+        _interact(args, problem, Path(config.data_dir))
         return 0
     from t2t_multimodel.decoding.files import read_lines
 
@@ -136,11 +136,11 @@ def _check_target(target: Path, source: Path) -> None:
         raise common.UserError(f"--decode_to_file={target} is the file to decode; name another one")
 
 
-def _interact(args: FlagValues, problem: str) -> None:
+def _interact(args: FlagValues, problem: str, data_dir: Path) -> None:
     decoder, banner = load(args)
     from t2t_multimodel.decoding.interactive import interact
 
-    interact(decoder, problem, banner)
+    interact(decoder, problem, banner, data_dir)
 
 
 def _decode_file(args: FlagValues, problem: str, lines: list[bytes]) -> int:

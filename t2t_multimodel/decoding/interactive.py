@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.readers.pictures import read as pictures
+from t2t_multimodel.data.readers.sound import kinds
 from t2t_multimodel.decoding.files import changes_of, one_line, read_raw, read_text
+from t2t_multimodel.decoding.shown_examples import ShownExamples
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling, Strategy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, is_tree
 from t2t_multimodel.registry import unknown
@@ -18,6 +21,7 @@ from t2t_multimodel.utils.errors import DataError, UnknownNameError
 COMMANDS = {
     ":problem NAME": "decode another problem",
     ":problems": "list the problems",
+    ":example": "decode an example of dev, and show the right output",
     ":beam N": "beam search with N beams; 1 is greedy",
     ":nbest N": "show the N best outputs and their scores",
     ":sample T": "draw tokens at random, at temperature T",
@@ -43,14 +47,20 @@ class Session:
         answer: called with each line of output.
         say: called with every other message.
         every_line: True gives an empty line of output for an empty or damaged line, and takes no line as a command.
+        data_dir: the records from which `:example` takes examples.
     """
 
-    def __init__(self, decoder: Any, problem: str, answer: Say, say: Say, every_line: bool = False) -> None:
+    def __init__(
+        self, decoder: Any, problem: str, answer: Say, say: Say, every_line: bool = False, data_dir: Path = Path("data")
+    ) -> None:
         self._decoder = decoder
+        self._examples = ShownExamples(data_dir)
+        self._prepared: set[tuple[str, Strategy, bool]] = set()
         self._answer = answer
         self._say = say
         self._every_line = every_line
-        self._switch(problem)
+        self._problem = problem
+        self._warm_up()
 
     def run(self, read_line: ReadLine, outlives_interrupts: bool = False) -> None:
         """Decodes lines until the end of input or `:quit`.
@@ -114,6 +124,8 @@ class Session:
             self._switch(argument)
         elif name == ":problem":
             self._say(f":problem takes a name; there are: {', '.join(self._decoder.specs)}")
+        elif name == ":example":
+            self._show_example()
         elif name == ":well_formed":
             self._set_well_formed(argument)
         elif name in (":beam", ":nbest", ":sample"):
@@ -131,7 +143,7 @@ class Session:
             self._say(f"{name} takes {what}, got {argument!r}")
             return
         self._decoder.strategy = strategy
-        self._switch(self._problem)
+        self._prepare()
 
     def _set_well_formed(self, argument: str) -> None:
         """Sets whether parse trees must be trees over the sentence's words, and warms up."""
@@ -139,17 +151,37 @@ class Session:
             self._say(f":well_formed takes on or off, got {argument!r}")
             return
         self._decoder.well_formed_trees = argument == "on"
-        self._switch(self._problem)
+        self._prepare()
 
     def _switch(self, problem: str) -> None:
         self._decoder.spec(problem)
-        self._decoder.warm_up(problem)
         self._problem = problem
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Warms up, and says so before, if the current problem was not yet decoded in the current way."""
+        if self._way() not in self._prepared:
+            self._say(f"preparing {self._problem}, which takes some seconds ...")
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        self._decoder.warm_up(self._problem)
+        self._prepared.add(self._way())
+
+    def _way(self) -> tuple[str, Strategy, bool]:
+        return self._problem, self._decoder.strategy, self._decoder.well_formed_trees
+
+    def _show_example(self) -> None:
+        spec = self._decoder.spec(self._problem)
+        line, right = self._examples.next(spec)
+        self._say(f"input: {line}")
+        self._say(f"right: {one_line(right)}")
+        self._decode(line)
 
     def _help(self) -> None:
         self._say(f"A line is {wanted_input(self._decoder.spec(self._problem))}.")
         for command, meaning in COMMANDS.items():
-            self._say(f"  {command:15}{meaning}")
+            self._say(f"  {command:18}{meaning}")
 
 
 def _changed(strategy: Strategy, name: str, argument: str) -> Strategy:
@@ -178,10 +210,10 @@ def wanted_input(spec: ProblemSpec) -> str:
     """Returns what a line of input must be, in words."""
     if isinstance(spec.inputs, Image):
         return f"the path of an image ({pictures.READ})"
-    return "the path of a sound file (WAV, FLAC)" if isinstance(spec.inputs, Audio) else "a sentence"
+    return f"the path of a sound file ({kinds.READ})" if isinstance(spec.inputs, Audio) else "a sentence"
 
 
-def interact(decoder: Any, problem: str, banner: str) -> None:
+def interact(decoder: Any, problem: str, banner: str, data_dir: Path) -> None:
     """Runs a session on the terminal, with history and editing, or on a pipe.
 
     On a pipe each line of input gets one line of output on stdout, in UTF-8 whatever the locale is. No line is a command there.
@@ -191,9 +223,10 @@ def interact(decoder: Any, problem: str, banner: str) -> None:
         decoder: a Predictor.
         problem: the first current problem.
         banner: the first message.
+        data_dir: the records from which `:example` takes examples.
     """
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    session = Session(decoder, problem, answer=_print_answer, say=_print_message, every_line=not at_terminal)
+    session = Session(decoder, problem, _print_answer, _print_message, every_line=not at_terminal, data_dir=data_dir)
     _print_message(f"{banner}\n:help lists the commands")
     session.run(_terminal_lines() if at_terminal else _piped_lines(), outlives_interrupts=at_terminal)
 

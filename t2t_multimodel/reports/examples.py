@@ -5,22 +5,21 @@ from __future__ import annotations
 import difflib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import tensorflow as tf
 
-from t2t_multimodel.data.records import parse_example, shard_paths
+from t2t_multimodel.data.dev_examples import as_text, dev_records, wav_file
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.decoding.predictor import bracketed
 from t2t_multimodel.evaluation.outputs import Decoded
-from t2t_multimodel.features import Audio, Feature, Image, Label, ProblemSpec, Text, is_tree
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.reports.page import Block, Card, Cards, Cell, Drawing, Heading, Marked, Paragraph, Picture, Table
-from t2t_multimodel.reports.pictures import enlarged, spectrogram, wav_file
+from t2t_multimodel.reports.pictures import enlarged, spectrogram
 from t2t_multimodel.reports.scored_run import Run
 from t2t_multimodel.reports.tree_drawing import draw_tree
 
@@ -93,7 +92,7 @@ def picture_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
     The decoded examples of pictures are in the order of the records.
     """
     decoded = run.decoded[problem.name]
-    raws = [content for content, _ in islice(_recorded(problem, data_dir), len(decoded))]
+    raws = [content for content, _ in islice(dev_records(problem, data_dir), len(decoded))]
     cards = []
     for i, (raw, example) in enumerate(wrong_first(list(zip(raws, decoded, strict=True)), PICTURES, lambda pair: pair[1])):
         picture = Picture(f"{problem.name}-{i}", enlarged(raw), f"{problem.name}, example {i}")
@@ -108,7 +107,7 @@ def sound_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
     """
     assert isinstance(problem.inputs, Audio)
     vocabulary = Vocabulary.load(data_dir / FILE_NAME)
-    heard = [(_text_of(problem.targets, targets, vocabulary), pcm) for pcm, targets in _recorded(problem, data_dir)]
+    heard = [(as_text(problem.targets, targets, vocabulary), pcm) for pcm, targets in dev_records(problem, data_dir)]
     times = Counter(text for text, _ in heard)
     sounds = {text: np.frombuffer(pcm, "<i2") for text, pcm in heard if times[text] == 1}
     known = [example for example in run.decoded[problem.name] if example.references[0] in sounds]
@@ -119,17 +118,6 @@ def sound_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
         wav = wav_file(samples, problem.inputs.sample_rate)
         cards.append(Card((picture,), answers(example), wav, right=is_right(example), name=name))
     return cards
-
-
-def _recorded(problem: Problem, data_dir: Path) -> Iterator[tuple[bytes, Any]]:
-    """Yields per dev record the input (the bytes of a picture's file, or PCM) and the target (a class index, or token ids)."""
-    for record in tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, "dev")):
-        example = parse_example(record, problem.inputs, problem.targets)
-        yield example["inputs"].numpy(), example["targets"].numpy()
-
-
-def _text_of(feature: Feature, targets: Any, vocabulary: Vocabulary) -> str:
-    return feature.classes[int(targets)] if isinstance(feature, Label) else vocabulary.decode(targets.tolist())
 
 
 def tree_cards(problem: Problem, run: Run) -> list[Card]:

@@ -133,12 +133,3 @@ def _png(figure: Figure) -> bytes:
     with io.BytesIO() as file:
         figure.savefig(file, format="png", dpi=110)
         return file.getvalue()
-
-
-def wav_file(samples: np.ndarray, rate: int) -> bytes:
-    """Returns int16 [samples] as a WAV file."""
-    import soundfile
-
-    with io.BytesIO() as file:
-        soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
-        return file.getvalue()

@@ -2,10 +2,12 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
 from t2t_multimodel.data.readers.pictures.read import READ
+from t2t_multimodel.data.readers.sound import kinds
 from t2t_multimodel.decoding import interactive
 from t2t_multimodel.decoding.interactive import Session, interact
 from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
@@ -21,6 +23,9 @@ SPECS = [
 ]
 
 
+PREPARING = "preparing {}, which takes some seconds ..."
+
+
 class FakeDecoder:
     """Predicts the input in capitals, and remembers the problems for which it was warmed up."""
 
@@ -28,6 +33,7 @@ class FakeDecoder:
         self.specs = {spec.name: spec for spec in SPECS}
         self.warm = []
         self.strategy = Greedy()
+        self.well_formed_trees = True
 
     def longest_input(self, problem, raw):
         return "its first letter" if raw == "long" else ""
@@ -83,9 +89,9 @@ def test_trees_are_well_formed_until_it_is_switched_off():
     for line, expected in ((":well_formed off", False), (":well_formed on", True)):
         session.handle(line)
         assert decoder.well_formed_trees is expected
-    assert decoder.warm == ["mini_ende"] * 3
+    assert decoder.warm == ["mini_ende"] * 2
     session.handle(":well_formed maybe")
-    assert messages == [":well_formed takes on or off, got 'maybe'"]
+    assert messages == [PREPARING.format("mini_ende"), ":well_formed takes on or off, got 'maybe'"]
 
 
 def test_the_decoder_is_warm_before_the_first_prompt():
@@ -102,6 +108,7 @@ def test_problems_are_listed_and_switched():
     prompts, answers, messages = run(":problem mini_speech", ":problems")
     assert prompts == ["mini_ende> ", "mini_speech> ", "mini_speech> "]
     assert messages == [
+        PREPARING.format("mini_speech"),
         "  mini_ende: text -> text (to_german)",
         "  mini_image: image -> label (to_class)",
         "* mini_speech: audio -> text (to_english)",
@@ -154,14 +161,14 @@ def test_classes_come_with_their_probabilities(tmp_path):
 
 
 def test_help_says_what_a_line_is():
-    assert run(":help", problem="mini_speech")[2][0] == "A line is the path of a sound file (WAV, FLAC)."
+    assert run(":help", problem="mini_speech")[2][0] == f"A line is the path of a sound file ({kinds.READ})."
     assert len(run(":help")[2]) == 1 + len(interactive.COMMANDS)
 
 
 def test_a_pipe_gets_one_answer_a_line_and_all_else_on_stderr(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a dog\r\n\n\xff\n:quit\n\xc3\xbcber\nlast")))
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out := io.BytesIO(), encoding="ascii"))
-    interact(FakeDecoder(), "mini_ende", "out at step 3")
+    interact(FakeDecoder(), "mini_ende", "out at step 3", Path("data"))
     captured = capsys.readouterr()
     assert out.getvalue().decode() == "A DOG\n\n\n:QUIT\n\u00dcBER\nLAST\n"
     assert captured.err.startswith("out at step 3\n")
@@ -184,8 +191,8 @@ def test_the_search_can_be_changed_at_the_prompt():
     ]:
         assert session.handle(line)
         assert decoder.strategy == strategy
-    assert len(decoder.warm) == 10
-    assert messages == []
+    assert len(decoder.warm) == 9
+    assert messages == [PREPARING.format("mini_ende")] * 8  # beam 1 is where it began
     session.handle(":nbest 2")
     session.handle("a dog")
     assert answers == ["   0.000  A DOG", "  -1.000  A DOG"]
@@ -206,3 +213,21 @@ def test_a_temperature_that_will_not_do_is_explained(argument):
 def test_an_input_that_is_too_long_is_told_and_answered():
     _, answers, messages = run("long")
     assert (answers, messages) == (["LONG"], ["too long; cut to its first letter"])
+
+
+def test_what_was_prepared_once_is_ready():
+    _, _, messages = run(*[":problem mini_speech", ":problem mini_ende"] * 2)
+    assert messages == [PREPARING.format("mini_speech")]
+
+
+def test_an_example_of_dev_is_decoded_beside_what_is_right(monkeypatch):
+    examples = iter([("a dog", "ein Hund"), DataError("there are no records")])
+
+    def following(self, spec):
+        if isinstance(found := next(examples), DataError):
+            raise found
+        return found
+
+    monkeypatch.setattr(interactive.ShownExamples, "next", following)
+    _, answers, messages = run(":example", ":example")
+    assert (answers, messages) == (["A DOG"], ["input: a dog", "right: ein Hund", "there are no records"])
