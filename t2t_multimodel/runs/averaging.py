@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,7 @@ from t2t_multimodel.runs.run_config import open_run, start_run
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
 from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError
-from t2t_multimodel.utils.writer_lock import WriterLock
+from t2t_multimodel.utils.writer_lock import FILE_NAME, WriterLock
 
 FOLDER = "averaged"
 
@@ -43,7 +47,24 @@ def average_run(output_dir: Path, count: int) -> Path:
         variable.assign((sums[name] / count).astype(variable.numpy().dtype))
     target = output_dir / FOLDER
     config = dataclasses.replace(config, hparams=config.hparams.override(ema_decay=0.0))
-    with WriterLock(target, print_line):
-        start_run(config, target, output_dir)
-        Checkpoints(target, model, keep=1).save(newest)
+    with WriterLock(target, print_line), _replaced(target) as beside:
+        start_run(config, beside, output_dir)
+        Checkpoints(beside, model, keep=1).save(newest)
     return target
+
+
+@contextlib.contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """Yields a folder beside `folder`, which takes its place at the end, or is removed if there is an error.
+
+    It begins with what `folder` holds beside a checkpoint, such as scores.
+    """
+    beside, before = (folder.with_name(f".{folder.name}.{name}-{os.getpid()}") for name in ("new", "old"))
+    try:
+        shutil.copytree(folder, beside, ignore=shutil.ignore_patterns("ckpt-*", "checkpoint", FILE_NAME))
+        yield beside
+        folder.rename(before)
+        beside.rename(folder)
+        shutil.rmtree(before)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

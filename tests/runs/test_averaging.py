@@ -41,3 +41,21 @@ def test_weights_are_the_mean_of_the_last_checkpoints(count, output_dir):
 def test_more_checkpoints_than_there_are_cannot_be_averaged(output_dir):
     with pytest.raises(DataError, match="has fewer than 4 whole checkpoints, those of steps 7, 8, 9"):
         average_run(output_dir, 4)
+
+
+def test_an_average_that_fails_leaves_the_one_before_and_its_scores(output_dir, monkeypatch):
+    target = average_run(output_dir, 1)
+    (target / "metrics.jsonl").write_text("scores\n")
+    before = sorted(path.name for path in output_dir.iterdir())
+
+    def fails(self, step):
+        (self._directory / "ckpt-9.index").write_bytes(b"half")
+        raise DataError("the disk is full")
+
+    with monkeypatch.context() as patched, pytest.raises(DataError, match="disk is full"):
+        patched.setattr(Checkpoints, "save", fails)
+        average_run(output_dir, 2)
+    assert open_run(target)[3] == 9
+    average_run(output_dir, 2)
+    assert (target / "metrics.jsonl").read_text() == "scores\n"
+    assert sorted(path.name for path in output_dir.iterdir()) == before
