@@ -29,7 +29,11 @@ def look_alike(path: Path) -> Path:
         return path
     found = Path(path.anchor)
     for part in path.parts[bool(path.anchor) :]:
-        wanted = unicodedata.normalize("NFC", part)
         beside = () if part.isascii() or os.path.lexists(found / part) or not found.is_dir() else os.listdir(found)
-        found /= next((name for name in beside if unicodedata.normalize("NFC", name) == wanted), part)
+        found /= next((name for name in beside if composed(name) == composed(part)), part)
     return found if found.exists() else path
+
+
+def composed(name: str) -> str:
+    """Returns a name with its letters composed (Unicode NFC), to compare it with another one."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)

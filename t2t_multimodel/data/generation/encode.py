@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +28,7 @@ from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
 from t2t_multimodel.problem import Example, Problem
 from t2t_multimodel.registry import unknown
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import composed
 
 _CHUNK_EXAMPLES, _CHUNK_BYTES = 2048, 4 << 20
 _REPEATED = "{} ({}): --clean=duplicates would leave out what weights above 1 repeat; leave out one of the two"
@@ -309,14 +309,10 @@ def label_index(feature: Label, value: Any, name: str) -> int:
     """
     if value in feature.classes:
         return feature.classes.index(value)
-    same = [i for i, known in enumerate(feature.classes) if _composed(known) == _composed(str(value))]
+    same = [i for i, known in enumerate(feature.classes) if composed(known) == composed(str(value))]
     if not same:
         raise DataError(f"{name}: {unknown('class', str(value), list(feature.classes))[:300]}")
     return same[0]
-
-
-def _composed(name: str) -> str:
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _check(feature: Feature, value: Any, name: str, image_size: int) -> tuple[Any, tuple[str, ...]]:

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from t2t_multimodel.utils.errors import DataError
-from t2t_multimodel.utils.files import look_alike
+from t2t_multimodel.utils.files import composed, look_alike
 
 # The largest image, recording or file of trees; in no corpus that is read here is one even half as large.
 MAX_BYTES = 64 << 20
@@ -74,12 +74,14 @@ class Archive(abc.ABC):
     def open(self, name: str) -> Member:
         """Returns the member `name`. A tar file is read up to it, and also accepts the end of a member's name.
 
+        Letters of a name may be composed or decomposed.
+
         Raises:
             DataError: there is no such member.
         """
         _refuse_outside(name, self.origin)
         for member in self.members():
-            if f"/{member.name}".endswith(f"/{name}"):
+            if composed(f"/{member.name}").endswith(composed(f"/{name}")):
                 return member
         raise DataError(f"{self.origin} has no {name}")
 
@@ -163,7 +165,8 @@ class Zip(Archive):
         super().__init__(str(path))
         with error_context(self.origin):
             self._zip = zipfile.ZipFile(path)
-        self._names = set(self._zip.namelist())
+        names = self._zip.namelist()
+        self._names = {composed(name): name for name in names} | {name: name for name in names}
 
     def members(self) -> Iterator[Member]:
         for info in self._zip.infolist():
@@ -172,9 +175,10 @@ class Zip(Archive):
 
     def open(self, name: str) -> Member:
         _refuse_outside(name, self.origin)
-        if name not in self._names:
+        found = self._names.get(name) or self._names.get(composed(name))
+        if found is None:
             raise DataError(f"{self.origin} has no {name}")
-        return self._member(self._zip.getinfo(name))
+        return self._member(self._zip.getinfo(found))
 
     def close(self) -> None:
         self._zip.close()

@@ -3,6 +3,7 @@
 import gzip
 import io
 import tarfile
+import unicodedata
 import zipfile
 
 import pytest
@@ -56,6 +57,17 @@ def test_a_member_is_found_by_name_and_its_lines_are_read(tmp_path, kind):
         assert str(path) in member.origin and "three.txt.gz" in member.origin
     with archives.opened(path) as archive, pytest.raises(DataError, match=r"four\.txt"):
         archive.open("a/four.txt")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_may_have_composed_or_decomposed_letters(tmp_path, kind, form):
+    name = "m\u00fcll/\u00e9t\u00e9.txt"
+    stored, other = unicodedata.normalize(form, name), unicodedata.normalize({"NFC": "NFD", "NFD": "NFC"}[form], name)
+    path = pack(tmp_path / kind, {stored: b"found"})
+    for name in (stored, other):
+        with archives.opened(path) as archive:
+            assert archives.read(archive.open(name)) == b"found"
 
 
 def test_a_tar_inside_of_a_tar_is_read_where_it_is(tmp_path):
