@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import functools
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,10 @@ from t2t_multimodel.features import Feature, Label
 from t2t_multimodel.problem import NAME, NAME_RULE, Problem, problems
 from t2t_multimodel.registry import nearest, unknown
 from t2t_multimodel.utils.errors import DataError
+
+# In double quotes TOML reads a backslash and the letter behind it as one character.
+SINGLE_QUOTES = "a path with backslashes goes in single quotes, as 'C:\\data\\train.tsv'"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def register_problem_file(path: Path) -> None:
@@ -48,17 +53,27 @@ def read_problem_file(path: Path) -> list[Problem]:
         DataError: the file is missing or is not TOML, a key is misspelt or missing, or a value is wrong.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        content = tomllib.loads(text)
     except OSError as error:
         raise DataError(f"--problem_file={path}: {error.strerror}; give a TOML file") from None
-    except ValueError as error:
+    except UnicodeError as error:
         raise DataError(f"{path} is not TOML: {error}") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not TOML: {error}{_hint(text, str(error))}") from None
     for key in content.keys() - {"problems"}:
         raise DataError(f"{path}: {unknown('key', key, ['problems'])}; a problem begins with [problems.its_name]")
     described = content.get("problems")
     if not isinstance(described, dict) or not described:
         raise DataError(f"{path} describes no problem; one begins with [problems.its_name]")
     return [problem for name, values in described.items() for problem in described_problems(path, "problems", name, values)]
+
+
+def _hint(text: str, error: str) -> str:
+    """Returns how to write a path with backslashes if the line that `error` names has one, else ""."""
+    place = re.search(r"at line (\d+)", error)
+    line = text.split("\n")[int(place[1]) - 1] if place else ""
+    return f"; {SINGLE_QUOTES}" if "\\" in line else ""
 
 
 def _identity(problem: Problem) -> tuple[Any, ...]:
@@ -123,7 +138,7 @@ def _description(file: Path, place: str, name: str, values: Mapping[str, Any]) -
         file,
         name,
         values["kind"],
-        {split: _sources(split, values[split]) for split in SPLITS if split in values},
+        {split: _sources(place, split, values[split]) for split in SPLITS if split in values},
         values.get("root", ""),
         0.0 if "dev" in values else float(values.get("dev_fraction", DEV_FRACTION)),
         values.get("max_train_words", 0),
@@ -136,13 +151,20 @@ def _description(file: Path, place: str, name: str, values: Mapping[str, Any]) -
     )
 
 
-def _sources(split: str, value: Any) -> tuple[Source, ...]:
-    """Returns the sources of a split; their paths have keys, which messages name."""
+def _sources(place: str, split: str, value: Any) -> tuple[Source, ...]:
+    """Returns the sources of a split; their paths have keys, which messages name.
+
+    Raises:
+        DataError: a path has a control character, which a backslash in double quotes has become.
+    """
     sources = []
     for each in value if isinstance(value, list) else [value]:
         table = each if isinstance(each, dict) else {"path": each}
         aligned = "path" not in table
         paths = tuple((f"{split}.{side}", table[side]) for side in SIDES) if aligned else ((split, table["path"]),)
+        for key, path in paths:
+            if control := _CONTROL.search(path):
+                raise DataError(f"{place}, {key}: the path {path!r} has the character {control[0]!r}; {SINGLE_QUOTES}")
         sources.append(Source(paths, float(table.get("weight", 1)), aligned))
     return tuple(sources)
 

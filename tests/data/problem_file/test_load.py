@@ -96,6 +96,12 @@ def test_a_file_may_be_given_twice_but_not_a_name(write):
 
 MISTAKES = [
     ("x = [", "is not TOML: "),
+    (PAIRS + 'train = "C:\\data\\x.tsv"\n', "; a path with backslashes goes in single quotes, as 'C:\\data\\train.tsv'"),
+    (PAIRS + 'train = "C:\\Users\\x.tsv"\n', "(at line 4, column 14); a path with backslashes goes in single quotes"),
+    (
+        PAIRS + 'train = "C:\\texts\\new.tsv"\n',
+        "'C:\\texts\\new.tsv' has the character '\\t'; a path with backslashes",
+    ),
     ("", "describes no problem; one begins with [problems.its_name]"),
     ("problems = 3", "describes no problem"),
     ("[problem.mine]\n", "unknown key 'problem'; did you mean problems?"),
