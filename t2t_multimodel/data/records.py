@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import shlex
 import struct
 import sys
 import uuid
@@ -24,7 +25,7 @@ import google_crc32c
 from t2t_multimodel.data import tf_example
 from t2t_multimodel.data.manifest import Manifest, ShardEntry, SplitEntry, features_of
 from t2t_multimodel.features import UNNAMED_NORMALIZATION, Feature, Label, Text
-from t2t_multimodel.problem import Problem
+from t2t_multimodel.problem import Problem, problems
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 
@@ -146,7 +147,7 @@ def read_manifest(data_dir: Path | str, records_name: str) -> Manifest:
         DataError: the records are missing or not complete; it names the mm-datagen command that makes them.
     """
     path = manifest_path(Path(data_dir), records_name)
-    command = f"mm-datagen --problems={records_name} --data_dir={data_dir}"
+    command = f"mm-datagen --problems={records_name} {shlex.quote(f'--data_dir={data_dir}')}"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -174,17 +175,23 @@ def require_records(data_dir: Path | str, problems: Sequence[Problem]) -> None:
         read_manifest(data_dir, next(iter(missing)))
     if missing:
         flags = "".join(sorted({f" {flag}" for flag in missing.values() if flag}))
-        command = f"mm-datagen{flags} --problems={','.join(missing)} --data_dir={data_dir}"
+        command = f"mm-datagen{flags} --problems={','.join(missing)} {shlex.quote(f'--data_dir={data_dir}')}"
         raise DataError(f"{data_dir} has no complete records of {', '.join(missing)}; make them with: {command}")
 
 
 def _flag_of(problem: Problem) -> str:
-    """Returns the flag that makes a problem known that is not built in; "" for a built-in problem."""
+    """Returns the flag that makes a problem known that is not built in; "" for a built-in problem.
+
+    For a problem that a run alone knows the flag has a placeholder.
+    """
     description = next(iter(getattr(problem.generate, "args", ())), None)
     if file := getattr(description, "file", None):
-        return f"--problem_file={file}"
+        return shlex.quote(f"--problem_file={file}")
+    if problem.name not in problems and problem.records_name not in problems:
+        return "--problem_file=FILE"
     module = getattr(problem.generate, "__module__", "") or ""
-    return f"--usr_dir={sys.modules[module].__file__}" if module.startswith("usr_dir_") and module in sys.modules else ""
+    known = module.startswith("usr_dir_") and module in sys.modules
+    return shlex.quote(f"--usr_dir={sys.modules[module].__file__}") if known else ""
 
 
 def manifests(data_dir: Path) -> dict[str, Manifest]:
@@ -220,7 +227,7 @@ def shard_paths(data_dir: Path | str, records_name: str, split: str) -> list[str
         raise DataError(f"the records of {records_name} have no split {split!r}; there are: {', '.join(manifest['splits'])}")
     damaged = damaged_shards(data_dir, [manifest["splits"][split]])
     if damaged:
-        command = f"mm-datagen --problems={records_name} --data_dir={data_dir}"
+        command = f"mm-datagen --problems={records_name} {shlex.quote(f'--data_dir={data_dir}')}"
         raise DataError(f"{Path(data_dir) / damaged[0]} is missing or not as its manifest says; make it again: {command}")
     return [str(Path(data_dir) / shard["file"]) for shard in manifest["splits"][split]["shards"]]
 

@@ -14,7 +14,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.lengths import left_out_of
 from t2t_multimodel.data.manifest import features_of
 from t2t_multimodel.data.pipeline import evaluation_batches
-from t2t_multimodel.data.records import as_recorded, layout, read_manifest
+from t2t_multimodel.data.records import as_recorded, layout, read_manifest, require_records
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.predictor import Predictor
 from t2t_multimodel.evaluation.outputs import Decoded, scored_by
@@ -143,7 +143,9 @@ def _chosen(config: RunConfig, names: Sequence[str] | None, split: str, data_dir
     unknown = [name for name in names or () if name not in trained]
     if unknown:
         raise DataError(f"this run has no problem {', '.join(unknown)}; there are: {', '.join(trained)}")
-    chosen = [as_recorded(problem_of(spec), data_dir) for spec in config.problems if spec.name in (names or trained)]
+    known = [problem_of(spec) for spec in config.problems if spec.name in (names or trained)]
+    require_records(data_dir, known)
+    chosen = [as_recorded(problem, data_dir) for problem in known]
     splits = {problem.name: read_manifest(data_dir, problem.records_name)["splits"] for problem in chosen}
     with_split = [problem for problem in chosen if split in splits[problem.name]]
     if not with_split:

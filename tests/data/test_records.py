@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from t2t_multimodel import problems as builtin
 from t2t_multimodel.data import records
 from t2t_multimodel.features import Audio, Image, Label, Text
 from t2t_multimodel.problem import Problem
@@ -119,12 +120,18 @@ def test_a_batch_of_records_is_padded():
 
 
 def test_all_missing_records_are_named_with_the_command_that_makes_them(tmp_path):
-    description = SimpleNamespace(file=Path("mine.toml"))
+    description = SimpleNamespace(file=Path("my files/mine.toml"))
     own = dataclasses.replace(fake_problem("own"), generate=functools.partial(print, description))
-    with pytest.raises(DataError) as caught:
-        records.require_records(tmp_path, [fake_problem("one"), own])
-    command = f"mm-datagen --problem_file=mine.toml --problems=one,own --data_dir={tmp_path}"
-    assert str(caught.value) == f"{tmp_path} has no complete records of one, own; make them with: {command}"
+    of_run = Problem.of_spec(fake_problem("old").spec())
+    for made, flags in (
+        ([builtin.get("mini_ende"), own], "'--problem_file=my files/mine.toml'"),
+        ([of_run], "--problem_file=FILE"),
+    ):
+        names = [problem.name for problem in made]
+        with pytest.raises(DataError) as caught:
+            records.require_records(tmp_path, made)
+        command = f"mm-datagen {flags} --problems={','.join(names)} --data_dir={tmp_path}"
+        assert str(caught.value) == f"{tmp_path} has no complete records of {', '.join(names)}; make them with: {command}"
 
 
 @pytest.mark.parametrize(("at", "offset"), [(0, 0), (9, 0), (13, 0), (30, 19), (-1, 19), (None, None)])
