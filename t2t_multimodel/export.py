@@ -55,8 +55,8 @@ class ServedModel(tf.Module):
     """A model's problems as functions of strings: `serve[problem]`, and a signature with the problem's name.
 
     Each takes "inputs", strings [B]: sentences, or the bytes of images (JPEG, PNG) or of sounds (`data.graph.sound.READ`). It
-    returns "outputs", strings [B, n], and "scores", float32 [B, n], the best first. tensorflow_text's operations must be loaded:
-    `import tensorflow_text`.
+    returns "outputs", strings [B, n], and "scores", float32 [B, n], the best first; "" and 0 for a sentence without words.
+    tensorflow_text's operations must be loaded: `import tensorflow_text`.
 
     Args:
         model: a MultiModel with its weights.
@@ -97,8 +97,13 @@ class ServedModel(tf.Module):
         batch = self._prepare(spec, inputs)
         encoded = self._model.encode(batch["inputs"], batch.get("inputs_length"), spec.name, training=False)
         if isinstance(spec.targets, Label):
-            return self._classes(spec.targets, self._model.classify(encoded, spec.name, training=False))
-        return self._generate(spec, inputs, batch, encoded)
+            answers = self._classes(spec.targets, self._model.classify(encoded, spec.name, training=False))
+        else:
+            answers = self._generate(spec, inputs, batch, encoded)
+        if not isinstance(spec.inputs, Text):
+            return answers
+        has_words = (self._tokenizer.normalize(inputs, "spaces") != "")[:, None]
+        return {name: tf.where(has_words, values, tf.zeros_like(values)) for name, values in answers.items()}
 
     def _no_answers(self, spec: ProblemSpec) -> dict[str, tf.Tensor]:
         shape = (0, min(self._n_best, len(spec.targets.classes)) if isinstance(spec.targets, Label) else self._n_best)

@@ -178,7 +178,7 @@ class LoadedModel:
     @staticmethod
     def _with_words(raw_inputs: list[Raw], predict: Callable[[list[Raw]], list[T]], nothing: T) -> list[T]:
         """Returns the results of `predict` in order, with `nothing` for texts without words, which it does not get."""
-        has_words = [raw != "" if isinstance(raw, str) else True for raw in raw_inputs]
+        has_words = [bool(normalize_spaces(raw)) if isinstance(raw, str) else True for raw in raw_inputs]
         found = iter(predict([raw for raw, there in zip(raw_inputs, has_words, strict=True) if there]))
         return [next(found) if there else nothing for there in has_words]
 

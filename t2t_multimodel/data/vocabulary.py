@@ -138,10 +138,14 @@ class Vocabulary:
         """Returns whether id `i` is the unknown id, or stands for a single byte."""
         return i == UNK_ID or bool(self._pieces.is_byte(i))
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Returns the text or linearised tree of `ids` up to the first end-of-sequence id; padding is left out."""
+    def decode(self, ids: Iterable[int], with_symbols: bool = True) -> str:
+        """Returns the text or linearised tree of `ids` up to the first end-of-sequence id; padding is left out.
+
+        With `with_symbols=False` tree symbols are left out too.
+        """
         ids = itertools.takewhile(EOS_ID.__ne__, map(int, ids))
-        wanted = (i for i in ids if i != PAD_ID and 0 <= i < self.size)
+        left_out = {PAD_ID} if with_symbols else {PAD_ID, *self._symbol_of}
+        wanted = (i for i in ids if i not in left_out and 0 <= i < self.size)
         parts: list[str] = []
         for is_symbol, run in itertools.groupby(wanted, self._symbol_of.__contains__):
             if is_symbol:

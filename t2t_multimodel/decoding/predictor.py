@@ -233,7 +233,7 @@ class Predictor:
         ids, scores = self._search.decode(problem, batch, limits, strategy, trees, words)
         outputs = [
             [
-                Hypothesis(self._vocabulary.decode(row), float(score))
+                Hypothesis(self._vocabulary.decode(row, with_symbols=is_tree(spec.targets)), float(score))
                 for rank, (row, score) in enumerate(zip(rows, row_scores, strict=True))
                 if not rank or score > LOWEST / 10  # fewer than n_best outputs may exist
             ]

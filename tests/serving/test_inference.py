@@ -134,6 +134,7 @@ def test_texts_may_come_in_an_array_or_as_bytes_and_nothing_gives_nothing(model)
     one = model.translate("a dog", problem="ende")
     assert model.translate(np.array(["a dog", "", " \n"]), problem="ende") == [one, "", ""]
     assert model.translate(b"a dog\n", problem="ende") == one
+    assert model.translate("", problem="ende") == model.translate(" \u200b\n", problem="ende") == model.parse("") == ""
     assert model.n_best("ende", "") == []
     assert model.translate([], problem="ende") == []
 
