@@ -164,9 +164,8 @@ class Search:
             states: tf.Tensor, mask: tf.Tensor, limits: tf.Tensor, room: tf.Tensor, space: tf.Tensor, words: tf.Tensor
         ) -> Hypotheses:
             constraint = (trees, words) if trees else None
-            return generate_tokens(
-                self.model, problem, Source(states, mask), limits, tf.shape(room)[0], space, strategy, constraint
-            )
+            arguments = limits, tf.shape(room)[0], space, strategy, constraint
+            return generate_tokens(self.model, problem, Source(states, mask), *arguments, packed=not self._compiled)
 
         signature = [
             tf.TensorSpec([None, None, source.states.shape[-1]], source.states.dtype),
@@ -220,6 +219,7 @@ def generate_tokens(
     space: Any,
     strategy: Strategy,
     constraint: tuple[WellFormedTrees, Any] | None = None,
+    packed: bool = True,
 ) -> Hypotheses:
     """Returns the outputs of the loop over tokens: a step of the model, then the strategy's choice, until every sentence is done.
 
@@ -232,14 +232,16 @@ def generate_tokens(
         space: int32 scalar, the index of the target space.
         strategy: chooses the tokens; padding is never offered to it.
         constraint: (trees, words int32 [B]) allows only trees over so many words; None allows all outputs.
+        packed: whether the loop carries the tensors that every step reads in few pieces: see `_packed`. It costs time under XLA.
     """
     sentences, width = tf.shape(limits)[0], strategy.width
     constants = model.precompute(source)
+    read = _packed(constants) if packed else lambda: constants
     trees, words = constraint or (None, None)
     row_limits = tf.repeat(limits, width)
 
     def body(position: Any, state: Any, tree: Any, found: Any) -> tuple[Any, Any, Any, Any]:
-        logits, state = model.step(tf.reshape(found.last, [-1]), position, state, constants, problem, space)
+        logits, state = model.step(tf.reshape(found.last, [-1]), position, state, read(), problem, space)
         # An addition of LOWEST would be fused by XLA into the product of the logits, which would take twice as long on a CPU.
         log_probs = tf.nn.log_softmax(tf.where(tf.range(logits.shape[-1]) == PAD_ID, LOWEST, logits))
         if trees:
@@ -259,6 +261,29 @@ def generate_tokens(
     shapes = tf.nest.map_structure(lambda value: value.shape, start)
     found = tf.while_loop(lambda *values: ~tf.reduce_all(values[3].done), body, start, shape_invariants=shapes)[3]
     return strategy.result(found, limits)
+
+
+def _packed(constants: Any) -> Callable[[], Any]:
+    """Returns a function that returns `constants`, for use within a loop.
+
+    Without XLA every tensor that a loop reads from outside takes several operations per turn. Tensors of one type and shape are
+    therefore stacked outside of the loop, and unstacked within, which copies nothing.
+    """
+    tensors = tf.nest.flatten(constants)
+    places: dict[Hashable, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        if tensor.shape.is_fully_defined():
+            places.setdefault((tensor.dtype, tuple(tensor.shape)), []).append(place)
+    stacks = [(alike, tf.stack([tensors[place] for place in alike])) for alike in places.values() if len(alike) > 1]
+
+    def unpacked() -> Any:
+        values = list(tensors)
+        for alike, stack in stacks:
+            for place, value in zip(alike, tf.unstack(stack), strict=True):
+                values[place] = value
+        return tf.nest.pack_sequence_as(constants, values)
+
+    return unpacked
 
 
 def _reorder(values: Any, parents: Any, width: int) -> Any:

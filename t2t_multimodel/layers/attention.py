@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.convolution import ConvStep
+from t2t_multimodel.layers.convolution import ConvStep, ConvStepConstants
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import at_least_float32, dense, softmax
 from t2t_multimodel.layers.position import timing_signal
@@ -33,17 +33,32 @@ class KVCache(NamedTuple):
     values: Any
 
 
+class SelfAttentionKernels(NamedTuple):
+    """Kernels of self-attention at one position.
+
+    Attributes:
+        projection: [D, 3 D], the query (scaled), key and value kernels side by side.
+        output: [D, D].
+    """
+
+    projection: Any
+    output: Any
+
+
 class AttentionConstants(NamedTuple):
     """Tensors that every decoding step of an AttentionBlock reads; they are computed once per input.
 
     Attributes:
-        steps: the pointwise kernels of the block's convolutions, each [D, D].
-        kernel: [D, 3 D], the query, key and value kernels of self-attention.
+        steps: those of the block's convolutions.
+        self_attention: the kernels of self-attention.
+        source_query, source_output: [D, D], the query kernel (scaled) and the output kernel of the attention over the source.
         source: keys and values of the source.
     """
 
-    steps: tuple[Any, ...]
-    kernel: Any
+    steps: tuple[ConvStepConstants, ...]
+    self_attention: SelfAttentionKernels
+    source_query: Any
+    source_output: Any
     source: KVCache
 
 
@@ -112,49 +127,65 @@ class MultiHeadAttention(keras.layers.Layer):
         shape = (rows // width * self.num_heads, length * width, self.key_kernel.shape[0] // self.num_heads)
         return KVCache(*(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2)))
 
-    def precompute(self):
-        """Returns the kernels of query (scaled), key and value side by side, [D, 3 D]; every step reads them."""
-        query = ops.convert_to_tensor(self.query_kernel) * (self.query_kernel.shape[0] // self.num_heads) ** -0.5
-        return ops.cast(ops.concatenate([query, self.key_kernel, self.value_kernel], axis=1), self.compute_dtype)
+    def precompute(self) -> SelfAttentionKernels:
+        """Returns the kernels that every step of self-attention reads."""
+        kernels = ops.concatenate([self.scaled_query_kernel(), self.key_kernel, self.value_kernel], axis=1)
+        return SelfAttentionKernels(*(ops.cast(each, self.compute_dtype) for each in (kernels, self.output_kernel)))
 
-    def step(self, x, cache: KVCache, step, kernel):
+    def scaled_query_kernel(self):
+        """Returns the query kernel [D, D] divided by the square root of the depth per head."""
+        return ops.convert_to_tensor(self.query_kernel) * (self.query_kernel.shape[0] // self.num_heads) ** -0.5
+
+    def step(self, x, cache: KVCache, step, kernels: SelfAttentionKernels):
         """Computes causal self-attention at one position: x [R, D] -> ([R, D], cache).
 
         The W rows of a sentence share one cache. The mask lets each row read only the keys of the rows that it continues.
 
         Args:
             step: a DecodeStep.
-            kernel: from `precompute`.
+            kernels: from `precompute`.
         """
         depth, width = x.shape[-1], step.width
         size = depth // self.num_heads
-        projected = ops.matmul(x, kernel)
-        query, key, value = (self._rows(projected[:, i * depth : (i + 1) * depth], width) for i in range(3))
+        query, key, value = (self._rows(each, width) for each in ops.split(ops.matmul(x, kernels.projection), 3, axis=1))
         # ops.slice_update is slower: without XLA it starts XLA, and under XLA it copies the whole cache
-        indices = step.scatter_indices(ops.shape(key)[0])
+        indices = step.scatter_indices(key)
         keys = ops.scatter_update(cache.keys, indices, ops.reshape(key, (-1, size)))
         values = ops.scatter_update(cache.values, indices, ops.reshape(value, (-1, size)))
         logits = at_least_float32(ops.einsum("bwp,bsp->bws", query, keys))
-        weights = ops.cast(softmax(logits + self._bias(step)), x.dtype)
-        context = ops.reshape(ops.matmul(weights, values), (-1, self.num_heads, width, size))
+        weights = ops.cast(softmax(logits + step.bias(self.num_heads)), x.dtype)
+        context = ops.matmul(weights, values)
+        if width > 1:
+            context = ops.transpose(ops.reshape(context, (-1, self.num_heads, width, size)), (0, 2, 1, 3))
+        return ops.matmul(ops.reshape(context, (-1, depth)), kernels.output), KVCache(keys, values)
+
+    def attend_step(self, x, read: KVCache, bias, width: int, query_kernel, output_kernel):
+        """Returns the attention of x [R, D] over the keys and values `read`, [R, D], for W = `width` rows per sentence.
+
+        Args:
+            read: from `project`.
+            bias: from `attention_bias`.
+            query_kernel: from `scaled_query_kernel`.
+            output_kernel: the output kernel.
+        """
+        depth = x.shape[-1]
+        size = depth // self.num_heads
+        query = ops.matmul(x, query_kernel)
+        if width == 1:  # a reshape alone is cheaper than a transposition
+            query = ops.reshape(query, (-1, self.num_heads, 1, size))
+        else:
+            query = ops.transpose(ops.reshape(query, (-1, width, self.num_heads, size)), (0, 2, 1, 3))
+        weights = ops.cast(softmax(at_least_float32(ops.matmul(query, read.keys)) + bias), x.dtype)
+        context = ops.matmul(weights, read.values)
         if width > 1:
             context = ops.transpose(context, (0, 2, 1, 3))
-        return dense(ops.reshape(context, (-1, depth)), self.output_kernel), KVCache(keys, values)
+        return ops.matmul(ops.reshape(context, (-1, depth)), output_kernel)
 
     def _rows(self, x, width):
         """Returns x [R, D] split into heads, [B * N, W, P]."""
         size = x.shape[-1] // self.num_heads
         x = ops.reshape(x, (-1, width, self.num_heads, size))
         return ops.reshape(x if width == 1 else ops.transpose(x, (0, 2, 1, 3)), (-1, width, size))
-
-    def _bias(self, step):
-        """Returns a bias that broadcasts to the logits [B * N, W, T * W]: 0 where a row may read, else LOWEST."""
-        bias, width = LOWEST * (1.0 - step.mask()), step.width
-        if width == 1:
-            return bias
-        positions = ops.shape(bias)[-1]
-        shape = (ops.shape(bias)[0], self.num_heads, width, positions)
-        return ops.reshape(ops.broadcast_to(bias, shape), (-1, width, positions))
 
     def _split(self, x):
         """Returns x [B, T, D] as [B, T, N, P]."""
@@ -216,8 +247,10 @@ class AttentionBlock(keras.layers.Layer):
 
     def precompute(self, source) -> AttentionConstants:
         """Returns the tensors that every step reads, for source [B, S, D]."""
-        steps = tuple(step.precompute() for step in self.steps)
-        return AttentionConstants(steps, self.self_attention.precompute(), self.source_attention.project(source))
+        steps, attention = tuple(step.precompute() for step in self.steps), self.source_attention
+        kernels = attention.scaled_query_kernel(), attention.output_kernel
+        query, output = (ops.cast(kernel, self.compute_dtype) for kernel in kernels)
+        return AttentionConstants(steps, self.self_attention.precompute(), query, output, attention.project(source))
 
     def init_cache(self, rows, length, width=1) -> KVCache:
         """Returns the empty cache of self-attention for `rows` rows, `width` per sentence, and at most `length` positions."""
@@ -231,14 +264,12 @@ class AttentionBlock(keras.layers.Layer):
             constants: from `precompute`.
             bias: from `attention_bias`.
         """
-        depth = x.shape[-1]
-        y = x + ops.cast(step.timing(depth), x.dtype)
-        for layer, kernel in zip(self.steps, constants.steps, strict=True):
-            y = layer.step(y, step, kernel)
-        y, cache = self.self_attention.step(y, cache, step, constants.kernel)
-        y = ops.reshape(y, (ops.shape(constants.source.keys)[0], -1, depth))
-        y = self.source_attention.attend(y, constants.source, bias)
-        return ops.reshape(y, (-1, depth)), cache
+        y = x + ops.cast(step.timing(x.shape[-1]), x.dtype)
+        for layer, read in zip(self.steps, constants.steps, strict=True):
+            y = layer.step(y, step, read)
+        y, cache = self.self_attention.step(y, cache, step, constants.self_attention)
+        kernels = constants.source_query, constants.source_output
+        return self.source_attention.attend_step(y, constants.source, bias, step.width, *kernels), cache
 
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads, "dropout": self.dropout}

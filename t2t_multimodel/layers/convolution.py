@@ -6,16 +6,25 @@ One-dimensional inputs are [B, L, C] and two-dimensional inputs [B, H, W, C]. Ze
 or all on the left. An output position then reads the same inputs, however long the input is.
 """
 
+from typing import Any, NamedTuple
+
 import keras
 from keras import ops
 
 from t2t_multimodel.layers.dropout import Dropout
-from t2t_multimodel.layers.normalization import LayerNorm, centred_kernel, dense
+from t2t_multimodel.layers.normalization import LayerNorm, NormConstants, centred_kernel, dense
 from t2t_multimodel.utils.constants import LOWEST, LOWEST_HALF
 
 # The mean of the largest of nine standard normal values. A normalised step before a 3x3 max-pooling starts shifted down by it.
 # Otherwise every later step receives the same large constant, and two pictures differ by only a few percent of it.
 POOLED_MEAN = 1.485
+
+
+class ConvStepConstants(NamedTuple):
+    """Tensors that every decoding step of a ConvStep reads: the centred pointwise kernel [C, F] and the normalisation's."""
+
+    kernel: Any
+    norm: NormConstants
 
 
 def depthwise_conv_1d(x, kernel, dilation: int = 1, causal: bool = False):
@@ -162,18 +171,20 @@ class ConvStep(keras.layers.Layer):
             x = self._depthwise(x)
         return self.norm(dense(x, centred_kernel(ops.convert_to_tensor(self.pointwise))))
 
-    def precompute(self):
-        """Returns the centred pointwise kernel [C, F]; every step reads it."""
-        return ops.cast(centred_kernel(ops.convert_to_tensor(self.pointwise)), self.compute_dtype)
+    def precompute(self) -> ConvStepConstants:
+        """Returns the tensors that every step reads."""
+        kernel = ops.cast(centred_kernel(ops.convert_to_tensor(self.pointwise)), self.compute_dtype)
+        return ConvStepConstants(kernel, self.norm.precompute())
 
-    def step(self, x, step, kernel):
+    def step(self, x, step, constants: ConvStepConstants):
         """Computes one position of the causal one-dimensional form: x [R, C] -> [R, F].
 
         Args:
             step: a DecodeStep.
-            kernel: from `precompute`.
+            constants: from `precompute`.
         """
-        return self.norm(ops.matmul(step.convolutions.convolve(self, ops.relu(x) if self.relu else x), kernel))
+        convolved = step.convolutions.convolve(self, ops.relu(x) if self.relu else x)
+        return self.norm.step(ops.matmul(convolved, constants.kernel), constants.norm)
 
     def _depthwise(self, x):
         kernel = ops.cast(self.depthwise, x.dtype)
@@ -234,18 +245,18 @@ class ConvBlock(keras.layers.Layer):
         """Returns the random generators from which `call` draws in training."""
         return [self.drop.noise]
 
-    def precompute(self):
-        """Returns the pointwise kernels of the four steps, each [D, D]; every decoding step reads them."""
+    def precompute(self) -> tuple[ConvStepConstants, ...]:
+        """Returns the tensors that every decoding step reads, of the four convolution steps."""
         return tuple(step.precompute() for step in self.steps)
 
-    def step(self, x, step, kernels):
-        """Computes one position of a causal block: x [R, D] -> [R, D]. step: a DecodeStep; kernels: from `precompute`."""
+    def step(self, x, step, constants: tuple[ConvStepConstants, ...]):
+        """Computes one position of a causal block: x [R, D] -> [R, D]. step: a DecodeStep; constants: from `precompute`."""
         step1, step2, step3, step4 = self.steps
-        kernel1, kernel2, kernel3, kernel4 = kernels
-        hidden1 = step1.step(x, step, kernel1)
-        hidden2 = x + step2.step(hidden1, step, kernel2)
-        hidden3 = step3.step(hidden2, step, kernel3)
-        return x + step4.step(hidden3, step, kernel4)
+        constants1, constants2, constants3, constants4 = constants
+        hidden1 = step1.step(x, step, constants1)
+        hidden2 = x + step2.step(hidden1, step, constants2)
+        hidden3 = step3.step(hidden2, step, constants3)
+        return x + step4.step(hidden3, step, constants4)
 
     def get_config(self):
         names = ("causal", "dropout", "dropout_on", "gain")

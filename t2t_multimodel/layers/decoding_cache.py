@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from t2t_multimodel.layers.position import timing_signal
+from t2t_multimodel.utils.constants import LOWEST
 
 
 def initial_beam_indices(sentences, width: int, length):
@@ -69,16 +70,16 @@ class DecodeStep:
         self.beam_indices = beam_indices
         self.convolutions = convolutions
         self.width = beam_indices.shape[2]
-        self._mask = self._timing = self._scatter_indices = None
+        self._bias = self._timing = self._scatter_indices = None
 
-    def scatter_indices(self, batch_heads):
-        """Returns the indices at which self-attention writes this position's keys and values, int32 [batch_heads * W, 2].
+    def scatter_indices(self, keys):
+        """Returns the indices at which self-attention writes this position's keys and values, int32 [B * N * W, 2].
 
         Args:
-            batch_heads: int, B * N for N heads. The cache has one row [T * W, P] per sentence and head.
+            keys: [B * N, W, P] for N heads. The cache has one row [T * W, P] per sentence and head.
         """
         if self._scatter_indices is None:
-            row = ops.arange(batch_heads * self.width, dtype="int32")
+            row = ops.arange(ops.shape(keys)[0] * self.width, dtype="int32")
             column = self.position * self.width + row % self.width
             self._scatter_indices = ops.stack([row // self.width, column], axis=1)
         return self._scatter_indices
@@ -89,22 +90,26 @@ class DecodeStep:
             self._timing = timing_signal(1, depth, self.position)
         return self._timing
 
-    def mask(self):
-        """Returns the float32 mask of self-attention: 1 where a row may read, else 0.
+    def bias(self, heads: int):
+        """Returns the float32 bias of self-attention's logits [B * N, W, T * W]: 0 where a row may read, else LOWEST.
 
-        Its shape is [T] with one row per sentence. With W rows it is [B, 1, W, T * W]: the last axis holds the positions of all
+        Its shape is [T] with one row per sentence. With W rows it is [B * N, W, T * W]: the last axis holds the positions of all
         rows of the sentence.
+
+        Args:
+            heads: N, the same for all layers.
         """
-        if self._mask is None:
+        if self._bias is None:
             length = ops.shape(self.beam_indices)[0]
             readable = ops.arange(length, dtype="int32") <= self.position
             if self.width > 1:
                 indices = ops.transpose(self.beam_indices, (1, 2, 0))[..., None]
                 own = indices == ops.arange(self.width, dtype="int32")
                 readable = ops.logical_and(own, readable[:, None])  # [B, W, T, W]
-                readable = ops.reshape(readable, (-1, 1, self.width, length * self.width))
-            self._mask = ops.cast(readable, "float32")
-        return self._mask
+                readable = ops.reshape(readable, (-1, self.width, length * self.width))
+            bias = LOWEST * (1.0 - ops.cast(readable, "float32"))
+            self._bias = bias if self.width == 1 else ops.repeat(bias, heads, axis=0)
+        return self._bias
 
 
 class ConvCache(NamedTuple):
@@ -125,8 +130,8 @@ class ConvKernels(NamedTuple):
     """The kernels of the n convolutions of a kind.
 
     Attributes:
-        past: [2 * (K - 1), n, C], the K - 1 taps for earlier inputs, oldest first, stored twice in a row so that every rotation
-            of the ring buffer is one contiguous slice.
+        past: [2 * (K - 1), n, 1, C], the K - 1 taps for earlier inputs, oldest first, stored twice in a row so that every
+            rotation of the ring buffer is one contiguous slice.
         present: n times [C], the taps for the position itself.
     """
 
@@ -159,7 +164,7 @@ class ConvCaches:
         found = []
         for layers in self._kinds.values():
             kernels = [ops.cast(layer.depthwise, layer.compute_dtype) for layer in layers]
-            past = ops.stack([kernel[:-1] for kernel in kernels], axis=1)
+            past = ops.stack([kernel[:-1] for kernel in kernels], axis=1)[:, :, None]
             found.append(ConvKernels(ops.concatenate([past, past]), tuple(kernel[-1] for kernel in kernels)))
         return tuple(found)
 
@@ -204,16 +209,18 @@ class ConvStepReader:
 def _convolve_past(size, dilation, cache: ConvCache, kernel, position, beam_indices):
     """Returns the ring buffer with the last inputs written, and the sums [n, R, C] over earlier inputs at `position`."""
     taps = size - 1
-    shape = (taps, *ops.shape(cache.past)[1:])
     before = position - 1
-    newest = before % dilation * taps + before // dilation % taps
-    buffer = ops.scatter_update(cache.past, ops.reshape(newest, (1, 1)), cache.last[None])
-    start, rotation = position % dilation * taps, position // dilation % taps
-    values = ops.slice(buffer, (start, 0, 0, 0), shape)
+    newest, rotation = before % taps, position % taps
+    if dilation > 1:
+        newest, rotation = before % dilation * taps + before // dilation % taps, position // dilation % taps
+    buffer = values = ops.scatter_update(cache.past, ops.reshape(newest, (1, 1)), cache.last[None])
+    if dilation > 1:
+        start = position % dilation * taps
+        values = ops.slice(buffer, (start, 0, 0, 0), (taps, *ops.shape(cache.last)))
     if beam_indices.shape[2] > 1:
         # Inputs before position 0 are zero in every row: there any index will do.
         ages = 1 + (rotation - ops.arange(taps, dtype="int32") - 1) % taps
         indices = ops.take(beam_indices, ops.maximum(position - dilation * ages, 0), axis=0)
         values = gather_beams(values, indices)
-    rotated = ops.slice(kernel, (taps - rotation, 0, 0), (taps, *kernel.shape[1:]))
-    return buffer, ops.sum(values * rotated[:, :, None], axis=0)
+    rotated = ops.slice(kernel, (taps - rotation, 0, 0, 0), (taps, *kernel.shape[1:]))
+    return buffer, ops.sum(values * rotated, axis=0)

@@ -1,7 +1,22 @@
 """Pointwise products, softmax, and layer normalisation (Ba et al. 2016, arXiv 1607.06450)."""
 
+from typing import Any, NamedTuple
+
 import keras
 from keras import ops
+
+
+class NormConstants(NamedTuple):
+    """Tensors that every decoding step of a LayerNorm reads, in float32 at least.
+
+    Attributes:
+        gamma, beta: gain and shift, [D].
+        mean: [D, 1], whose product with a row is the row's mean.
+    """
+
+    gamma: Any
+    beta: Any
+    mean: Any
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -31,6 +46,20 @@ class LayerNorm(keras.layers.Layer):
 
     def call(self, x):
         return layer_norm(x, self.gamma, self.beta, self.epsilon, self.centred)
+
+    def precompute(self) -> NormConstants:
+        """Returns the tensors that every decoding step reads."""
+        gamma, beta = (at_least_float32(ops.cast(weight, weight.dtype)) for weight in (self.gamma, self.beta))
+        depth = self.gamma.shape[0]
+        return NormConstants(gamma, beta, ops.full((depth, 1), 1.0 / depth, dtype=gamma.dtype))
+
+    def step(self, x, constants: NormConstants):
+        """Returns the normalisation of x [R, D] without a gradient, in few operations; constants: from `precompute`."""
+        rows = at_least_float32(x)
+        if not self.centred:
+            rows = rows - ops.matmul(rows, constants.mean)
+        scale = ops.rsqrt(ops.matmul(ops.square(rows), constants.mean) + self.epsilon)
+        return ops.cast(rows * scale * constants.gamma + constants.beta, x.dtype)
 
     def get_config(self):
         names = ("epsilon", "gain", "shift", "centred")

@@ -13,23 +13,30 @@ from t2t_multimodel.layers.aligned_reading import AlignedReading
 from t2t_multimodel.layers.attention import AttentionBlock, AttentionConstants, KVCache
 from t2t_multimodel.layers.convolution import ConvBlock, ConvStep
 from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts
-from t2t_multimodel.layers.normalization import LayerNorm
+from t2t_multimodel.layers.normalization import LayerNorm, NormConstants
 from t2t_multimodel.layers.position import timing_signal
 from t2t_multimodel.layers.recompute import recomputed
 
 
 class MixerConstants(NamedTuple):
-    """Tensors that every decoding step of the mixer reads: its attention's and the kernels of its ConvBlocks."""
+    """Tensors that every decoding step of the mixer reads: its attention's and its ConvBlocks'."""
 
     attention: AttentionConstants
     blocks: tuple[Any, ...]
 
 
 class DecoderConstants(NamedTuple):
-    """Tensors that every decoding step of the decoder reads: the kernels of its ConvBlocks and its attentions' tensors."""
+    """Tensors that every decoding step of the decoder reads: those of its ConvBlocks, attentions and normalisations.
+
+    Attributes:
+        blocks, attentions: one per layer.
+        experts_norm, norm: of the block of experts and of the output, () if there is none.
+    """
 
     blocks: tuple[Any, ...]
     attentions: tuple[AttentionConstants, ...]
+    experts_norm: NormConstants | tuple[()]
+    norm: NormConstants | tuple[()]
 
 
 class BodyPart(keras.layers.Layer):
@@ -96,9 +103,9 @@ class ExpertsBlock(BodyPart):
         y, routing = self.moe(x, padding_mask, training=training)
         return self.norm(x + y), routing
 
-    def step(self, x, padding_mask):
-        """Computes one position: x [R, D], padding_mask [R] -> [R, D]."""
-        return self.norm(x + self.moe.step(x, padding_mask))
+    def step(self, x, padding_mask, norm: NormConstants):
+        """Computes one position: x [R, D], padding_mask [R] -> [R, D]. norm: from `precompute` of the normalisation."""
+        return self.norm.step(x + self.moe.step(x, padding_mask), norm)
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -162,8 +169,8 @@ class Mixer(BodyPart):
         """Computes one position: x [R, D] -> ([R, D], cache). step: a DecodeStep; constants: from `precompute`."""
         y, cache = self.attention.step(x, cache, step, constants.attention, bias)
         x = x + y
-        for block, kernels in zip(self.blocks, constants.blocks, strict=True):
-            x = block.step(x, step, kernels)
+        for block, read in zip(self.blocks, constants.blocks, strict=True):
+            x = block.step(x, step, read)
         return x, cache
 
 
@@ -194,7 +201,9 @@ class Decoder(BodyPart):
     def precompute(self, source) -> DecoderConstants:
         """Returns the tensors that every step reads, for source [B, S, D]."""
         attentions = tuple(attention.precompute(source) for attention in self.attentions)
-        return DecoderConstants(tuple(block.precompute() for block in self.blocks), attentions)
+        experts_norm = self.experts.norm.precompute() if self.experts else ()
+        norm = self.norm.precompute() if self.norm else ()
+        return DecoderConstants(tuple(block.precompute() for block in self.blocks), attentions, experts_norm, norm)
 
     @property
     def conv_steps(self) -> list[ConvStep]:
@@ -214,5 +223,5 @@ class Decoder(BodyPart):
             new_caches.append(cache)
             x = x + y
             if self.experts and i + 1 == _middle(self.blocks):
-                x = self.experts.step(x, padding_mask)
-        return self.norm(x) if self.norm else x, tuple(new_caches)
+                x = self.experts.step(x, padding_mask, constants.experts_norm)
+        return self.norm.step(x, constants.norm) if self.norm and constants.norm else x, tuple(new_caches)

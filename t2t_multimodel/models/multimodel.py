@@ -55,12 +55,14 @@ class DecodeConstants(NamedTuple):
     Attributes:
         mixer, decoder: the tensors of these two parts.
         kernels: the depthwise kernels of all causal convolutions, by kind (see layers.decoding_cache).
+        commands: [n, D], the command tokens of all target spaces.
         bias: float32 [B, 1, 1, S], 0 where the source may be read, LOWEST at its padding.
     """
 
     mixer: MixerConstants
     decoder: DecoderConstants
     kernels: tuple[ConvKernels, ...]
+    commands: Any
     bias: Any
 
 
@@ -232,7 +234,7 @@ class MultiModel(keras.Model):
         """Returns the tensors that every `step` reads, for B encoded inputs."""
         bias = attention_bias(encoded.mask[:, None, :])
         parts = self.mixer.precompute(encoded.states), self.decoder.precompute(encoded.states)
-        return DecodeConstants(*parts, self._conv_caches.precompute(), bias)
+        return DecodeConstants(*parts, self._conv_caches.precompute(), self._commands(), bias)
 
     def init_cache(self, sentences, length, width=1) -> DecodingState:
         """Returns the state before the first step, for B = `sentences`, W = `width` and T = `length`, the most tokens per row."""
@@ -260,7 +262,9 @@ class MultiModel(keras.Model):
         """
         net = self._net(self._spec(problem).targets)
         first = position == 0
-        x = ops.where(first, self._command(problem, space), net.bottom(tokens[:, None]).states[:, 0])
+        index = self.space_index(problem) if space is None else space
+        command = ops.take(constants.commands, index, axis=0)
+        x = ops.where(first, command, net.bottom(tokens[:, None]).states[:, 0])
         real = ops.cast(ops.logical_or(first, tokens > EOS_ID), "float32")
         convolutions = self._conv_caches.at(position, state.beam_indices, state.convolutions, constants.kernels)
         step = DecodeStep(position, state.beam_indices, convolutions)
@@ -275,8 +279,12 @@ class MultiModel(keras.Model):
     def _command(self, problem, space):
         if space is None:
             return ops.cast(self.commands[self._spec(problem).target_space].embedding, self.compute_dtype)
+        return ops.take(self._commands(), space, axis=0)
+
+    def _commands(self):
+        """Returns the command tokens of all target spaces, [n, D]."""
         rows = [ops.expand_dims(command.embedding, 0) for command in self.commands.values()]
-        return ops.cast(ops.take(ops.concatenate(rows), space, axis=0), self.compute_dtype)
+        return ops.cast(ops.concatenate(rows), self.compute_dtype)
 
     def space_index(self, problem) -> int:
         """Returns the index of the problem's target space among the command tokens, or 0 if the problem decodes no text."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.attention import KVCache, MultiHeadAttention, causal_mask
+from t2t_multimodel.layers.attention import KVCache, MultiHeadAttention, SelfAttentionKernels, causal_mask
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, dense
 from t2t_multimodel.layers.position import timing_signal
@@ -24,11 +24,14 @@ class BlockConstants(NamedTuple):
     """Tensors that every decoding step of a decoder block reads.
 
     Attributes:
-        kernel: [D, 3 D], the query, key and value kernels of self-attention.
+        self_attention: the kernels of self-attention.
+        source_query, source_output: [D, D], the query kernel (scaled) and the output kernel of the attention over the source.
         source: keys and values of the source.
     """
 
-    kernel: Any
+    self_attention: SelfAttentionKernels
+    source_query: Any
+    source_output: Any
     source: KVCache
 
 
@@ -94,14 +97,17 @@ class TransformerBlock(BodyPart):
 
     def precompute(self, source) -> BlockConstants:
         """Returns the tensors that every step reads, for source [B, S, D]."""
-        return BlockConstants(self.attentions[0].precompute(), self.attentions[1].project(source))
+        attention = self.attentions[1]
+        kernels = attention.scaled_query_kernel(), attention.output_kernel
+        query, output = (ops.cast(kernel, self.compute_dtype) for kernel in kernels)
+        return BlockConstants(self.attentions[0].precompute(), query, output, attention.project(source))
 
     def step(self, x, cache: KVCache, step, constants: BlockConstants, bias):
         """Computes one position: x [R, D] -> ([R, D], cache). step: a DecodeStep."""
-        y, cache = self.attentions[0].step(self.norms[0](x), cache, step, constants.kernel)
+        y, cache = self.attentions[0].step(self.norms[0](x), cache, step, constants.self_attention)
         x = x + y
-        y = ops.reshape(self.norms[1](x), (ops.shape(constants.source.keys)[0], -1, x.shape[-1]))
-        x = x + ops.reshape(self.attentions[1].attend(y, constants.source, bias), ops.shape(x))
+        kernels = constants.source_query, constants.source_output
+        x = x + self.attentions[1].attend_step(self.norms[1](x), constants.source, bias, step.width, *kernels)
         return x + self._feed_forward(x), cache
 
     def get_config(self):

@@ -38,7 +38,7 @@ def step_by_step(model, encoded, targets, name, rows_each=1):
             new, state = model.step(before[:, position], position, state, constants, name)
             return position + 1, state, logits.write(position, new)
 
-        start = (0, model.init_cache(tf.shape(targets)[0], length), tf.TensorArray(tf.float32, length))
+        start = (0, model.init_cache(tf.shape(targets)[0] // rows_each, length, rows_each), tf.TensorArray(tf.float32, length))
         return tf.transpose(tf.while_loop(lambda position, *_: position < length, body, start)[2].stack(), (1, 0, 2))
 
     return run(tf.repeat(targets, rows_each, axis=0)).numpy()
