@@ -125,8 +125,8 @@ def _input_of(kind: type, label: str) -> Any:
     if kind is Text:
         return gradio.Textbox(label=label, placeholder="Type a sentence and press Enter", lines=1, max_lines=6, elem_id="text")
     if kind is Image:
-        sources = ["upload", "webcam", "clipboard"]
-        picture = gradio.Image(label=label, type="filepath", sources=sources, height=260, buttons=[], elem_id="picture")
+        sources: list[Any] = ["upload", "webcam", "clipboard"]
+        picture: Any = gradio.Image(label=label, type="filepath", sources=sources, height=260, buttons=[], elem_id="picture")
         # gradio would open the file, and fail on a damaged one with an error of its own; Service.read says what is wrong.
         picture.preprocess = lambda payload: payload.path if payload else None
         return picture

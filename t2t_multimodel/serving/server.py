@@ -25,7 +25,7 @@ def application(service: Service, page: Any = None) -> Any:
         service: answers the requests.
         page: a gradio.Blocks from `page.make_page`.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, routes=routes(service))
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, routes=[*routes(service)])
     if page is not None:
         from t2t_multimodel.serving.page import mount_page
 
