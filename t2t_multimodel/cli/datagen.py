@@ -86,9 +86,11 @@ def recorded_problems(args: FlagValues) -> list[Problem]:
     if not names:
         raise common.UserError(f"--data_dir={args.data_dir} has no records to verify; mm-datagen --problems=... makes some")
     if strange := [name for name in names if name not in problems]:
+        described = [name for name in names if name in problems]
+        others = f", or verify the others alone: --problems={','.join(described)}" if described else ""
         raise common.UserError(
-            f"--data_dir={args.data_dir} has records of {', '.join(strange)}, which no flag describes: give --problem_file or "
-            f"--usr_dir, or name what to verify with --problems, out of: {', '.join(names)}"
+            f"--data_dir={args.data_dir} has records of {', '.join(strange)}, which no flag describes (what is damaged is made "
+            f"again from the raw files): give --problem_file or --usr_dir{others}"
         )
     return [problems.get(name) for name in names]
 

@@ -86,3 +86,15 @@ def test_help_needs_no_tensorflow():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False\n")
     assert "--problems" in done.stdout
+
+
+def test_verifying_records_that_nothing_describes_names_the_flags_and_the_others(tmp_path, capsys):
+    second = Problem("tiny_deen_2", Text(), Text(), "to_english", generate=sentences)
+    with problems.temporary(tiny_deen_2=second):
+        assert run(tmp_path, "--problems=tiny_deen,tiny_deen_2", "--on_error=skip") == 0
+    capsys.readouterr()
+    assert run(tmp_path, "--verify") == 2
+    error = capsys.readouterr().err
+    assert "records of tiny_deen_2, which no flag describes" in error
+    assert "give --problem_file or --usr_dir, or verify the others alone: --problems=tiny_deen\n" in error
+    assert run(tmp_path, "--verify", "--problems=tiny_deen", "--on_error=skip") == 0
