@@ -33,6 +33,7 @@ class FakeDecoder:
 
     def __init__(self, *specs):
         self.specs = {spec.name: spec for spec in specs}
+        self.well_formed_trees = True
 
     def spec(self, problem):
         return self.specs[problem]

@@ -32,7 +32,7 @@ class Words:
         self.words += [word for word in text.split(" ") if word not in self.words]
         return [self.words.index(word) for word in text.split(" ")]
 
-    def decode(self, ids):
+    def decode(self, ids, with_symbols=True):
         return " ".join(self.words[i] for i in ids if i > 1)
 
     @property
