@@ -176,7 +176,8 @@ def require_records(data_dir: Path | str, problems: Sequence[Problem]) -> None:
     if missing:
         flags = "".join(sorted({f" {flag}" for flag in missing.values() if flag}))
         command = f"mm-datagen{flags} --problems={','.join(missing)} {shlex.quote(f'--data_dir={data_dir}')}"
-        raise DataError(f"{data_dir} has no complete records of {', '.join(missing)}; make them with: {command}")
+        where = f"{data_dir} has no complete records of {', '.join(missing)}"
+        raise DataError(f"{where if Path(data_dir).is_dir() else f'there is no data_dir {data_dir}'}; make them with: {command}")
 
 
 def _flag_of(problem: Problem) -> str:

@@ -148,7 +148,7 @@ def test_another_config_is_refused_and_nothing_is_overwritten(copied, data_dir):
 
 def test_missing_records_are_told_with_the_command(tmp_path, data_dir):
     refused(
-        "there is no data_dir .*; make them with: mm-datagen --problems=t_copy",
+        "there is no data_dir .*; make them with: mm-datagen .*--problems=t_copy",
         [COPY],
         HPARAMS,
         tmp_path / "no",
@@ -156,7 +156,11 @@ def test_missing_records_are_told_with_the_command(tmp_path, data_dir):
     )
     other = dataclasses.replace(COPY, name="t_other")
     refused(
-        "has no records of t_other; make them with: mm-datagen --problems=t_other", [other], HPARAMS, data_dir, tmp_path / "run"
+        "has no complete records of t_other; make them with: mm-datagen .*--problems=t_other",
+        [other],
+        HPARAMS,
+        data_dir,
+        tmp_path / "run",
     )
     assert not (tmp_path / "run").exists()
 
