@@ -28,8 +28,8 @@ def command(tmp_path_factory):
     done = subprocess.Popen([sys.executable, str(ROOT / "bin" / "mm-serve"), *flags], stderr=subprocess.PIPE, text=True, env=None)
     try:
         line = done.stderr.readline()
-        found = re.fullmatch(r".*/run0 at step 7: (http://127\.0\.0\.1:\d+) \(Ctrl-C ends it\)\n", line)
-        assert found, line + done.stderr.read()
+        found = re.fullmatch(r".*/run\d+ at step 7: (http://127\.0\.0\.1:\d+) \(Ctrl-C ends it\)\n", line)
+        assert found, line
         yield found[1], done
     finally:
         done.kill()
