@@ -124,7 +124,7 @@ def trained(tree: Path, data_dir: str, steps: int) -> tuple[float, float]:
     """Returns the seconds and CPU seconds of a run of mm-trainer."""
     with tempfile.TemporaryDirectory() as folder:
         flags = ["--problems=mini8", "--hparams_set=multimodel_mini", f"--data_dir={data_dir}", f"--output_dir={folder}/run"]
-        changes = f"--hparams=train_steps={steps},eval_every={steps},eval_batches=1,eval_samples=0"
+        changes = f"--hparams=train_steps={steps},eval_every={steps},eval_steps=1,eval_samples=0"
         return ended([sys.executable, str(tree / "bin" / "mm-trainer"), *flags, changes], tree)
 
 

@@ -10,8 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 
-if "decode" in sys.argv:  # as mm-decoder does, before TensorFlow is imported
+from t2t_multimodel.cli.quiet import quiet_tensorflow
+
+# What the revision's own command does before it imports TensorFlow.
+if "decode" in sys.argv:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+quiet_tensorflow()
 
 import common  # noqa: E402
 import numpy as np  # noqa: E402

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import sys
 import threading
@@ -244,9 +243,7 @@ def _say_what_is_damaged(damaged: Sequence[str]) -> None:
 
 def load(args: FlagValues) -> tuple[Any, str]:
     """Returns a Predictor with the newest weights of --output_dir and the flags' strategy, and a line that describes the run."""
-    # oneDNN prepares each small product anew. Without it, a decoding step of one sentence takes half the time.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    common.quiet_tensorflow()
+    common.quiet_tensorflow(onednn=False)
     from t2t_multimodel.inference import open_predictor
 
     decoder, step = open_predictor(args.output_dir, strategy_of(args), args.well_formed_trees, args.xla)

@@ -89,9 +89,7 @@ def _serve(args: FlagValues, bound: socket.socket) -> None:
 
 def load(args: FlagValues) -> Any:
     """Returns a Service with the newest weights of --output_dir, warmed up."""
-    # oneDNN prepares each small product anew. Without it, a decoding step of one sentence takes half the time.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    common.quiet_tensorflow()
+    common.quiet_tensorflow(onednn=False)
     from t2t_multimodel.decoding.strategies import BeamSearch, Greedy
     from t2t_multimodel.inference import open_predictor
     from t2t_multimodel.serving.limits import Limits

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.config import DataConfig
+from t2t_multimodel.data.graph.picture_window import window_of_scaled
 from t2t_multimodel.data.graph.pictures import stored_pixels
-from t2t_multimodel.data.picture_window import window_of_scaled
 from t2t_multimodel.features import Image
 from t2t_multimodel.utils.constants import EOS_ID
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from t2t_multimodel.data.dev_examples import DevExample, dev_examples
+from t2t_multimodel.decoding.dev_examples import DevExample, dev_examples
 from t2t_multimodel.decoding.predictor import bracketed
 from t2t_multimodel.features import ProblemSpec, is_tree
 from t2t_multimodel.utils.errors import DataError

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from t2t_multimodel.data.dev_examples import as_text, dev_records, wav_file
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
+from t2t_multimodel.decoding.dev_examples import as_text, dev_records, wav_file
 from t2t_multimodel.decoding.predictor import bracketed
 from t2t_multimodel.evaluation.outputs import Decoded
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from t2t_multimodel.data.dev_examples import wav_file
 from t2t_multimodel.data.inspection import Inspected, Measured, Record, inspect
 from t2t_multimodel.data.readers.pictures.read import stored_picture
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
+from t2t_multimodel.decoding.dev_examples import wav_file
 from t2t_multimodel.decoding.predictor import bracketed
 from t2t_multimodel.features import Audio, Feature, Image, Label, Text, is_tree
 from t2t_multimodel.reports.page import Block, Card, Cards, Fold, Heading, Paragraph, Picture, Table, to_html, to_text

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import absl.logging
 import pytest
+import registries
 from absl import flags
 
 from t2t_multimodel.cli import common, datagen, decoder, export
@@ -239,12 +240,10 @@ def test_a_problem_file_alone_stands_for_all_its_problems(tmp_path):
         'target_space = "to_german"\nreverse = {target_space = "to_english"}\n'
     )
     args = flags_of(f"--problem_file={tmp_path / 'mine.toml'}")
-    common.load_registries(None, args.problem_file)
-    try:
+    common.load_registries()
+    with registries.as_before(problems):
+        common.load_registries(None, args.problem_file)
         assert [problem.name for problem in common.selected_problems(args)] == ["p_one", "p_one_rev"]
-    finally:
-        for name in ("p_one", "p_one_rev"):
-            del problems._values[name]
 
 
 def test_a_folder_of_raw_data_must_be_there(tmp_path):

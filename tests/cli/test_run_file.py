@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import own_files
 import pytest
+import registries
 
 from t2t_multimodel.cli import common, datagen, decoder, trainer
 from t2t_multimodel.config import HParams
@@ -46,10 +47,8 @@ eval_samples = 0
 
 @pytest.fixture(autouse=True)
 def registry_as_before():
-    before = set(problems.names())
-    yield
-    for name in set(problems.names()) - before:
-        del problems._values[name]
+    with registries.as_before(problems):
+        yield
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """--usr_dir loads a folder or a file that registers problems; a mistake in its code is one line."""
 
 import pytest
+import registries
 
 from t2t_multimodel.cli.common import load_registries
 from t2t_multimodel.config import hparams_sets
@@ -13,10 +14,8 @@ SET = "from t2t_multimodel.config import HParams, hparams_sets\nhparams_sets.reg
 @pytest.fixture(autouse=True)
 def registry_as_before():
     load_registries()
-    before = set(hparams_sets.names())
-    yield
-    for name in set(hparams_sets.names()) - before:
-        del hparams_sets._values[name]
+    with registries.as_before(hparams_sets):
+        yield
 
 
 def test_file_is_loaded_once(tmp_path):

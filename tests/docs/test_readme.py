@@ -8,6 +8,7 @@ import sys
 import own_files
 import pages
 import pytest
+import registries
 
 from t2t_multimodel.cli import common, datagen, decoder, export, trainer
 from t2t_multimodel.problem import problems
@@ -38,10 +39,8 @@ def folder(tmp_path, monkeypatch):
     for split, numbers in {"train": range(6), "dev": range(6, 8)}.items():
         (tmp_path / "my_recordings" / f"{split}.tsv").write_text("".join(f"{n}.wav\tnumber {n}\n" for n in numbers))
     common.load_registries()
-    before = set(problems.names())
-    yield tmp_path
-    for name in set(problems.names()) - before:
-        del problems._values[name]
+    with registries.as_before(problems):
+        yield tmp_path
 
 
 def section_lines(section):

@@ -6,6 +6,7 @@ import subprocess
 
 import own_files
 import pytest
+import registries
 
 from t2t_multimodel.cli import common, datagen, decoder, trainer
 from t2t_multimodel.problem import problems
@@ -29,10 +30,8 @@ def folder(root, tmp_path, monkeypatch):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.chdir(own_files.write(tmp_path))
     common.load_registries()
-    before = set(problems.names())
-    yield tmp_path
-    for name in set(problems.names()) - before:
-        del problems._values[name]
+    with registries.as_before(problems):
+        yield tmp_path
 
 
 def commands(folder):

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from t2t_multimodel.data.graph.picture_window import window_of_scaled
 from t2t_multimodel.data.graph.pictures import NEITHER, any_pixels, stored_pixels
-from t2t_multimodel.data.picture_window import window_of_scaled
 from t2t_multimodel.data.readers.pictures.read import stored_picture
 
 FILES = pictures.files()

@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+import registries
 
 from t2t_multimodel.data.problem_file.load import read_problem_file, register_problem_file
 from t2t_multimodel.data.problem_file.schema import METRICS
@@ -20,10 +21,8 @@ FOLDER = '[problems.mine]\nkind = "image_folder"\n'
 
 @pytest.fixture(autouse=True)
 def registry_as_before():
-    before = set(problems.names())
-    yield
-    for name in set(problems.names()) - before:
-        del problems._values[name]
+    with registries.as_before(problems):
+        yield
 
 
 @pytest.fixture
