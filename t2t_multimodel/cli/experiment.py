@@ -22,6 +22,7 @@ def command_flags() -> common.CommandFlags:
     common.add_data_dir_flag(flags)
     common.add_tmp_dir_flag(flags)
     flags.string("hparams", "", "changes to the hyperparameters of all runs; train_steps is the number of steps per problem")
+    flags.integer("evaluations", 5, "evaluations per run, each of all of dev; the one with the lowest loss counts", least=1)
     flags.integer("shards", 1, "machines that share --output_dir and divide the runs", least=1)
     flags.integer("shard_id", 0, "number of this machine among them, from 0", least=0)
     flags.boolean("dry_run", False, "print the runs and an estimate of their time, and exit")
@@ -48,6 +49,7 @@ def run(args: FlagValues) -> int:
         args.seeds,
         Path(args.output_dir),
         hparams=args.hparams,
+        evaluations=args.evaluations,
         shards=args.shards,
         shard_id=args.shard_id,
         dry_run=args.dry_run,

@@ -12,6 +12,7 @@ from t2t_multimodel.experiments.catalog import decoded_problems, distinct_runs, 
 from t2t_multimodel.experiments.plan import EXPERIMENTS, SCALES, Experiment, Scale
 from t2t_multimodel.experiments.results import as_json, figures_of, result_of, write_json
 from t2t_multimodel.experiments.runner import (
+    EVALUATIONS,
     PLANNED,
     RESULT,
     Settings,
@@ -49,6 +50,7 @@ class Request:
     data_dir: Path | None = None
     tmp_dir: Path | None = None
     hparams: str = ""
+    evaluations: int = EVALUATIONS
     shards: int = 1
     shard_id: int = 0
     dry_run: bool = False
@@ -69,7 +71,8 @@ def run_experiment(request: Request) -> None:
         print("\n".join(plan_lines(everything)))
         return
     ensure_data(scale, settings.data_dir, sorted({problem.records_name for problem in resolve(scale.group)}))
-    check_plan(settings.output_dir, {"scale": scale.name, "steps": settings.steps, "hparams": settings.hparams})
+    facts = {"scale": scale.name, "steps": settings.steps, "hparams": settings.hparams, "evaluations": settings.evaluations}
+    check_plan(settings.output_dir, facts)
     mine = everything[request.shard_id :: request.shards]
     for number, task in enumerate(mine, start=1):
         if not task.done:
@@ -106,7 +109,8 @@ def settings_of(request: Request, scale: Scale) -> Settings:
     if steps and int(steps[-1]) < 1:
         raise UserError("--hparams: train_steps is the number of steps per problem here, at least 1")
     data_dir = request.data_dir or request.output_dir / "data"
-    return Settings(int(steps[-1]) if steps else scale.steps, others, data_dir, request.output_dir)
+    count = int(steps[-1]) if steps else scale.steps
+    return Settings(count, request.evaluations, others, data_dir, request.output_dir)
 
 
 def plan_lines(everything: Sequence[Task]) -> list[str]:
@@ -137,7 +141,10 @@ def write_results(request: Request, scale: Scale, chosen: Sequence[Experiment], 
     compared = list(dict.fromkeys(run.name for experiment in chosen if experiment.sizes for run in experiment.runs))
     sizes = {name: size_of(next(task.folder for task in everything if task.run.name == name)) for name in compared}
     page: list[Block] = [
-        Paragraph(f"mm-experiment {request.experiment} at scale {scale.name}, t2t_multimodel {__version__} {commit()}.")
+        Paragraph(
+            f"mm-experiment {request.experiment} at scale {scale.name}, {settings_of(request, scale).steps:,} steps per problem, "
+            f"{request.evaluations} evaluations per run, t2t_multimodel {__version__} {commit()}."
+        )
     ]
     for experiment in chosen:
         if experiment.cells:

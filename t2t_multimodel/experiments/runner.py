@@ -20,7 +20,7 @@ from t2t_multimodel.utils.json_lines import read_json_lines
 RESULT, PLAN = "result.json", "plan.json"
 # The hyperparameters that the plan sets for every run.
 PLANNED = ("seed", "eval_every", "eval_steps", "eval_samples", "problem_schedule", "problem_weights", "early_stop_patience")
-EVALUATIONS = 5  # evaluations of the whole dev split per run: as in the paper, dev chooses when to stop
+EVALUATIONS = 5  # the default number of evaluations per run: as in the paper, dev chooses when to stop
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -52,12 +52,14 @@ class Settings:
 
     Attributes:
         steps: the number of training steps per problem.
+        evaluations: the number of evaluations per run, each of all of dev.
         hparams: the user's changes to the hyperparameters, as --hparams takes them.
         data_dir: the folder of the records.
         output_dir: the folder of the runs and the results.
     """
 
     steps: int
+    evaluations: int
     hparams: str
     data_dir: Path
     output_dir: Path
@@ -76,7 +78,7 @@ def tasks(
     for seed in range(1, seeds + 1):
         for run in runs:
             folder, total = settings.output_dir / "runs" / f"{run.name}-seed{seed}", settings.steps * run.count
-            every = max(total // EVALUATIONS, 1)
+            every = max(total // settings.evaluations, 1)
             fixed = f"seed={seed},train_steps={total},eval_every={every},eval_steps=0,eval_samples=0,"
             fixed += "problem_schedule=round_robin,problem_weights="
             warmup = f"warmup_steps={min(scale.warmup_steps, total // 4)}" if scale.warmup_steps else ""
@@ -112,7 +114,7 @@ def check_plan(output_dir: Path, facts: dict[str, Any]) -> None:
     """Writes the facts that all runs of `output_dir` share; raises DataError if it holds runs with other facts."""
     path = output_dir / PLAN
     if path.is_file():
-        there = read_json(path)
+        there = {"evaluations": EVALUATIONS} | read_json(path)  # Plans may have been written without the number.
         if different := [name for name in facts if there.get(name) != facts[name]]:
             name = different[0]
             raise DataError(

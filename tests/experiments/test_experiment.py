@@ -215,6 +215,23 @@ def test_another_plan_is_refused(trainer, tmp_path, capsys):
     capsys.readouterr()
     assert run(tmp_path, "--experiment=table4", "--seeds=1", "--hparams=train_steps=7") == 2
     assert "has runs of another plan (steps: 400, now 7); choose another one" in capsys.readouterr().err
+    assert run(tmp_path, "--experiment=table4", "--seeds=1", "--evaluations=2") == 2
+    assert "has runs of another plan (evaluations: 5, now 2); choose another one" in capsys.readouterr().err
+
+
+def test_the_number_of_evaluations_is_the_plans(trainer, tmp_path):
+    assert run(tmp_path, "--experiment=table3", "--seeds=1", "--evaluations=2") == 0
+    settings = {flag(call, "output_dir").rpartition("/")[2]: flag(call, "hparams").split(",") for call in trained(trainer)}
+    assert "eval_every=1600" in settings["joint8-seed1"] and "eval_every=200" in settings["alone-mini_parse-seed1"]
+    assert "400 steps per problem, 2 evaluations per run" in (tmp_path / "results.md").read_text()
+
+
+def test_a_plan_without_a_number_of_evaluations_has_five(trainer, tmp_path):
+    assert run(tmp_path, "--experiment=table4", "--seeds=1") == 0
+    facts = json.loads((tmp_path / "plan.json").read_text())
+    assert facts.pop("evaluations") == 5
+    (tmp_path / "plan.json").write_text(json.dumps(facts))
+    assert run(tmp_path, "--experiment=table4", "--seeds=1") == 0
 
 
 @pytest.mark.parametrize("name", ["plan.json", "runs/alone-mini_parse-seed1/result.json"])
