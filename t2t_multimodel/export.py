@@ -28,6 +28,7 @@ from t2t_multimodel.decoding.strategies import BeamSearch, Strategy
 from t2t_multimodel.features import Audio, Batch, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.runs.run_config import VOCABULARY, RunConfig, open_run
+from t2t_multimodel.tf_internals import traced
 from t2t_multimodel.utils.console import only_informs, print_line
 from t2t_multimodel.utils.constants import EOS_ID, LOWEST, PAD_ID
 from t2t_multimodel.utils.errors import DataError
@@ -87,11 +88,10 @@ class ServedModel(tf.Module):
         self.serve = {spec.name: self._function(spec) for spec in specs}
 
     def _function(self, spec: ProblemSpec) -> Any:
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")], autograph=False)
         def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             return tf.cond(tf.size(inputs) > 0, lambda: self._answers(spec, inputs), lambda: self._no_answers(spec))
 
-        return serve
+        return traced(serve, input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
 
     def _answers(self, spec: ProblemSpec, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = self._prepare(spec, inputs)

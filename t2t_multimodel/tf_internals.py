@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import inspect
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +54,45 @@ def gpu_memory() -> int | None:
 
     gpus = [device for device in device_lib.list_local_devices() if device.device_type == "GPU"]
     return int(gpus[0].memory_limit) if gpus else None
+
+
+def traced(function: Callable[..., Any], **options: Any) -> Any:
+    """Returns tf.function(function, autograph=False, **options), whose graph is freed when nobody holds the function any more.
+
+    Gradients of the function's results must be computed inside of it.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with _custom_gradients_forgotten():
+            return function(*args, **kwargs)
+
+    return tf.function(run, autograph=False, **options)
+
+
+@contextlib.contextmanager
+def _custom_gradients_forgotten() -> Iterator[None]:
+    """Takes the custom gradients that the graph built within has registered out of TensorFlow's registry.
+
+    tf.custom_gradient registers a closure per call in a graph, for ever, and the closure holds the graph
+    (findings/custom_gradient_keeps_graphs.sh). Other threads' graphs keep theirs, which they may still need.
+    """
+    from tensorflow.python.framework.ops import gradient_registry
+
+    graph, before = tf.compat.v1.get_default_graph(), set(gradient_registry.list())
+    try:
+        yield
+    finally:
+        for name in set(gradient_registry.list()) - before:
+            if name.startswith("CustomGradient-") and _is_within(gradient_registry.lookup(name), graph):
+                del gradient_registry._registry[name]
+
+
+def _is_within(gradient: Callable[..., Any], graph: tf.Graph) -> bool:
+    """Returns whether a registered custom gradient is of a call in `graph`, or in a graph inside of it such as a branch."""
+    closure = inspect.getclosurevars(inspect.getclosurevars(gradient).nonlocals["tape_grad_fn"]).nonlocals
+    found = {id(value.graph): value.graph for value in tf.nest.flatten(closure["result"]) if isinstance(value, tf.Tensor)}
+    while found and id(graph) not in found:
+        outer = [getattr(inner, "outer_graph", None) for inner in found.values()]
+        found = {id(each): each for each in outer if each is not None}
+    return bool(found)

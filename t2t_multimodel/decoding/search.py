@@ -16,6 +16,7 @@ from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.strategies import Greedy, Hypotheses, Strategy
 from t2t_multimodel.features import Audio, Batch, Feature, Image, Text
 from t2t_multimodel.model_protocol import DecodableModel
+from t2t_multimodel.tf_internals import traced
 from t2t_multimodel.utils.constants import LOWEST, PAD_ID
 
 
@@ -135,14 +136,14 @@ class Search:
             encoded = self.model.encode(inputs, length, problem, training=False)
             return Source(encoded.states, encoded.mask)
 
-        return tf.function(encode, input_signature=self._signature(self.model.specs[problem].inputs), autograph=False)
+        return traced(encode, input_signature=self._signature(self.model.specs[problem].inputs))
 
     def _trace_classify(self, problem: str) -> Callable[..., tf.Tensor]:
         def classify(inputs: tf.Tensor, length: tf.Tensor | None = None) -> tf.Tensor:
             encoded = self.model.encode(inputs, length, problem, training=False)
             return self.model.classify(encoded, problem, training=False)
 
-        return tf.function(classify, input_signature=self._signature(self.model.specs[problem].inputs), autograph=False)
+        return traced(classify, input_signature=self._signature(self.model.specs[problem].inputs))
 
     def _trace_expert_shares(self, problem: str) -> Callable[..., tf.Tensor]:
         def shares(inputs: tf.Tensor, length: tf.Tensor | None = None) -> tf.Tensor:
@@ -150,7 +151,7 @@ class Search:
             sentences = tf.shape(inputs)[0]
             return tf.zeros([sentences, 0]) if routing is None else expert_shares(routing, sentences)
 
-        return tf.function(shares, input_signature=self._signature(self.model.specs[problem].inputs), autograph=False)
+        return traced(shares, input_signature=self._signature(self.model.specs[problem].inputs))
 
     def _trace_generate(
         self, problem: str, source: Source, strategy: Strategy, trees: WellFormedTrees | None
@@ -175,7 +176,7 @@ class Search:
             tf.TensorSpec([], tf.int32),
             tf.TensorSpec([None], tf.int32),
         ]
-        return tf.function(generate, input_signature=signature, autograph=False, jit_compile=self._compiled)
+        return traced(generate, input_signature=signature, jit_compile=self._compiled)
 
 
 def _net_of(feature: Feature) -> tuple[Any, ...]:

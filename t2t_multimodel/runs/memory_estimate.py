@@ -14,6 +14,7 @@ from t2t_multimodel.features import Batch
 from t2t_multimodel.layers.mixture_of_experts import static_capacity
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.runs.run_config import RunConfig, build_model
+from t2t_multimodel.tf_internals import traced
 from t2t_multimodel.training.memory import parameter_counts, peak_bytes, state_bytes
 
 Shapes = Mapping[str, Sequence[int]]
@@ -56,7 +57,6 @@ def _gradients(model: Model, problem: str, shapes: Shapes, hparams: HParams) -> 
     specs: Mapping[str, Any] = batch_signature(model.specs[problem], hparams)
     signature = {name: tf.TensorSpec(shapes[name], spec.dtype) for name, spec in specs.items()}
 
-    @tf.function(input_signature=[signature], autograph=False)
     def gradients(batch: Batch) -> list[tf.Tensor]:
         variables = [variable.value for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
@@ -64,4 +64,4 @@ def _gradients(model: Model, problem: str, shapes: Shapes, hparams: HParams) -> 
             objective = terms.total / tf.maximum(terms.weight, 1.0) + model.balance_loss(terms.routings)
         return [tf.convert_to_tensor(value) for value in tape.gradient(objective, variables) if value is not None]
 
-    return gradients
+    return traced(gradients, input_signature=[signature])

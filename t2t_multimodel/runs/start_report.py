@@ -13,7 +13,7 @@ from t2t_multimodel.modalities import modality_key
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.runs.memory_estimate import count_memory
 from t2t_multimodel.runs.run_config import RunConfig
-from t2t_multimodel.tf_internals import float_operations, gpu_memory
+from t2t_multimodel.tf_internals import float_operations, gpu_memory, traced
 from t2t_multimodel.training.memory import parameter_counts, state_bytes
 from t2t_multimodel.utils.console import only_informs
 
@@ -69,7 +69,7 @@ def _net_flops(model: Model, spec: ProblemSpec, hparams: HParams) -> float:
     if isinstance(spec.inputs, Audio):
         arguments.append(tf.TensorSpec([1], tf.int32))
     net = model.nets[_net(model, spec)]
-    graph = tf.function(lambda *values: net.bottom(*values).states, autograph=False).get_concrete_function(*arguments).graph
+    graph = traced(lambda *values: net.bottom(*values).states).get_concrete_function(*arguments).graph
     return float_operations(graph)
 
 

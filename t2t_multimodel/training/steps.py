@@ -13,6 +13,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.distributed.sharding import in_parts
 from t2t_multimodel.features import Batch, Label, ProblemSpec
 from t2t_multimodel.model_protocol import Model
+from t2t_multimodel.tf_internals import traced
 from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.input_switch import Choice, InputSwitch
 from t2t_multimodel.training.metrics import MetricSums, metric_sums
@@ -226,12 +227,11 @@ class StepFunctions:
         The results are the same on all replicas.
         """
 
-        @tf.function(input_signature=signature, autograph=False, jit_compile=self._compiled or None)
         def run(*arguments: Any) -> Any:
             result = self._strategy.run(function, arguments)
             return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], result)
 
-        return run
+        return traced(run, input_signature=signature, jit_compile=self._compiled or None)
 
     def _noise(self, number: tf.Tensor) -> contextlib.AbstractContextManager[Any]:
         """Makes everything traced within draw the noise of step `number` if steps may overlap.
@@ -266,12 +266,11 @@ class StepFunctions:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _make_evaluate(self, problem: str) -> Callable[..., MetricSums]:
-        @tf.function(input_signature=self._inputs.signature(problem), autograph=False)
         def evaluate(batch: Batch, choice: Choice) -> MetricSums:
             chosen = self._inputs.problem(problem, choice)
             return metric_sums(self._model.logits(batch, chosen, choice.space), batch["targets"])
 
-        return evaluate
+        return traced(evaluate, input_signature=self._inputs.signature(problem))
 
 
 def target_weight(spec: ProblemSpec, batch: Batch) -> tf.Tensor:
