@@ -40,6 +40,7 @@ def command_flags() -> common.CommandFlags:
         "file with one input per line: a text, or the path of a picture or sound, relative to the file's folder",
     )
     flags.path("decode_to_file", None, "file, device or pipe for one output per line; without it, stdout")
+    flags.path("data_dir", None, "records from which the prompt's :example takes examples; without it, those of the run")
     flags.choice("output_format", ("text", "jsonl"), "text", "the outputs alone, or JSON with inputs, scores and times")
     flags.integer("batch_size", 32, "inputs decoded together", least=1)
     flags.boolean("xla", False, "compile the loop over tokens, which pays off for thousands of inputs")
@@ -85,7 +86,7 @@ def run(args: FlagValues) -> int:
     if not args.decode_from_file:
         if args.decode_to_file:
             raise common.UserError("--decode_to_file goes with --decode_from_file")
-        _interact(args, problem, Path(config.data_dir))
+        _interact(args, problem, Path(args.data_dir or config.data_dir))
         return 0
     from t2t_multimodel.decoding.files import read_lines
 

@@ -14,7 +14,7 @@ from t2t_multimodel.data.readers.sound import kinds
 from t2t_multimodel.decoding.files import changes_of, one_line, read_raw, read_text
 from t2t_multimodel.decoding.shown_examples import ShownExamples
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling, Strategy
-from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, is_tree
+from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.registry import unknown
 from t2t_multimodel.utils.errors import DataError, UnknownNameError
 
@@ -82,6 +82,7 @@ class Session:
 
     def handle(self, line: str | bytes) -> bool:
         """Decodes one line, or says in one line why not; returns False for `:quit`."""
+        text = ""
         try:
             text = read_text(line)
             if text.startswith(":") and not self._every_line:
@@ -90,10 +91,20 @@ class Session:
                 self._decode(text)
                 return True
         except (DataError, UnknownNameError) as error:
-            self._say(one_line(str(error)))
+            self._say(one_line(str(error)) + self._other_problems(text))
         if self._every_line:
             self._answer("")
         return True
+
+    def _other_problems(self, text: str) -> str:
+        """Returns which problems take sentences, where a sentence was typed for a problem that takes files; else ""."""
+        specs = self._decoder.specs
+        if self._every_line or text.startswith(":") or " " not in text or Path(text).expanduser().exists():
+            return ""
+        if isinstance(self._decoder.spec(self._problem).inputs, Text):
+            return ""
+        names = [spec.name for spec in specs.values() if isinstance(spec.inputs, Text)]
+        return f"; :problem NAME changes to another; sentences are for {', '.join(names)}" if names else ""
 
     def _decode(self, text: str) -> None:
         spec = self._decoder.spec(self._problem)
@@ -227,7 +238,7 @@ def interact(decoder: Any, problem: str, banner: str, data_dir: Path) -> None:
     """
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     session = Session(decoder, problem, _print_answer, _print_message, every_line=not at_terminal, data_dir=data_dir)
-    _print_message(f"{banner}\n:help lists the commands")
+    _print_message(f"{banner}\n{':help lists the commands' if at_terminal else f'every line is an input of {problem}'}")
     session.run(_terminal_lines() if at_terminal else _piped_lines(), outlives_interrupts=at_terminal)
 
 

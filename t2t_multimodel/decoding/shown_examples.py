@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+from t2t_multimodel.data.vocabulary import FILE_NAME
 from t2t_multimodel.decoding.dev_examples import DevExample, dev_examples
 from t2t_multimodel.decoding.predictor import bracketed
 from t2t_multimodel.features import ProblemSpec, is_tree
@@ -55,6 +56,8 @@ class ShownExamples:
         return str(path), example.target
 
     def _of(self, spec: ProblemSpec) -> Iterator[tuple[int, DevExample]]:
+        if not (self._data_dir / FILE_NAME).is_file():
+            raise DataError(f"the run's records are not at {self._data_dir}; mm-decoder --data_dir names their folder")
         if spec.name not in self._left:
             self._left[spec.name] = enumerate(dev_examples(spec, self._data_dir), start=1)
         return self._left[spec.name]

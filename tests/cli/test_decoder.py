@@ -129,7 +129,7 @@ def test_a_piped_line_is_answered_by_the_first_problem(run, monkeypatch, capsys)
     assert run() == 0
     captured = capsys.readouterr()
     assert captured.out == "A DOG\n"
-    assert captured.err == "a fake\n:help lists the commands\n"
+    assert captured.err == "a fake\nevery line is an input of mini_ende\n"
 
 
 def test_json_lines_hold_inputs_outputs_scores_and_times(run, tmp_path, capsys):

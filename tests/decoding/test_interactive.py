@@ -104,6 +104,13 @@ def test_the_decoder_is_warm_before_the_first_prompt():
     Session(decoder, "mini_ende", print, print).run(read_line)
 
 
+def test_a_sentence_for_a_problem_of_files_is_told_where_sentences_go():
+    _, _, messages = run("a red dog", "none.png", problem="mini_image")
+    assert messages[0].startswith("there is no file 'a red dog'")
+    assert messages[0].endswith("; :problem NAME changes to another; sentences are for mini_ende")
+    assert "sentences" not in messages[1]
+
+
 def test_problems_are_listed_and_switched():
     prompts, answers, messages = run(":problem mini_speech", ":problems")
     assert prompts == ["mini_ende> ", "mini_speech> ", "mini_speech> "]

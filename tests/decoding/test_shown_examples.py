@@ -59,5 +59,5 @@ def test_examples_of_every_kind_come_back_from_records(data_dir):
 
 def test_without_records_the_folder_is_named(tmp_path):
     for _ in range(2):
-        with pytest.raises(DataError, match=str(tmp_path)):
+        with pytest.raises(DataError, match=f"records are not at {tmp_path}; mm-decoder --data_dir"):
             ShownExamples(tmp_path).next(PROBLEMS[0].spec())
