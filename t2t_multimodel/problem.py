@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 from t2t_multimodel.features import BLEU_TOKENIZERS, WER_IGNORES, Feature, Label, ProblemSpec
-from t2t_multimodel.registry import Registry, unknown
+from t2t_multimodel.registry import Registry, first_of, unknown
 from t2t_multimodel.utils.errors import DataError, UnknownNameError
 
 # Names appear in --problems, where dashes and commas separate them, and in the names of files.
@@ -180,6 +181,20 @@ def split_names(names: str) -> list[str]:
     return [name for part in names.replace("-", ",").split(",") if (name := part.strip())]
 
 
+def all_names() -> list[str]:
+    """Returns the names of all problems and groups: a user's own problems, the groups, and then the package's problems."""
+    own = [name for name in problems.names() if _is_own(problems.get(name))]
+    return [*own, *groups.names(), *(name for name in problems.names() if name not in own)]
+
+
+def _is_own(problem: Problem) -> bool:
+    """Returns whether a problem file describes a problem, or a module outside of this package generates its examples."""
+    generate: Any = problem.generate
+    while isinstance(generate, functools.partial):
+        generate = generate.func
+    return bool(problem.described) or not generate.__module__.startswith(f"{__name__.partition('.')[0]}.")
+
+
 def resolve(names: str | Sequence[str]) -> list[Problem]:
     """Returns the problems of `names`, in order, each once.
 
@@ -192,11 +207,11 @@ def resolve(names: str | Sequence[str]) -> list[Problem]:
     found: dict[str, Problem] = {}
     for name in split_names(names) if isinstance(names, str) else names:
         if name not in groups and name not in problems:
-            raise UnknownNameError(unknown("problem", name, problems.names() + groups.names()))
+            raise UnknownNameError(unknown("problem", name, all_names()))
         for member in groups.get(name) if name in groups else (name,):
             found[member] = problems.get(member)
     if not found:
-        raise UnknownNameError(f"no problem is named in {names!r}; there are: {', '.join(problems.names() + groups.names())}")
+        raise UnknownNameError(f"no problem is named in {names!r}; there are: {first_of(all_names())}")
     return list(found.values())
 
 

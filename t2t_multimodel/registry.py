@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from t2t_multimodel.utils.errors import UnknownNameError
 
 T = TypeVar("T")
+_MOST_NAMED, _FIRST_NAMED = 12, 8
 
 
 class Registry(Generic[T]):
@@ -68,9 +69,15 @@ class Registry(Generic[T]):
 
 
 def unknown(kind: str, name: str, known: list[str]) -> str:
-    """Returns the message for a name that is not in `known`, with the nearest names or all of them."""
-    hint = nearest(name, known) or f"there are: {', '.join(known) or 'none'}"
-    return f"unknown {kind} {name!r}; {hint}"
+    """Returns the message for a name that is not in `known`, with the nearest names, or the first of them if none is near."""
+    return f"unknown {kind} {name!r}; {nearest(name, known) or f'there are: {first_of(known)}'}"
+
+
+def first_of(names: list[str]) -> str:
+    """Returns all of a few names, or the first of many with the number of the others."""
+    if len(names) <= _MOST_NAMED:
+        return ", ".join(names) or "none"
+    return f"{', '.join(names[:_FIRST_NAMED])} and {len(names) - _FIRST_NAMED:,} others"
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -47,6 +47,9 @@ def test_unknown_name_names_the_nearest():
 def test_unknown_name_with_nothing_near_lists_what_exists():
     assert unknown("number", "xyz", ["one", "three"]) == "unknown number 'xyz'; there are: one, three"
     assert unknown("number", "xyz", []) == "unknown number 'xyz'; there are: none"
+    assert unknown("number", "xyz", [f"n{i}" for i in range(20)]).endswith(
+        "there are: n0, n1, n2, n3, n4, n5, n6, n7 and 12 others"
+    )
 
 
 def test_temporary_entries_go_again_after_an_error_too():

@@ -27,7 +27,8 @@ from t2t_multimodel.cli.usr_dir import load_entry_points, load_usr_dir
 from t2t_multimodel.config import HParams, get_hparams, hparams_sets
 from t2t_multimodel.data.problem_file.load import read_problem_file, register, register_problem_file
 from t2t_multimodel.features import Audio, Feature, Image, Text
-from t2t_multimodel.problem import Problem, groups, problems, resolve, split_names
+from t2t_multimodel.problem import Problem, all_names, groups, problems, resolve, split_names
+from t2t_multimodel.registry import first_of
 from t2t_multimodel.utils.errors import DataError, UnknownNameError, UserError, WorkerError
 
 
@@ -86,7 +87,7 @@ def selected_problems(args: FlagValues) -> list[Problem]:
         described = [problem.name for path in args.problem_file for problem in read_problem_file(Path(path))]
         return resolve(described)
     if not args.problems:
-        raise UserError(f"--problems must be given; there are: {', '.join(groups.names() + problems.names())}")
+        raise UserError(f"--problems must be given; there are: {first_of(all_names())}; --registry_help lists them")
     try:
         return resolve(args.problems)
     except UnknownNameError as error:
@@ -117,7 +118,7 @@ def selected_hparams(args: FlagValues, default_set: str = "") -> HParams:
     """Returns the set of --hparams_set, or `default_set`, changed by --hparams; raises UserError for a wrong name or value."""
     name = args.hparams_set or default_set
     if not name:
-        raise UserError(f"--hparams_set must be given; there are: {', '.join(hparams_sets.names())}")
+        raise UserError(f"--hparams_set must be given; there are: {first_of(hparams_sets.names())}")
     hparams_sets.get(name)
     try:
         return get_hparams(name, args.hparams)

@@ -42,7 +42,7 @@ MISTAKES = [
     (["--problems=tiny_deen", "--hparams=vocab_siz=3"], "unknown hyperparameter 'vocab_siz'; did you mean vocab_size"),
     (["--problems=tiny_deen", "--hparams_set=tiny_sett"], "unknown hparams set 'tiny_sett'; did you mean tiny_set"),
     (["--problems=tiny_deen", "--data_dir="], "--data_dir must be given"),
-    ([], "--problems must be given"),
+    ([], "--problems must be given; there are: tiny_deen"),
     (["--problems=tiny_deen", "--runner=DirectRunner", "--num_workers=2"], "--num_workers is for processes of this machine"),
     (
         ["--problems=tiny_deen", "--runner_options=--direct_num_workers=2"],
