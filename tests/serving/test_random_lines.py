@@ -1,4 +1,4 @@
-"""Whatever is typed at the prompt or stands in a file: no crash, an answer a line. The slow tests try 10,000 lines."""
+"""Whatever is typed at the prompt or stands in a file: no crash, and an answer per line. The slow tests try 10,000 lines."""
 
 import io
 import sys
@@ -8,6 +8,9 @@ import pytest
 import small_run
 
 from t2t_multimodel.cli import decoder
+from t2t_multimodel.decoding import interactive
+from t2t_multimodel.decoding.strategies import Greedy
+from t2t_multimodel.inference import open_predictor
 
 LINES = pytest.mark.parametrize("count", [120, pytest.param(10_000, marks=pytest.mark.slow)])
 ALPHABETS = [
@@ -52,8 +55,8 @@ def test_a_file_of_random_lines_has_an_output_for_each(run_dir, tmp_path, capsys
 
 
 @LINES
-def test_random_lines_at_the_prompt_have_an_answer_each(run_dir, monkeypatch, capsys, count):
-    lines = [line for line in random_lines(count) if not line.strip().startswith(b":")] + [b"x" * 100_000]
+def test_random_lines_on_a_pipe_have_an_answer_each(run_dir, monkeypatch, capsys, count):
+    lines = [*random_lines(count), b":quit", b"x" * 100_000]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"".join(line + b"\n" for line in lines))))
     assert decoder.main([f"--output_dir={run_dir}", "--problems=ende", "--beam_size=1"]) == 0
     captured = capsys.readouterr()
@@ -62,11 +65,26 @@ def test_random_lines_at_the_prompt_have_an_answer_each(run_dir, monkeypatch, ca
     assert "Traceback" not in captured.err
 
 
+COMMANDS = [name.partition(" ")[0] for name in interactive.COMMANDS if name != ":quit"]
+
+
+def random_commands(count):
+    """Yields lines of commands, as a terminal gives them: random names, and the prompt's own names with random arguments."""
+    for number, line in enumerate(random_lines(count)):
+        name = COMMANDS[number % len(COMMANDS)] + " " if number % 3 else ":"
+        yield name + line[:40].decode("utf-8", "surrogateescape")
+
+
 @LINES
-def test_random_commands_are_explained_or_obeyed(run_dir, monkeypatch, capsys, count):
-    commands = [b":" + line[:40] for line in random_lines(count)] + [b":beam 99", b":nbest x", b":problem", b"a"]
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"".join(line + b"\n" for line in commands))))
-    assert decoder.main([f"--output_dir={run_dir}", "--problems=ende", "--beam_size=1"]) == 0
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    assert captured.out.strip("\n")
+def test_random_commands_are_explained_or_obeyed(run_dir, monkeypatch, count):
+    predictor, _ = open_predictor(run_dir, Greedy())
+    monkeypatch.setattr(predictor, "warm_up", lambda problem: None)  # tracing takes seconds, for each number of beams
+    said, answers = [], []
+    session = interactive.Session(predictor, "ende", answers.append, said.append)
+    for command in [*random_commands(count), ":beam 99", ":nbest x", ":problem", ":well_formed on", ":beam 1", ":problem ende"]:
+        before = len(said)
+        assert session.handle(command), command
+        assert len(said) > before or command.split()[0] in (":beam", ":nbest", ":sample", ":well_formed", ":problem"), command
+    assert session.handle("a") and len(answers) == 1
+    assert any("unknown command" in line for line in said) and any(":beam takes" in line for line in said)
+    assert not session.handle(":quit")
