@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalars
 from tensorboard.plugins.hparams import api as tensorboard_hparams
 
 from t2t_multimodel.tf_internals import begin_session
@@ -84,6 +86,16 @@ class MetricsWriter:
         with self._tensorboard(0):
             tensorboard_hparams.hparams(plain)
 
+    def write_layout(self, problems: Sequence[str]) -> None:
+        """Writes charts for TensorBoard's page Custom Scalars: all problems' losses in one, and train beside dev per problem."""
+        losses = {split: [f"^{re.escape(name)}/{split}/loss$" for name in problems] for split in ("dev", "train")}
+        together = [_chart(f"loss on {split}", tags) for split, tags in losses.items()]
+        apart = [_chart(name, tags) for name, tags in zip(problems, map(list, zip(*losses.values(), strict=True)), strict=True)]
+        categories = [layout_pb2.Category(title="all problems", chart=together), layout_pb2.Category(title="loss", chart=apart)]
+        with self._tensorboard(0):
+            layout = custom_scalars.pb(layout_pb2.Layout(category=categories))
+            tf.summary.experimental.write_raw_pb(layout.SerializeToString(), step=0)
+
     def write_expert_load(self, step: int, shares: dict[str, np.ndarray]) -> None:
         """Writes the problems' use of experts: a histogram per problem, and a picture per mixture with one row per problem.
 
@@ -135,6 +147,11 @@ def write_scalars(problem: str, split: str, metrics: dict[str, float]) -> None:
         tf.summary.scalar(f"{problem}/{split}/{name}", value, description=unit(name) or None)
 
 
+def _chart(title: str, tags: Sequence[str]) -> layout_pb2.Chart:
+    """Returns a chart with a line per tag; tags are regular expressions."""
+    return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=tags))
+
+
 class NoMetrics(MetricsWriter):
     """Writes nothing, for a worker that is not the chief."""
 
@@ -148,6 +165,9 @@ class NoMetrics(MetricsWriter):
         pass
 
     def write_hparams(self, values: dict[str, Any]) -> None:
+        pass
+
+    def write_layout(self, problems: Sequence[str]) -> None:
         pass
 
     def write_expert_load(self, step: int, shares: dict[str, np.ndarray]) -> None:

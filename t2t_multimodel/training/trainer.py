@@ -120,6 +120,7 @@ class Trainer:
         writer = MetricsWriter(self.output_dir, step, self._figures) if self._workers.is_chief else NoMetrics()
         progress = Progress(total, step, seconds=seconds)
         writer.write_hparams({name: value for part in self.hparams.to_dict().values() for name, value in part.items()})
+        writer.write_layout(list(self.problems))
         if step:
             progress.say(f"going on from step {step}")
         try:

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from t2t_multimodel.training.metrics_writer import MetricsWriter, formatted, shortened
@@ -63,6 +64,20 @@ def read_back(output_dir, tag):
     accumulator = EventAccumulator(str(output_dir / "events"), {"tensors": 0})
     accumulator.Reload()
     return [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in accumulator.Tensors(tag)]
+
+
+def test_tensorboard_shows_all_losses_in_one_chart_and_train_beside_dev(tmp_path):
+    writer = MetricsWriter(tmp_path)
+    writer.write_layout(["copy", "turn"])
+    writer.close()
+    content = events(tmp_path)[0, "custom_scalars__config__"].tensor.string_val[0]
+    charts = [chart for category in layout_pb2.Layout.FromString(content).category for chart in category.chart]
+    assert {chart.title: list(chart.multiline.tag) for chart in charts} == {
+        "loss on dev": ["^copy/dev/loss$", "^turn/dev/loss$"],
+        "loss on train": ["^copy/train/loss$", "^turn/train/loss$"],
+        "copy": ["^copy/dev/loss$", "^copy/train/loss$"],
+        "turn": ["^turn/dev/loss$", "^turn/train/loss$"],
+    }
 
 
 def test_steps_of_a_killed_run_that_come_again_are_in_tensorboard_once(tmp_path):
