@@ -7,6 +7,9 @@ The folder `--tmp_dir`, or imagenet/ in it, holds
 * `ilsvrc2012_val_synsets.txt`, with the synset of ILSVRC2012_val_%08d.JPEG on line %d, unless val/ has one folder per class.
   The devkit's list cannot replace it, since it numbers the classes in another order.
 
+The words of the classes, as "Border collie" for n02106166, are read from the first of these that is there as well:
+`ILSVRC2012_devkit_t12.tar.gz` or the folder ILSVRC2012_devkit_t12/, `LOC_synset_mapping.txt`, `synset_words.txt`, `words.txt`.
+
 If `--tmp_dir` has tensorflow_datasets/imagenet2012/ as tensorflow-datasets prepares it, that is read instead.
 
 CMYK and grey JPEG files, and the PNG file that is named .JPEG, become RGB when they are decoded.
@@ -19,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
-from t2t_multimodel.data.readers import archives, corpora, tfds
+from t2t_multimodel.data.readers import archives, class_words, corpora, tfds
 from t2t_multimodel.data.readers.pictures import class_folders
 from t2t_multimodel.features import Image, Label
 from t2t_multimodel.problem import Example, Problem, problems
@@ -35,6 +38,8 @@ _SOURCES = {
     "train": ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_train", "train"),
     "dev": ("ILSVRC2012_img_val.tar", "ILSVRC2012_img_val", "val"),
 }
+_DEVKITS = ("ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12")
+_WORDS = ("LOC_synset_mapping.txt", "synset_words.txt", "words.txt")
 _PREPARED = "imagenet2012"
 _ORIGIN = "https://image-net.org/challenges/LSVRC/2012/, after registration"
 _SYNSETS_ORIGIN = (
@@ -70,6 +75,18 @@ def check(tmp_dir: Path) -> None:
     if not sorted_by_class and not (folder / VAL_SYNSETS).is_file():
         missing.append(corpora.Missing(VAL_SYNSETS, _SYNSETS_ORIGIN))
     corpora.require("ImageNet (ILSVRC2012)", folder, missing)
+
+
+def find_words(tmp_dir: Path) -> dict[str, str]:
+    """Returns the words of the synsets, from the development kit or a list; nothing if neither is there.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    folder = corpora.folder_of("imagenet", tmp_dir)
+    readers = dict.fromkeys(_DEVKITS, class_words.of_imagenet) | dict.fromkeys(_WORDS, class_words.listed)
+    found = next((name for name in readers if (folder / name).exists()), None)
+    return readers[found](folder / found) if found else {}
 
 
 def _source(folder: Path, split: str) -> Path | None:
@@ -161,5 +178,6 @@ IMAGE_IMAGENET = Problem(
     generate,
     source="ImageNet ILSVRC2012, image-net.org; for non-commercial research and education, after registration",
     check=check,
+    find_words=find_words,
 )
 problems.register(IMAGE_IMAGENET.name, IMAGE_IMAGENET)

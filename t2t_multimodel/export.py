@@ -56,7 +56,8 @@ class ServedModel(tf.Module):
     """A model's problems as functions of strings: `serve[problem]`, and a signature with the problem's name.
 
     Each takes "inputs", strings [B]: sentences, or the bytes of images (JPEG, PNG) or of sounds (`data.graph.sound.READ`). It
-    returns "outputs", strings [B, n], and "scores", float32 [B, n], the best first; "" and 0 for a sentence without words.
+    returns "outputs", strings [B, n], and "scores", float32 [B, n], the best first; "" and 0 for a sentence without words. Where
+    classes have words (see features.Label), "words", strings [B, n], has those of the outputs.
     tensorflow_text's operations must be loaded: `import tensorflow_text`.
 
     Args:
@@ -107,7 +108,8 @@ class ServedModel(tf.Module):
 
     def _no_answers(self, spec: ProblemSpec) -> dict[str, tf.Tensor]:
         shape = (0, min(self._n_best, len(spec.targets.classes)) if isinstance(spec.targets, Label) else self._n_best)
-        return {"outputs": tf.zeros(shape, tf.string), "scores": tf.zeros(shape, tf.float32)}
+        answers = {"outputs": tf.zeros(shape, tf.string), "scores": tf.zeros(shape, tf.float32)}
+        return answers | ({"words": answers["outputs"]} if isinstance(spec.targets, Label) and spec.targets.words else {})
 
     @property
     def _n_best(self) -> int:
@@ -220,7 +222,8 @@ class ServedModel(tf.Module):
 
     def _classes(self, targets: Label, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         scores, index = tf.math.top_k(tf.nn.log_softmax(logits), min(self._n_best, len(targets.classes)))
-        return {"outputs": tf.gather(tf.constant(targets.classes), index), "scores": scores}
+        answers = {"outputs": tf.gather(tf.constant(targets.classes), index), "scores": scores}
+        return answers | ({"words": tf.gather(tf.constant(targets.words), index)} if targets.words else {})
 
 
 def spelled_as_treebank(texts: tf.Tensor) -> tf.Tensor:
@@ -294,6 +297,7 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
         "|---|---|---|---|",
         *(f"| {spec.name} | {spec.inputs.kind} | {spec.targets.kind} | {spec.target_space} |" for spec in specs),
         "",
+        *_class_lines(specs),
         *_sound_lines(config, specs),
         USE,
         *(["", PICTURES] if any(isinstance(spec.inputs, Image) for spec in specs) else []),
@@ -311,6 +315,18 @@ def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: in
         "The records it was trained on, their sources and licences: the manifests (`<problem>.json`) in the run's data_dir.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _class_lines(specs: tuple[ProblemSpec, ...]) -> list[str]:
+    """Returns the model card's paragraph on words of classes; [] if no classes have some."""
+    lines = []
+    for spec in specs:
+        if isinstance(spec.targets, Label) and spec.targets.words:
+            name, words = next(
+                (name, words) for name, words in zip(spec.targets.classes, spec.targets.words, strict=True) if words
+            )
+            lines += [f"Classes of {spec.name}: `outputs` has their names, as {name}, `words` what they mean, as {words}.", ""]
+    return lines
 
 
 def _sound_lines(config: RunConfig, specs: tuple[ProblemSpec, ...]) -> list[str]:

@@ -7,6 +7,7 @@ They describe the data only. `modalities/` define how a model reads a feature, `
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypedDict
 
 NORMALIZATIONS = ("nfc", "spaces", "none")
@@ -87,11 +88,34 @@ class Label:
     Attributes:
         classes: the names, in the order of their indices.
         class_set: a name for the set; problems with the same set share a modality net.
+        words: what the names mean to people, one text per class, as "Border collie" for "n02106166"; empty if the names say it.
+            Features that differ in it alone are equal.
+
+    Raises:
+        ValueError: there are words, but not as many as classes.
     """
 
     kind: ClassVar[str] = "label"
     classes: tuple[str, ...] = ()
     class_set: str = "classes"
+    words: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        if self.words and len(self.words) != len(self.classes):
+            raise ValueError(f"each class needs its words; got {len(self.words)} for {len(self.classes)} classes")
+
+    def words_of(self, name: str) -> str:
+        """Returns the words of a class; "" if there are none, or no such class."""
+        return self.words[self.classes.index(name)] if self.words and name in self.classes else ""
+
+    def shown(self, name: str) -> str:
+        """Returns a class as people read it: its name, with its words in parentheses if there are some."""
+        return f"{name} ({words})" if (words := self.words_of(name)) else name
+
+    def with_words(self, words: Mapping[str, str]) -> Label:
+        """Returns the feature with `words`, by name of a class; classes without an entry have none."""
+        found = tuple(words.get(name, "") for name in self.classes)
+        return dataclasses.replace(self, words=found if any(found) else ())
 
 
 Feature = Text | Image | Audio | Label

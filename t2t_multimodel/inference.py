@@ -94,7 +94,7 @@ class LoadedModel:
         return found[0] if _is_one(inputs) else found
 
     def n_best(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32, n: int | None = None) -> Any:
-        """Returns a list of Hypothesis(text, score, well_formed) for each input, the best first.
+        """Returns a list of Hypothesis(text, score, well_formed, words) for each input, the best first.
 
         Args:
             problem: as in `decode`.
@@ -156,6 +156,14 @@ class LoadedModel:
         nothing: list[tuple[str, float]] = []
         found = self._with_words(self._read(problem, inputs), lambda raw: self._decoder.classify(problem, raw, top), nothing)
         return found[0] if _is_one(inputs) else found
+
+    def class_words(self, problem: str | None = None) -> dict[str, str]:
+        """Returns what the names of a problem's classes mean, as "Border collie" for "n02106166".
+
+        It is empty if the classes have no words of their own. Errors are those of `classify`.
+        """
+        targets = self._decoder.spec(problem or self._only("classification", object, Label)).targets
+        return dict(zip(targets.classes, targets.words, strict=False)) if isinstance(targets, Label) else {}
 
     def __repr__(self) -> str:
         return f"<LoadedModel at step {self.step:,}: {'; '.join(map(describe, self.problems.values()))}>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
@@ -45,6 +45,7 @@ class Example(TypedDict, total=False):
 Generate = Callable[[str, Path], Iterable[Example]]
 Check = Callable[[Path], None]
 FindClasses = Callable[[Path], tuple[str, ...]]
+FindWords = Callable[[Path], Mapping[str, str]]
 
 
 def _nothing_to_check(tmp_dir: Path) -> None:
@@ -69,6 +70,8 @@ class Problem:
         source: the source of the data and its licence, in one line.
         check: `check(tmp_dir)` raises a DataError that names all missing raw files. It is called before anything is written.
         find_classes: `find_classes(tmp_dir)` returns the classes in the raw data, for targets without classes (`Label()`).
+        find_words: `find_words(tmp_dir)` returns what the names of classes mean to people, by name, from the raw data; see
+            features.Label. It is empty if the raw data does not say it.
         bleu_tokenizer: sacreBLEU's tokenizer for BLEU, such as "zh", "char" or "13a"; "" chooses by the targets' language.
         wer_ignores: differences that word and character error rates ignore: "case", "punctuation", "noises" (words in <> and
             []), "wsj" (as in Kaldi's filters for WSJ).
@@ -91,6 +94,7 @@ class Problem:
     source: str = ""
     check: Check = _nothing_to_check
     find_classes: FindClasses | None = None
+    find_words: FindWords | None = None
     described: str = ""
     bleu_tokenizer: str = ""
     wer_ignores: tuple[str, ...] = ()
@@ -134,6 +138,12 @@ class Problem:
         if not self.find_classes or not isinstance(self.targets, Label):
             return self
         return dataclasses.replace(self, targets=dataclasses.replace(self.targets, classes=tuple(classes)))
+
+    def with_words(self, words: Mapping[str, str]) -> Problem:
+        """Returns the problem with `words`, by name of a class, for the classes of its targets; itself if there are none."""
+        if not words or not isinstance(self.targets, Label):
+            return self
+        return dataclasses.replace(self, targets=self.targets.with_words(words))
 
     def reverse(self, target_space: str, name: str = "", bleu_tokenizer: str = "") -> Problem:
         """Returns the other direction, which reads the same records.
@@ -216,13 +226,17 @@ def resolve(names: str | Sequence[str]) -> list[Problem]:
 
 
 def problem_of(spec: ProblemSpec) -> Problem:
-    """Returns the problem of a run: the one registered under its name, or else what the run's config holds of it.
+    """Returns the problem of a run, with the run's classes: the one registered under its name, or else what the config holds.
 
     Raises:
         DataError: neither does; the config is of a version that did not keep where the records are.
     """
     if spec.name in problems:
-        return problems.get(spec.name)
+        problem = problems.get(spec.name)
+        if not isinstance(spec.targets, Label):
+            return problem
+        classes, words = spec.targets.classes, spec.targets.words
+        return problem.with_classes(classes).with_words(dict(zip(classes, words, strict=False)))
     if not spec.records:
         raise DataError(
             f"the run's config.json is of an earlier version and does not say where the records of {spec.name} are; give "

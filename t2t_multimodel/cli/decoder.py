@@ -217,7 +217,8 @@ def _formatted(args: FlagValues, line: bytes, answer: Prediction | None) -> str:
     from t2t_multimodel.decoding.files import one_line
 
     if args.output_format == "text":
-        return f"{one_line(answer.outputs[0].text) if answer else ''}\n"
+        best = answer.outputs[0] if answer else None
+        return (one_line(best.text) + (f"\t{one_line(best.words)}" if best.words else "") if best else "") + "\n"
     outputs = [_json_of(output) for output in answer.outputs] if answer else []
     seconds = round(answer.seconds, 5) if answer else 0.0
     row = {"input": line.decode("utf-8", "replace"), "outputs": outputs, "seconds": seconds}
@@ -226,7 +227,8 @@ def _formatted(args: FlagValues, line: bytes, answer: Prediction | None) -> str:
 
 def _json_of(output: Hypothesis) -> dict[str, Any]:
     marked = {} if output.well_formed is None else {"well_formed": output.well_formed}
-    return {"text": output.text, "score": round(output.score, 5), **marked}
+    words = {"words": output.words} if output.words else {}
+    return {"text": output.text, **words, "score": round(output.score, 5), **marked}
 
 
 def _say_speed(answers: Sequence[Prediction | None], seconds: float) -> None:

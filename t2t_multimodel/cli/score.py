@@ -67,7 +67,7 @@ def run(args: FlagValues) -> int:
         raise common.UserError(f"--metrics: {unknown('metric', wrong, metrics.names())}")
     found = scored_by(spec, decoded, names)
     confusions = Confusions.of(decoded) if isinstance(spec.targets, Label) else None
-    print(_as_json(found, confusions) if args.output_format == "json" else _as_text(found, confusions))
+    print(_as_json(found, confusions) if args.output_format == "json" else _as_text(found, confusions, spec))
     for note in found.notes:
         absl.logging.info("%s", note)
     return 0
@@ -110,10 +110,16 @@ def _read(spec: Problem | ProblemSpec, hypotheses: Path, references: Sequence[Pa
         right = list(beside) or row.references
         if not right:
             raise DataError(f"line {number} of {hypotheses} has no references; give --references, with one per line")
+        if isinstance(spec.targets, Label):  # mm-decoder writes the words of a class behind a tab
+            row, right = row._replace(output=_before_tab(row.output)), list(map(_before_tab, right))
         right = [checked_reference(spec, normalize_spaces(text), f"reference {number}") for text in right]
-        output = linearised(row.output) if is_tree(spec.targets) else row.output
+        output = linearised(row.output) if is_tree(spec.targets) else normalize_spaces(row.output)
         found.append(Decoded(row.inputs, right, output))
     return found
+
+
+def _before_tab(text: str) -> str:
+    return text.split("\t", 1)[0]
 
 
 def _outputs(path: Path) -> Iterator[Decoded]:
@@ -123,7 +129,7 @@ def _outputs(path: Path) -> Iterator[Decoded]:
     for line, origin in _lines(path):
         text = _text(line, origin)
         if path.suffix != ".jsonl":
-            yield Decoded("", [], normalize_spaces(text))
+            yield Decoded("", [], text)
             continue
         try:
             row = json.loads(text)
@@ -156,14 +162,15 @@ def _as_json(found: Scored, confusions: Confusions | None) -> str:
     return json.dumps(values, ensure_ascii=False)
 
 
-def _as_text(found: Scored, confusions: Confusions | None) -> str:
+def _as_text(found: Scored, confusions: Confusions | None, spec: Problem | ProblemSpec) -> str:
     from t2t_multimodel.utils.units import with_unit
 
     lines = [f"{name} {with_unit(name, value)}" for name, value in found.figures.items()]
     lines += [f"{name} {text}" for name, text in found.settings.items()]
     if confusions:
         lines += [f"accuracy {with_unit('accuracy', confusions.accuracy)} of {confusions.counts.total():,} examples", ""]
-        per_class = confusions.per_class().items()
+        shown = spec.targets.shown if isinstance(spec.targets, Label) else str
+        per_class = [(shown(name), counts) for name, counts in confusions.per_class().items()]
         lines += _table([("class", "accuracy", "examples"), *((name, f"{n / of:.3f}", f"{of:,}") for name, (n, of) in per_class)])
         lines += ["", *_matrix(confusions)]
     return "\n".join(lines)

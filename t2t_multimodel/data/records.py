@@ -112,7 +112,7 @@ def manifest_path(data_dir: Path, records_name: str) -> Path:
 
 
 def as_recorded(problem: Problem, data_dir: Path) -> Problem:
-    """Returns `problem` with the text normalization of its records, and with their classes if it names none itself.
+    """Returns `problem` with the text normalization of its records, with their classes if it names none itself, and their words.
 
     Raises:
         DataError: the records are missing.
@@ -126,7 +126,9 @@ def as_recorded(problem: Problem, data_dir: Path) -> Problem:
         if isinstance(feature := getattr(problem, side), Text)
     }
     problem = dataclasses.replace(problem, **features)
-    return problem.with_classes(manifest["targets"]["classes"]) if problem.find_classes else problem
+    targets = manifest["targets"]
+    problem = problem.with_classes(targets["classes"]) if problem.find_classes else problem
+    return problem.with_words(dict(zip(targets.get("classes", ()), targets.get("words", ()), strict=False)))
 
 
 def layout(feature: Mapping[str, Any]) -> dict[str, Any]:

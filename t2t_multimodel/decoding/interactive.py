@@ -115,7 +115,8 @@ class Session:
             self._say(f"the {spec.inputs.kind} was changed: {', '.join(changes)}")
         if isinstance(spec.targets, Label):
             classes = self._decoder.classify(self._problem, [raw], TOP_CLASSES)[0]
-            self._answer(", ".join(f"{name} ({probability:.0%})" for name, probability in classes))
+            separator = "; " if spec.targets.words else ", "
+            self._answer(separator.join(f"{spec.targets.shown(name)} ({chance:.0%})" for name, chance in classes))
             return
         outputs = self._decoder.predict(self._problem, [raw])[0].outputs
         for output in outputs:
@@ -186,7 +187,7 @@ class Session:
         spec = self._decoder.spec(self._problem)
         line, right = self._examples.next(spec)
         self._say(f"input: {line}")
-        self._say(f"right: {one_line(right)}")
+        self._say(f"right: {one_line(spec.targets.shown(right) if isinstance(spec.targets, Label) else right)}")
         self._decode(line)
 
     def _help(self) -> None:

@@ -45,11 +45,13 @@ class Hypothesis(NamedTuple):
         text: a text, the name of a class, or a tree.
         score: a log-probability, for beams divided by the length penalty (see strategies); higher is better.
         well_formed: whether a tree is a tree over exactly the input's words; None for other outputs.
+        words: the words of a class, see features.Label; "" if there are none.
     """
 
     text: str
     score: float
     well_formed: bool | None = None
+    words: str = ""
 
 
 class Prediction(NamedTuple):
@@ -247,8 +249,10 @@ class Predictor:
         assert isinstance(targets, Label)
         log_probs = np.log(np.maximum(softmax(self._search.classify(problem, batch)), 1e-30))
         ranked = np.argsort(-log_probs, kind="stable")[:, :top]
+        words = targets.words or ("",) * len(targets.classes)
         return [
-            [Hypothesis(targets.classes[i], float(row[i])) for i in best] for row, best in zip(log_probs, ranked, strict=True)
+            [Hypothesis(targets.classes[i], float(row[i]), words=words[i]) for i in best]
+            for row, best in zip(log_probs, ranked, strict=True)
         ]
 
     def warm_up(self, problem: str) -> None:

@@ -60,6 +60,7 @@ def example_blocks(run: Run, data_dir: Path) -> tuple[list[Block], list[Block]]:
     Args:
         data_dir: the folder of the records, from which pictures and sounds are read, and of the vocabulary.
     """
+    run = run._replace(decoded={problem.name: shown(problem, run.decoded[problem.name]) for problem in run.problems})
     cards = {problem.name: _cards(problem, run, data_dir) for problem in run.problems}
     strip: dict[str, Card] = {}
     for title, belongs in _STRIP:
@@ -76,6 +77,14 @@ def example_blocks(run: Run, data_dir: Path) -> tuple[list[Block], list[Block]]:
         else:
             sections.append(Cards(cards[problem.name]))
     return [Cards(list(strip.values()), strip=True)], sections
+
+
+def shown(problem: Problem, decoded: list[Decoded]) -> list[Decoded]:
+    """Returns examples with their classes as people read them, see features.Label; other examples as they are."""
+    label = problem.targets
+    if not isinstance(label, Label) or not label.words:
+        return decoded
+    return [row._replace(references=list(map(label.shown, row.references)), output=label.shown(row.output)) for row in decoded]
 
 
 def _cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:

@@ -97,7 +97,10 @@ def _number(value: float) -> str:
 
 
 def _sorted_classes(one: Inspected) -> list[tuple[str, int]]:
-    return sorted(one.sides["targets"].classes.items(), key=lambda item: (-item[1], item[0]))
+    """Returns the classes as they are shown, with their numbers of examples, the most frequent first."""
+    targets = one.sides["targets"]
+    ranked = sorted(targets.classes.items(), key=lambda item: (-item[1], item[0]))
+    return [(targets.feature.shown(name) if isinstance(targets.feature, Label) else name, count) for name, count in ranked]
 
 
 def _class_blocks(one: Inspected) -> list[Block]:
@@ -150,7 +153,7 @@ def _text(feature: Feature, value: object, vocabulary: Vocabulary) -> str:
         return vocabulary.decode(value)
     if isinstance(feature, Label):
         assert isinstance(value, int)
-        return feature.classes[value]
+        return feature.shown(feature.classes[value])
     assert isinstance(value, bytes)
     return f"({_kind(feature)}, {len(value):,} bytes)"
 

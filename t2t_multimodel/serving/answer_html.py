@@ -43,9 +43,9 @@ def answer_html(answer: Answer, spec: ProblemSpec, step: int) -> str:
         step: the training step of the weights.
     """
     best = answer.outputs[0]
-    parts = [_output(best.text, is_tree(spec.targets)), *(f'<p class="note">{escape(note)}</p>' for note in answer.notes)]
+    parts = [_output(_shown(best), is_tree(spec.targets)), *(f'<p class="note">{escape(note)}</p>' for note in answer.notes)]
     if best.probability is not None:
-        parts += ["<h4>Probabilities</h4>", _bars([(output.text, output.probability or 0.0) for output in answer.outputs])]
+        parts += ["<h4>Probabilities</h4>", _bars([(_shown(output), output.probability or 0.0) for output in answer.outputs])]
     if is_tree(spec.targets) and (drawn := drawing(best.text)):
         parts += ["<h4>Parse tree</h4>", f'<div class="tree" role="img" aria-label="parse tree">{drawn}</div>']
     if best.probability is None and len(answer.outputs) > 1:
@@ -79,6 +79,10 @@ def drawing(bracketed: str) -> str | None:
     except DataError:
         return None
     return draw_tree(words, linearised)
+
+
+def _shown(output: Output) -> str:
+    return f"{output.text} ({output.words})" if output.words else output.text
 
 
 def _output(text: str, long: bool) -> str:

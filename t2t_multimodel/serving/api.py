@@ -70,6 +70,8 @@ def described(spec: ProblemSpec, limits: Limits) -> dict[str, Any]:
     """Returns the entry of a problem in the answer to `GET /api/problems`."""
     targets = "tree" if is_tree(spec.targets) else spec.targets.kind
     classes = {"classes": list(spec.targets.classes)} if isinstance(spec.targets, Label) else {}
+    if isinstance(spec.targets, Label) and spec.targets.words:
+        classes["class_words"] = list(spec.targets.words)
     about = {"name": spec.name, "inputs": spec.inputs.kind, "targets": targets, "target_space": spec.target_space}
     return {**about, **classes, "limits": limits.line(spec)}
 

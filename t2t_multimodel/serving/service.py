@@ -32,12 +32,14 @@ class Output(NamedTuple):
     Attributes:
         text, score, well_formed: see decoding.predictor.Hypothesis; `text` is on one line.
         probability: of a class; None for other outputs.
+        words: the words of a class, see features.Label; None if there are none.
     """
 
     text: str
     score: float
     well_formed: bool | None
     probability: float | None
+    words: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +167,13 @@ class Service:
         """Returns the answer for an input and what it was decoded to; `start` is a `time.perf_counter`."""
         is_label = isinstance(self.problems[problem].targets, Label)
         outputs = [
-            Output(one_line(found.text), found.score, found.well_formed, float(np.exp(found.score)) if is_label else None)
+            Output(
+                one_line(found.text),
+                found.score,
+                found.well_formed,
+                float(np.exp(found.score)) if is_label else None,
+                found.words or None,
+            )
             for found in decoded.prediction.outputs
         ]
         cut = self._decoder.longest_input(problem, raw)

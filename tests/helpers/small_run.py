@@ -12,7 +12,7 @@ SPECS = (
     ProblemSpec("parse", Text(), Text("tree"), "to_parse_tree"),
     ProblemSpec("speech", Audio(1000), Text(), "to_english"),
     ProblemSpec("caption", Image(16, 16), Text(), "to_english"),
-    ProblemSpec("picture", Image(16, 16), Label(("cat", "dog", "owl")), "to_class"),
+    ProblemSpec("picture", Image(16, 16), Label(("cat", "dog", "owl"), words=("meows", "", "hoots")), "to_class"),
 )
 SMALL = (
     "hidden_size=16,num_heads=2,encoder_blocks=1,mixer_blocks=1,decoder_blocks=1,num_experts=2,moe_k=1,moe_hidden_size=16,"

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning"),  # of TensorFlow, when Keras saves
 ]
 
-# Reads {problem: [inputs in hexadecimal]}, writes {problem: [outputs, scores]}.
+# Reads {problem: [inputs in hexadecimal]}, writes {problem: [outputs, scores, words of classes]}.
 PROGRAM = """
 import json, sys
 import tensorflow as tf
@@ -39,7 +39,8 @@ found = {}
 for problem, inputs in json.load(sys.stdin).items():
     answer = model.signatures[problem](inputs=tf.constant([bytes.fromhex(each) for each in inputs]))
     outputs = [[text.decode() for text in row] for row in answer["outputs"].numpy()]
-    found[problem] = [outputs, answer["scores"].numpy().tolist()]
+    words = [[text.decode() for text in row] for row in answer["words"].numpy()] if "words" in answer else []
+    found[problem] = [outputs, answer["scores"].numpy().tolist(), words]
     if problem in ("ende", "parse"):
         wordless = model.signatures[problem](inputs=tf.constant(["a", "", " \\u200b\\n"]))
         assert not wordless["outputs"].numpy()[1:].any() and not wordless["scores"].numpy()[1:].any()
@@ -159,9 +160,11 @@ def test_tensorflow_alone_gives_the_librarys_answers(run_dir, folder, flags):
     model = t2t_multimodel.load(run_dir, beam_size=2, n_best=2, well_formed_trees=not flags)
     for problem, inputs in INPUTS.items():
         expected = model.n_best(problem, inputs)
-        texts, scores = found[problem]
+        texts, scores, words = found[problem]
         assert whole(texts) == whole([[output.text for output in outputs] for outputs in expected]), problem
         np.testing.assert_allclose(scores, [[output.score for output in outputs] for outputs in expected], atol=1e-3)
+        assert words == ([[output.words for output in outputs] for outputs in expected] if problem == "picture" else []), problem
+    assert model.class_words("picture") == {"cat": "meows", "dog": "", "owl": "hoots"}
 
 
 def test_the_prompt_and_a_file_give_the_answers_of_python(run_dir, tmp_path):
@@ -192,6 +195,7 @@ def test_a_keras_file_and_a_card_lie_beside_it(folder, run_dir, flags):
     assert re.findall(r"^\* \w+, dev.*", card, re.MULTILINE) == ["* ende, dev, step 7: loss 2.5, bleu 12.5 of 100"]
     assert "import tensorflow_text" in card and "import t2t_multimodel" in card
     assert "An input that is an image is the bytes of a JPEG or PNG file; other formats are refused." in card
+    assert "Classes of picture: `outputs` has their names, as cat, `words` what they mean, as meows." in card
     assert "| speech | audio | text | to_english |" in card
     assert "other rates are resampled (speech hears 1,000 samples per second)" in card
     assert f"the first {HParams().data.max_seconds:g} seconds are heard" in card

@@ -113,7 +113,7 @@ class Checked(NamedTuple):
 def chunks(encoding: EncodingConfig, examples: Iterable[Example], first: int = 0) -> Iterator[Chunk]:
     """Yields the examples from number `first` on, in chunks of bounded size."""
     # Workers may not be able to import the functions of a user's own module.
-    problem = dataclasses.replace(encoding.problem, generate=_nothing, check=_no_check, find_classes=None)
+    problem = dataclasses.replace(encoding.problem, generate=_nothing, check=_no_check, find_classes=None, find_words=None)
     encoding = dataclasses.replace(encoding, problem=problem)
     chunk: list[Example] = []
     size = 0

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from t2t_multimodel.data import records
 from t2t_multimodel.data.generation import shuffle
+from t2t_multimodel.data.generation.class_words import update_words, with_words
 from t2t_multimodel.data.generation.encode import EncodingConfig
 from t2t_multimodel.data.generation.recorded import Recorded, description, find
 from t2t_multimodel.data.generation.split_writer import SplitWriter, skipped_name
@@ -78,6 +79,7 @@ def generate(
     forward = {problem.records_name: problem.forward() for problem in problems}
     _check_raw_data([p for name, p in forward.items() if not records.manifest_path(data_dir, name).exists()], tmp_dir)
     forward = {name: _with_classes(problem, data_dir, tmp_dir) for name, problem in forward.items()}
+    forward = {name: with_words(problem, data_dir, tmp_dir, report) for name, problem in forward.items()}
     data_dir.mkdir(parents=True, exist_ok=True)
     remove_leftovers(data_dir)
     options = {"clean": sorted(rules), "image_size": image_size}
@@ -91,8 +93,9 @@ def generate(
     with VocabularyFile(data_dir, report) as file:
         vocabulary = _ensure_vocabulary(file, forward, recorded, tmp_dir, vocab_size, plan, report)
         _check_vocabularies(manifests, vocabulary, data_dir)
-        for name in manifests:
+        for name, manifest in manifests.items():
             report(f"{name}: complete already")
+            update_words(forward[name], manifest, data_dir, report)
             _finish(data_dir, name)
         with workers or Workers(num_workers if missing else 1) as workers:
             for manifest in _make(missing, data_dir, tmp_dir, vocabulary, plan, workers, report):
@@ -200,7 +203,9 @@ def _head(problem: Problem, sha256: str, plan: dict[str, Any]) -> dict[str, Any]
 
 def _whole_plan(problem: Problem, sha256: str, plan: dict[str, Any]) -> dict[str, Any]:
     """Returns everything, except raw data, that the records of a problem depend on."""
-    whole = plan | _head(problem, sha256, plan) | {"splits": list(problem.splits), "generator": _generator_sha256(problem)}
+    head = _head(problem, sha256, plan)
+    head["targets"].pop("words", None)
+    whole = plan | head | {"splits": list(problem.splits), "generator": _generator_sha256(problem)}
     return whole | {"version": _WORKSPACE_VERSION}
 
 

@@ -46,6 +46,7 @@ class Description:
         encoding: the encoding of text files.
         files_in: the folder, relative to a list, that the list's paths are relative to; "" is the list's own.
         sample_rate: the samples per second of segments of recordings.
+        class_words: the path of a list with a class and its words per line; "" if there is none.
         folder: the folder that paths are relative to where `tmp_dir` does not have them.
         table: the problem's table in the file.
     """
@@ -61,6 +62,7 @@ class Description:
     encoding: str = "utf-8"
     files_in: str = ""
     sample_rate: int = 16000
+    class_words: str = ""
     folder: Path = Path()
     table: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

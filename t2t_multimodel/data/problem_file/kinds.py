@@ -11,7 +11,8 @@ from pathlib import Path
 from t2t_multimodel.data.problem_file import items
 from t2t_multimodel.data.problem_file.description import Description, Source
 from t2t_multimodel.data.problem_file.items import Item
-from t2t_multimodel.data.problem_file.layouts import lists_in, located, resolved
+from t2t_multimodel.data.problem_file.layouts import existing, lists_in, located, resolved
+from t2t_multimodel.data.readers import class_words
 from t2t_multimodel.data.readers.pictures import class_folders
 from t2t_multimodel.problem import Example
 from t2t_multimodel.utils.errors import DataError
@@ -27,6 +28,11 @@ def check(description: Description, tmp_dir: Path) -> None:
                 located(description, key, path, tmp_dir)
             except DataError as error:
                 errors.append(str(error))
+    if description.class_words:
+        try:
+            existing(description, "class_words", description.class_words, tmp_dir)
+        except DataError as error:
+            errors.append(str(error))
     if errors:
         raise DataError("; ".join(errors))
 
@@ -69,6 +75,18 @@ def find_classes(description: Description, tmp_dir: Path) -> tuple[str, ...]:
         wanted = "one for each picture" if what == "label" else f"one for each class, as {folders[0]}/cat"
         raise DataError(f"{description.place}, train: no {what} in {folders[0]}; expected {wanted}")
     return tuple(sorted(classes.values(), key=_numbers_by_value))
+
+
+def find_words(description: Description, tmp_dir: Path) -> dict[str, str]:
+    """Returns the words of classes in the list `class_words`, by name of a class.
+
+    Raises:
+        DataError: the list is missing or damaged.
+    """
+    words: dict[str, str] = {}
+    for path in existing(description, "class_words", description.class_words, tmp_dir):
+        words |= class_words.listed(path)
+    return words
 
 
 def _numbers_by_value(name: str) -> tuple[int, str]:

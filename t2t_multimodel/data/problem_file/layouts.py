@@ -35,7 +35,7 @@ def resolved(description: Description, tmp_dir: Path) -> Description:
     """
     if not description.root:
         return description
-    (root,) = _found(description, "root", description.root, tmp_dir)
+    (root,) = existing(description, "root", description.root, tmp_dir)
     place = f"{description.place}, root"
     if not root.is_dir():
         raise DataError(f"{place}: {root} is a file; root takes a folder with train and dev (or val, validation) in it")
@@ -59,7 +59,7 @@ def located(description: Description, key: str, path: str, tmp_dir: Path) -> lis
     Raises:
         DataError: there is none, or one has no layout that the kind of problem has.
     """
-    found = _found(description, key, path, tmp_dir)
+    found = existing(description, key, path, tmp_dir)
     for each in found:
         _check_layout(description, f"{description.place}, {key}", each)
     return found
@@ -73,7 +73,12 @@ def lists_in(path: Path) -> list[Path]:
     return [path / name for name in saved or [name for name in METADATA if (path / name).is_file()][:1]]
 
 
-def _found(description: Description, key: str, path: str, tmp_dir: Path) -> list[Path]:
+def existing(description: Description, key: str, path: str, tmp_dir: Path) -> list[Path]:
+    """Returns the files or folders that a path or pattern names, as `located`, of whatever layout.
+
+    Raises:
+        DataError: there is none.
+    """
     folders = [Path(tmp_dir), description.folder]
     for folder in folders:
         found = sorted(glob.glob(path, root_dir=folder)) if "*" in path else [path] * look_alike(folder / path).exists()

@@ -146,6 +146,7 @@ def _description(file: Path, place: str, name: str, values: Mapping[str, Any]) -
         codecs.lookup(values.get("encoding", "utf-8")).name,
         values.get("files_in", ""),
         values.get("sample_rate", 16000),
+        values.get("class_words", ""),
         file.parent / values.get("folder", ""),
         values,
     )
@@ -198,6 +199,7 @@ def _problem(kind: Kind, description: Description, values: Mapping[str, Any]) ->
         source=values.get("source", ""),
         check=functools.partial(kinds.check, description),
         find_classes=functools.partial(kinds.find_classes, description) if _lacks_classes(targets) else None,
+        find_words=functools.partial(kinds.find_words, description) if description.class_words else None,
         described=json.dumps(_content(description), ensure_ascii=False),
         bleu_tokenizer=values.get("bleu_tokenizer", ""),
         wer_ignores=tuple(values.get("wer_ignores", ())),

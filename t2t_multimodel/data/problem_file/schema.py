@@ -168,6 +168,7 @@ _SCORED_TEXT = {
 REVERSE = {"name": Key("letters, digits and _, in quotes", lambda value: _is_text(value) and bool(NAME.fullmatch(value)))}
 REVERSE |= {"target_space": _TOKEN, "bleu_tokenizer": _SCORED_TEXT["bleu_tokenizer"]}
 _PICTURE = {"height": _COUNT, "width": _COUNT, "augment": _one_of(_AUGMENT)}
+_WORDS_OF_CLASSES = Key("the path, in quotes, of a list with a class and its words per line", lambda value: _is_text(value))
 _WORDS = {"max_train_words": _COUNT}
 _LISTS = {"columns": Key('a table, as {path = "file_name", text = "sentence"}', lambda value: isinstance(value, dict))}
 _FILES = _LISTS | {"files_in": Key("a folder, in quotes, relative to the list", _is_text)}
@@ -191,7 +192,9 @@ KINDS = {
         ("bleu",),
     ),
     "image_folder": Kind(
-        _PICTURE | _FILES | {"classes": Key("a list of different texts", _is_list), "class_set": _TEXT},
+        _PICTURE
+        | _FILES
+        | {"classes": Key("a list of different texts", _is_list), "class_set": _TEXT, "class_words": _WORDS_OF_CLASSES},
         _classified,
         (),
         "to_class",
