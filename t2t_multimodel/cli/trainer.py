@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
@@ -18,6 +19,9 @@ from t2t_multimodel.distributed.strategies import STRATEGIES
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.writer_lock import WriterLock
+
+if TYPE_CHECKING:
+    from t2t_multimodel.training.step_plan import StepPlan
 
 SCHEDULES = ("train_and_evaluate", "evaluate")
 
@@ -37,7 +41,12 @@ def command_flags() -> common.CommandFlags:
     flags.integer("stop_step", None, stop, least=0)
     flags.integer("problems_per_step", None, "problems that each step mixes, instead of the set's", least=1)
     flags.boolean("xla", None, "compile steps by XLA, once per shape of a batch: for GPUs, few experts and few shapes")
-    flags.number("train_minutes", 0.0, "the longest time to train, in minutes; 0 is no limit", least=0)
+    minutes = (
+        "the longest time to train, in minutes; without train_steps the learning rate's schedule ends with it; 0 is no limit"
+    )
+    flags.number("train_minutes", 0.0, minutes, least=0)
+    planned = "numbers of steps that schedules count on, by step, as run.toml says of a run by the clock"
+    flags.parsed("planned_steps", _plan, None, planned, "steps, as 10:980 20:1041 260:evaluate")
     flags.integer("eval_steps", None, "batches per evaluation, instead of the set's; 0 is the whole split", least=0)
     flags.choice("schedule", SCHEDULES, SCHEDULES[0], "train with evaluations, or only decode and score --eval_split")
     strategy = (
@@ -89,7 +98,9 @@ def _run(args: FlagValues, argv: Sequence[str]) -> int:
     warm_start = Path(args.warm_start) if args.warm_start else None
     places = (data_dir, output_dir, seconds, args.strategy, warm_start, args.worker_timeout, args.profile)
     with contextlib.suppress(Terminated):
-        train_run(chosen, args.hparams_set, hparams, *places, args.stop_step, args.usr_dir or "")
+        by_clock = seconds > 0 and not args.planned_steps and not _gives_train_steps(args)
+        planned = str(args.planned_steps or "")
+        train_run(chosen, args.hparams_set, hparams, *places, args.stop_step, args.usr_dir or "", by_clock, planned)
     return 0
 
 
@@ -114,6 +125,18 @@ def _steps(text: str) -> tuple[int, int]:
     if not (colon and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
         raise ValueError("must be the first and the last step, as 100:110")
     return int(first), int(last)
+
+
+def _plan(text: str) -> StepPlan:
+    from t2t_multimodel.training.step_plan import StepPlan
+
+    return StepPlan.parse(text)
+
+
+def _gives_train_steps(args: FlagValues) -> bool:
+    """Returns whether the user gave train_steps, which a set alone does not do."""
+    changed = {item.partition("=")[0].strip() for item in args.hparams.split(",")}
+    return args.train_steps is not None or "train_steps" in changed
 
 
 def _average(args: FlagValues) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from t2t_multimodel.runs.scoring import Scorer
 from t2t_multimodel.runs.start_report import start_report
 from t2t_multimodel.training.async_trainer import AsynchronousTrainer
 from t2t_multimodel.training.checkpoints import by_path
+from t2t_multimodel.training.step_plan import StepPlan
 from t2t_multimodel.training.trainer import Trainer
 from t2t_multimodel.training.warm_start import load_matching_weights
 from t2t_multimodel.utils.console import only_informs, print_line
@@ -54,18 +55,22 @@ def train_run(
     profile: tuple[int, int] | None = None,
     stop_step: int | None = None,
     usr_dir: str = "",
+    by_clock: bool = False,
+    planned_steps: str = "",
 ) -> int:
     """Trains `problems` in `output_dir` on their records in `data_dir`; a run that stopped there goes on.
 
     Args:
         set_name: the name of the set that `hparams` came from, written to config.json.
-        seconds: the longest time to train in this call; 0 is no limit.
+        seconds: the longest time to train in this call; 0 is no limit. By the clock, earlier calls have used a part of it.
         strategy: a name in distributed.strategies.STRATEGIES, "auto" among them.
         warm_start: the output_dir of another run; a new run begins with those of its weights that fit.
         worker_timeout: the longest time in seconds to wait for the other tasks of TF_CONFIG.
         profile: the first and the last step to profile.
         stop_step: the step at which to end, if that is not train_steps; schedules are those of train_steps.
         usr_dir: where the code of problems and sets is, written to run.toml.
+        by_clock: whether schedules end with that time, instead of at train_steps.
+        planned_steps: the plan of an earlier run by the clock, as text (see training.step_plan), in place of the clock.
 
     Returns:
         The number of steps done. In a parameter server or one of its workers: 0, when the chief has ended.
@@ -76,6 +81,8 @@ def train_run(
             writes there; the memory is too small; the loss was not finite; another task did not appear or is gone; or the run
             `warm_start` has another vocabulary, no checkpoint, or no weights that fit.
     """
+    planned = StepPlan.parse(planned_steps) if planned_steps else None
+    timing = {"train_minutes": seconds / 60, "by_clock": by_clock, "planned_steps": planned_steps}
     cluster = cluster_of_environment()
     strategy = resolve_strategy(strategy, cluster)
     check_strategy(hparams, strategy)
@@ -96,16 +103,16 @@ def train_run(
             written.check()
             if replaced := run_config.start_run(config, output_dir, data_dir):
                 print_line(replaced)
-            written.write(stop_step, seconds)
+            written.write(stop_step, seconds, by_clock, planned_steps)
             figures = _lengths_told(problems, hparams, data_dir)
         with _failures_told(cluster):
-            devices, make_trainer = _gather(strategy, cluster, config, seconds, worker_timeout)
+            devices, make_trainer = _gather(strategy, cluster, config, timing, worker_timeout)
             model = _build_model(config, devices, source)
             extras = _extras(model, config, output_dir, cluster, profile) if strategy != "parameter_server" else {}
             trainer = make_trainer(model, problems, hparams, data_dir, output_dir, figures=figures, **extras)
-            steps = trainer.train(stop_step, seconds)
-            if writes and steps < hparams.training.train_steps:
-                written.write(steps)
+            steps = trainer.train(stop_step, seconds, by_clock, planned)
+            if writes and (trainer.plan.totals or steps < hparams.training.train_steps):
+                written.write(steps, planned_steps=str(trainer.plan))
     if trainer.interrupted:
         raise KeyboardInterrupt if trainer.interrupted == signal.SIGINT else Terminated
     return steps
@@ -176,14 +183,18 @@ def _failures_told(cluster: Cluster | None) -> Iterator[None]:
 
 
 def _gather(
-    name: str, cluster: Cluster | None, config: run_config.RunConfig, seconds: float, worker_timeout: float
+    name: str, cluster: Cluster | None, config: run_config.RunConfig, timing: Mapping[str, Any], worker_timeout: float
 ) -> tuple[tf.distribute.Strategy, Callable[..., Trainer]]:
-    """Waits for the other tasks. Returns the strategy to build the model in, and a function that makes the Trainer."""
+    """Waits for the other tasks, whose `timing` has to be the same.
+
+    Returns:
+        The strategy to build the model in, and a function that makes the Trainer.
+    """
     if cluster and name == "parameter_server":
         servers = ParameterServers(cluster, worker_timeout, config.hparams.model.num_experts)
         return servers.strategy, functools.partial(AsynchronousTrainer, servers=servers)
     if cluster:
-        handshake(cluster, {**config.facts(), "train_minutes": seconds / 60}, worker_timeout)
+        handshake(cluster, {**config.facts(), **timing}, worker_timeout)
     strategy = make_strategy(name)
     if strategy.num_replicas_in_sync > 1:
         print_line(f"training on {described(strategy)}")

@@ -43,11 +43,18 @@ class RunFile:
         if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(_HEAD):
             raise DataError(f"{path} is a file of yours, and mm-trainer writes one of that name; rename it")
 
-    def write(self, stop_step: int | None, seconds: float = 0.0) -> None:
-        """Writes the file. A run that repeats it ends at `stop_step`, or after `seconds` if they are not 0."""
-        write_atomically(self.output_dir / NAME, self.text(stop_step, seconds).encode())
+    def write(self, stop_step: int | None, seconds: float = 0.0, by_clock: bool = False, planned_steps: str = "") -> None:
+        """Writes the file.
 
-    def text(self, stop_step: int | None, seconds: float = 0.0) -> str:
+        Args:
+            stop_step: the step at which a run that repeats this one ends; None without one.
+            seconds: the time after which it ends; 0 without one.
+            by_clock: whether its schedules end with that time.
+            planned_steps: the plan that its schedules follow, as text; "" without one.
+        """
+        write_atomically(self.output_dir / NAME, self.text(stop_step, seconds, by_clock, planned_steps).encode())
+
+    def text(self, stop_step: int | None, seconds: float = 0.0, by_clock: bool = False, planned_steps: str = "") -> str:
         """Returns the text of the file; the arguments are those of `write`."""
         values: dict[str, Any] = {"problems": [problem.name for problem in self.problems], "hparams_set": self.set_name}
         values |= {"data_dir": str(self.data_dir.resolve()), "output_dir": ".", "strategy": self.strategy}
@@ -55,6 +62,8 @@ class RunFile:
         values |= {key: str(Path(path).resolve()) for key, path in folders.items() if path}
         values |= {"stop_step": stop_step} if stop_step is not None else {}
         values |= {"train_minutes": seconds / 60} if seconds else {}
+        values |= {"train_steps": self.hparams.training.train_steps} if seconds and not by_clock else {}
+        values |= {"planned_steps": planned_steps} if planned_steps else {}
         lines = [f"{_HEAD} {__version__}. This repeats the run:", f"# mm-trainer --config={NAME} --output_dir=NEW"]
         lines += _lines(values) + ["", "[hparams]", *_lines(self._changes())]
         for name, table in dict(filter(None, map(table_of, self.problems))).items():

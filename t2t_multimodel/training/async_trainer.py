@@ -18,7 +18,6 @@ from t2t_multimodel.data.pipeline import TrainingBatches
 from t2t_multimodel.distributed.parameter_server import ParameterServers
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem
-from t2t_multimodel.training.optimizer import learning_rate
 from t2t_multimodel.training.problem_schedule import ProblemSchedule
 from t2t_multimodel.training.steps import StepFunctions, StepResult, Traced
 from t2t_multimodel.training.trainer import Trainer
@@ -60,7 +59,7 @@ class AsynchronousTrainer(Trainer):
         self._running: dict[Future[StepResult], tuple[str, float]] = {}  # problem and learning rate of each step under way
         self._begun = dict.fromkeys(self.problems, -1)  # the last step that began, by problem
         self._checked = time.monotonic()
-        self._total = 0
+        self._total = 0.0
         self._may_begin = True
 
     def _call(self, function: Traced, arguments: tuple[Any, ...]) -> Any:
@@ -69,8 +68,8 @@ class AsynchronousTrainer(Trainer):
             result = self._servers.coordinator.schedule(function, arguments)
         return result.fetch()
 
-    def _goes_on(self, step: int, total: int, deadline: float) -> bool:
-        self._total, self._may_begin = total, super()._goes_on(step, total, deadline)
+    def _goes_on(self, step: int, total: float) -> bool:
+        self._total, self._may_begin = total, super()._goes_on(step, total)
         return self._may_begin or bool(self._running)
 
     def _may_save(self) -> bool:
@@ -81,7 +80,7 @@ class AsynchronousTrainer(Trainer):
     ) -> tuple[float, list[tuple[str, StepResult]]]:
         """Begins the steps that may begin, waits until one ends, and returns its rate and result; `step` steps ended before."""
         while (number := step + len(self._running)) < self._end(step) and (name := self._free(schedule, number)):
-            rate, self._begun[name] = learning_rate(number, self.hparams.training), number
+            rate, self._begun[name] = self._timetable.learning_rate(number), number
             self._running[self._pool.submit(self.steps.train, name, next(batches[name]), rate, number + 1)] = name, rate
         done: set[Future[StepResult]] = set()
         while not done:
@@ -93,16 +92,16 @@ class AsynchronousTrainer(Trainer):
         name, rate = self._running.pop(ended)
         return rate, [(name, ended.result())]
 
-    def _end(self, step: int) -> int:
+    def _end(self, step: int) -> float:
         """Returns the step before which steps may begin: the next one that is saved or evaluated, or 0 if none may begin.
 
-        While a checkpoint by the clock is due, no step begins beside those under way.
+        While a checkpoint or an evaluation by the clock is due, no step begins beside those under way.
         """
-        if not self._may_begin or (self._save_is_due and self._running):
+        if not self._may_begin or ((self._save_is_due or self._timetable.evaluation_is_due) and self._running):
             return 0
-        config = self.hparams.training
-        intervals = (config.eval_every, config.save_every or config.eval_every)
-        return min(self._total, *(step + every - step % every for every in intervals))
+        stop = min(self._total, self._timetable.next_stop(step))
+        every = self.hparams.training.save_every
+        return min(stop, step + every - step % every) if every else stop
 
     def _free(self, schedule: ProblemSchedule, number: int) -> str | None:
         """Returns the problem of step `number`, counted from 0, or None if the step has to wait."""

@@ -1,8 +1,8 @@
 """Checkpoints of a run.
 
 A checkpoint has the weights by their paths, the optimizer's slots, the states of noise and dropout, the positions in the
-problems' data, the step, each problem's number of steps and of examples, and the evaluations so far. `tf.train.Checkpoint`
-writes to temporary files and renames them, so that a checkpoint is complete or absent.
+problems' data, the step, each problem's number of steps and of examples, the evaluations so far, and what the clock decided.
+`tf.train.Checkpoint` writes to temporary files and renames them, so that a checkpoint is complete or absent.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ class Checkpoints:
         self._counts = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in problems}
         self._examples = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in problems}
         self._evaluations = tf.Variable("", dtype=tf.string, trainable=False)
+        self._plan = tf.Variable("", dtype=tf.string, trainable=False)
         # Older checkpoints do not have these.
-        self._newer = {"evaluations": self._evaluations, "counts": self._counts, "examples": self._examples}
+        self._newer = {"evaluations": self._evaluations, "counts": self._counts, "examples": self._examples, "plan": self._plan}
         weights = {"averages": by_path(model.trainable_variables)} if averaged else {"model": by_path(model.variables)}
         parts: dict[str, Any] = {**weights, "step": self._step, "positions": self._positions}
         if averages:
@@ -96,6 +97,11 @@ class Checkpoints:
         return self._evaluations.numpy().decode()
 
     @property
+    def plan(self) -> str:
+        """Returns the text of the clock's decisions (see training.timetable) that was last restored or saved."""
+        return self._plan.numpy().decode()
+
+    @property
     def steps(self) -> list[int]:
         """Returns the steps of the existing checkpoints, in order."""
         return [_step_of(path) for path in self._manager.checkpoints]
@@ -107,6 +113,7 @@ class Checkpoints:
         evaluations: str = "",
         counts: Mapping[str, int] | None = None,
         examples: Mapping[str, int | None] | None = None,
+        plan: str = "",
     ) -> str:
         """Writes `ckpt-<step>`, removes all but the last `keep` checkpoints, and returns the new one's path.
 
@@ -116,12 +123,14 @@ class Checkpoints:
             evaluations: the text of `training.decisions`.
             counts: numbers of steps by problem.
             examples: numbers of training examples by problem, None where it is not known.
+            plan: the text of `training.timetable`.
 
         Raises:
             DataError: the checkpoint could not be written, for example because the disk is full. Earlier ones are untouched.
         """
         self._step.assign(step)
         self._evaluations.assign(evaluations)
+        self._plan.assign(plan)
         for name, position in (positions or {}).items():
             self._positions[name].assign(position)
         for name, count in (counts or {}).items():
@@ -182,7 +191,8 @@ class Checkpoints:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             place = self._directory / Path(path).name
             raise DataError(f"checkpoint {place} does not fit the model of config.json beside it: {reason}") from error
-        self._evaluations.assign("")  # An older checkpoint has none to restore.
+        for text in (self._evaluations, self._plan):
+            text.assign("")  # An older checkpoint has none to restore.
         for variable in self._examples.values():
             variable.assign(_UNKNOWN)
         tf.train.Checkpoint(**self._newer).restore(path, self._options).expect_partial()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,12 +26,14 @@ from t2t_multimodel.training.decisions import Decisions, forget_record, save_rec
 from t2t_multimodel.training.metrics import MetricSums, mean_metrics
 from t2t_multimodel.training.metrics_writer import MetricsWriter, NoMetrics, formatted, shortened
 from t2t_multimodel.training.moving_averages import MovingAverages
-from t2t_multimodel.training.optimizer import learning_rate, make_optimizer
+from t2t_multimodel.training.optimizer import make_optimizer
 from t2t_multimodel.training.problem_schedule import ProblemSchedule
 from t2t_multimodel.training.profiling import ProfiledSteps
 from t2t_multimodel.training.signals import stopping
 from t2t_multimodel.training.step_means import RunningMeans
+from t2t_multimodel.training.step_plan import StepPlan
 from t2t_multimodel.training.steps import StepFunctions, StepResult
+from t2t_multimodel.training.timetable import Timetable
 from t2t_multimodel.utils.console import only_informs, print_line
 from t2t_multimodel.utils.errors import DataError, NotFinite
 from t2t_multimodel.utils.progress import Progress
@@ -86,6 +89,7 @@ class Trainer:
             output_dir, model, slots, list(self.problems), keep, print_line, averages, writes=self._workers.is_chief
         )
         self._decisions = Decisions(list(self.problems), hparams.training)
+        self._timetable = Timetable(hparams.training)
         self._samples = samples
         self._profile = ProfiledSteps(profile if self._workers.is_chief else None, output_dir)
         self._counts = dict.fromkeys(self.problems, 0)
@@ -96,7 +100,14 @@ class Trainer:
         self._stopped = self._late = False  # all workers agree on both
         self.interrupted = 0  # the signal that ended training early
 
-    def train(self, until: int | None = None, seconds: float = 0.0) -> int:
+    @property
+    def plan(self) -> StepPlan:
+        """Returns what the clock has decided, or the plan that `train` was given."""
+        return self._timetable.plan
+
+    def train(
+        self, until: int | None = None, seconds: float = 0.0, by_clock: bool = False, planned: StepPlan | None = None
+    ) -> int:
         """Trains from the newest checkpoint on and returns the number of steps done.
 
         Every eval_every steps and at the end it saves a checkpoint and evaluates. It also saves every save_every steps and every
@@ -107,28 +118,34 @@ class Trainer:
         evaluation is done first.
 
         Args:
-            until: the step at which to end; None means train_steps.
+            until: the step at which to end; None means train_steps, or no such step by the clock.
             seconds: the time after which to end; 0 means no limit.
+            by_clock: whether schedules end with that time, of which earlier processes of the run have used a part.
+            planned: the plan of an earlier run, in place of the clock.
 
         Raises:
             NotFinite: ten steps in a row were not finite. The newest checkpoint is from before them.
         """
         config = self.hparams.training
-        total = config.train_steps if until is None else until
+        self._timetable = Timetable(config, seconds, by_clock, planned, time.monotonic)
         step = self._restored_step()
+        line = self._timetable.begin(step, self._checkpoints.plan)
+        total: float = float("inf") if self._timetable.by_clock else config.train_steps
+        total = total if until is None else until
         self._counts = self._checkpoints.counts
         writer = MetricsWriter(self.output_dir, step, self._figures) if self._workers.is_chief else NoMetrics()
-        progress = Progress(total, step, seconds=seconds)
+        progress = Progress(total, step, seconds=max(self._timetable.left, 1e-3))
         writer.write_hparams({name: value for part in self.hparams.to_dict().values() for name, value in part.items()})
         writer.write_layout(list(self.problems))
         if step:
             progress.say(f"going on from step {step}")
+        if line:
+            progress.say(line)
         try:
             with stopping(self.request_stop):
-                step = self._loop(step, total, time.monotonic() + seconds if seconds else float("inf"), writer, progress)
+                step = self._loop(step, total, writer, progress)
             if self._late and step < total and not self._stopped:
-                after = f"stopped after {seconds / 60:g} minutes at step {step:,} of {total:,}"
-                progress.say(f"{after}; the checkpoint is written, the same command goes on from it")
+                progress.say(self._timetable.end_line(step, total))
         finally:
             self._profile.close()
             progress.close()
@@ -150,18 +167,18 @@ class Trainer:
             forget_record(self.output_dir)
         return step
 
-    def _loop(self, step: int, total: int, deadline: float, writer: MetricsWriter, progress: Progress) -> int:
-        config = self.hparams.training
+    def _loop(self, step: int, total: float, writer: MetricsWriter, progress: Progress) -> int:
         plan, batches = self._schedule(), self._batches()
         self._keep_best()  # A process may have been killed between saving and this.
         first, saved, evaluated = step, step, 0
-        if step and step % config.eval_every == 0 and not self._decisions.has(step):  # The evaluation was broken off.
+        if step and self._timetable.evaluates(step) and not self._decisions.has(step):  # The evaluation was broken off.
             writer.forget_evaluation(step)
             evaluated = self._decide(step, writer, progress)
         schedule = self._decisions.schedule(plan)
         means = RunningMeans(step)
         self._saved_at = time.monotonic()
-        while self._goes_on(step, total, deadline):
+        while self._goes_on(step, total):
+            began = time.monotonic()
             with self._profile.step(step + 1):
                 rate, results = self._next(schedule, batches, step)
             step += 1
@@ -174,17 +191,18 @@ class Trainer:
                 for name, result in results:
                     progress.update(step, name, float(result.loss), float(result.tokens))
                     means.add(name, result)
+            self._look_at_the_clock(step, total, time.monotonic() - began, progress)
             if step % SUMMARY_EVERY == 0:
                 means.flush(step, rate, self._trained(batches), writer)
-            if step % (config.save_every or config.eval_every) == 0 or (self._save_is_due and self._may_save()):
+            if self._saves(step) or (self._save_is_due and self._may_save()):
                 saved = self._save(step, batches, writer)
-            if step % config.eval_every == 0:
+            if self._timetable.evaluates(step):
                 evaluated = self._decide(step, writer, progress)
                 schedule = self._decisions.schedule(plan)
                 if saved != step and self._decisions.is_best(step):
                     saved = self._save(step, batches, writer)
                 self._saved_at = time.monotonic() if saved == step else self._saved_at
-        means.flush(step, learning_rate(step, config), self._trained(batches), writer)
+        means.flush(step, self._timetable.learning_rate(step), self._trained(batches), writer)
         if saved != step:
             self._save(step, batches, writer)
         left = False
@@ -200,9 +218,11 @@ class Trainer:
 
     def _decide(self, step: int, writer: MetricsWriter, progress: Progress) -> int:
         """Evaluates `step` and makes the decisions that follow; returns the step, or 0 if a signal broke off the evaluation."""
+        began = time.monotonic()
         found = self.evaluate(step, writer, progress)
         if found is None:
             return 0
+        self._timetable.evaluated(step, time.monotonic() - began)
         for line in self._decisions.add(step, found):
             progress.say(line)
         if self._workers.is_chief:
@@ -210,11 +230,27 @@ class Trainer:
         self._keep_best()
         return step
 
-    def _goes_on(self, step: int, total: int, deadline: float) -> bool:
+    def _look_at_the_clock(self, step: int, total: float, seconds: float, progress: Progress) -> None:
+        """Takes the time of the step that ended, makes the clock's decisions, and says what is new about the run's end."""
+        times, timetable = self._timetable.times, self._timetable
+        counted = times.add(seconds)
+        if line := timetable.decide(step, self._workers, self._may_save()):
+            progress.say(line)
+        if timetable.by_clock and total == float("inf"):
+            progress.expect(timetable.plan.total(step))
+        if counted and total > step:
+            progress.say(times.line(min(timetable.left, (total - step) * times.typical), datetime.datetime.now()))
+
+    def _saves(self, step: int) -> bool:
+        """Returns whether a checkpoint is written after `step` steps, whatever the clock says."""
+        every = self.hparams.training.save_every
+        return step % every == 0 if every else self._timetable.evaluates(step)
+
+    def _goes_on(self, step: int, total: float) -> bool:
         """Returns whether another step follows after `step` steps. All workers get the same result, so that one can stop all."""
         now, every = time.monotonic(), self.hparams.training.save_minutes * 60
         due = self._workers.is_chief and 0 < every <= now - self._saved_at
-        stopped, late, save = self._workers.total([bool(self._stop), now >= deadline, due])
+        stopped, late, save = self._workers.total([bool(self._stop), self._timetable.left <= 0, due])
         self._stopped, self._late, self._save_is_due = bool(stopped), bool(late), bool(save)
         return step < total and not (stopped or late or self._decisions.finished)
 
@@ -227,7 +263,7 @@ class Trainer:
     ) -> tuple[float, list[tuple[str, StepResult]]]:
         """Trains the step after `step` steps; returns its learning rate and the result of each problem it trained."""
         config = self.hparams.training
-        rate = learning_rate(step, config)
+        rate = self._timetable.learning_rate(step)
         return rate, self._step(schedule.draw(step, config.problems_per_step), batches, rate, step + 1)
 
     def _step(
@@ -264,7 +300,7 @@ class Trainer:
         writer.flush()
         positions = {name: each.position for name, each in batches.items()}
         examples = {name: each.examples for name, each in batches.items()}
-        self._checkpoints.save(step, positions, self._decisions.text, self._counts, examples)
+        self._checkpoints.save(step, positions, self._decisions.text, self._counts, examples, self._timetable.text)
         self._keep_best()
         self._saved_at = time.monotonic()
         return step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
@@ -18,19 +19,21 @@ class Progress:
     """Shows losses by problem, target tokens per second and the time left: in a live line, or without a terminal once a minute.
 
     Args:
-        total: the number of steps of the whole run.
+        total: the number of steps of the whole run; infinity if it is not known.
         done: the number of steps that were done before.
         stream: the stream of the live line; None is stderr.
         seconds: the longest time that this process trains; 0 is no limit.
     """
 
-    def __init__(self, total: int, done: int, stream: TextIO | None = None, seconds: float = 0.0) -> None:
+    def __init__(self, total: float, done: int, stream: TextIO | None = None, seconds: float = 0.0) -> None:
         stream = stream or sys.stderr
         self._live = stream.isatty()
         # The format leaves out tqdm's own remaining time, which does not know of `seconds`.
         shown = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
         settings = {"unit": "step", "dynamic_ncols": True, "bar_format": shown}
-        self._bar = tqdm(total=total, initial=done, file=stream, disable=not self._live, **settings)
+        self._bar = tqdm(
+            total=None if math.isinf(total) else total, initial=done, file=stream, disable=not self._live, **settings
+        )
         self._losses: dict[str, float] = {}
         self._recent: deque[tuple[float, float]] = deque(maxlen=200)
         self._total, self._step = total, done
@@ -51,7 +54,12 @@ class Progress:
             self._bar.set_postfix_str(f"{self._speed(now)} | {self._described()}", refresh=False)
         elif now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self.say(f"step {step}/{self._total}, {self._speed(now)} | {self._described()}")
+            self.say(f"step {self._place(step)}, {self._speed(now)} | {self._described()}")
+
+    def expect(self, total: int | None) -> None:
+        """Takes the number of steps that the whole run is now expected to have; None changes nothing."""
+        if total:
+            self._bar.total = self._total = total
 
     def say(self, text: str) -> None:
         """Logs a line, which the commands show above the live one."""
@@ -60,6 +68,9 @@ class Progress:
     def close(self) -> None:
         """Ends the live line; it stays on the terminal."""
         self._bar.close()
+
+    def _place(self, step: int) -> str:
+        return f"{step}" if math.isinf(self._total) else f"{step}/{self._total}"
 
     def _speed(self, now: float) -> str:
         """Returns the target tokens per second of the last steps, and the time that this process will go on training."""

@@ -1,7 +1,9 @@
 """A run in one file: what the commands take from it, what they say of its mistakes, and that it repeats a run."""
 
+import itertools
 import re
 import tomllib
+import types
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from t2t_multimodel.config import HParams
 from t2t_multimodel.data.problem_file.load import read_problem_file, table_of
 from t2t_multimodel.problem import problems
 from t2t_multimodel.runs.run_file import RunFile
+from t2t_multimodel.training import trainer as module
 
 DESCRIPTION = """
 [problem.mine]
@@ -88,6 +91,22 @@ def test_a_run_file_repeats_a_run_to_the_bit(run_file, tmp_path):
     assert losses[0] == losses[1] and losses[0]
 
 
+@pytest.mark.slow
+def test_a_run_file_repeats_a_run_by_the_clock_to_the_bit(run_file, tmp_path, monkeypatch):
+    clock = itertools.count(0, 0.05)  # which moves when it is looked at, so that the number of steps is no matter of speed
+    monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    by_clock = RUN.replace("train_steps = 3", "train_minutes = 0.2")
+    run_file.write_text(by_clock.replace("[hparams]", "[hparams]\neval_every = 40"))
+    assert datagen.main([f"--config={run_file}"]) == 0
+    assert trainer.main([f"--config={run_file}"]) == 0
+    written = tomllib.loads((tmp_path / "run/run.toml").read_text())
+    assert written["planned_steps"].startswith("10:") and written["stop_step"] >= 10 and "train_minutes" not in written
+    assert trainer.main([f"--config={tmp_path}/run/run.toml", f"--output_dir={tmp_path}/again"]) == 0
+    before, after = weights(tmp_path / "run"), weights(tmp_path / "again")
+    assert before.keys() == after.keys() and all(np.array_equal(before[name], after[name]) for name in before)
+    assert (tmp_path / "again/run.toml").read_text() == (tmp_path / "run/run.toml").read_text()
+
+
 def test_each_command_takes_what_it_knows_and_flags_override(run_file, tmp_path):
     made = taken(datagen, f"--config={run_file}", "--num_shards=7")
     assert made["num_shards"] == 7 and made["problems"] == "mine,mine_rev" and made["vocab_size"] == 400
@@ -153,6 +172,12 @@ def test_what_is_written_describes_the_same_problems(tmp_path):
     content = tomllib.loads(RunFile(tmp_path, found, "no_such_set", hparams, Path("data"), "auto").text(3))
     assert content["problem"] == {"mine": table_of(found[0])[1]} and content["problem"]["mine"]["folder"] == str(tmp_path)
     assert content["hparams"] == {"image_channels": [4, 8], "learning_rate": 1e-5} and content["stop_step"] == 3
+    by_clock = tomllib.loads(RunFile(tmp_path, found, "x", hparams, Path("data"), "auto").text(None, 90, True))
+    assert by_clock["train_minutes"] == 1.5 and "train_steps" not in by_clock
+    limited = tomllib.loads(RunFile(tmp_path, found, "x", hparams, Path("data"), "auto").text(None, 90))
+    assert limited["train_steps"] == 100_000 and "train_steps" not in limited["hparams"]
+    (tmp_path / "run.toml").write_text(RunFile(tmp_path, found, "x", hparams, Path("data"), "auto").text(40, 0, True, "10:50"))
+    assert str(taken(trainer, f"--config={tmp_path}/run.toml")["planned_steps"]) == "10:50"
     (tmp_path / "run.toml").write_text("# mine\n")
     with pytest.raises(common.DataError, match=r"run\.toml is a file of yours, and mm-trainer writes one of that name"):
         RunFile(tmp_path, found, "x", hparams, Path("data"), "auto").check()

@@ -214,9 +214,26 @@ def test_flags_reach_the_run(command, handed_on):
     assert command(*flags) == 0
     names, set_name, hparams, *others = handed_on[0]
     assert (names, set_name) == (["tiny_copy", "tiny_other"], "tiny_set")
-    assert others == [120, "mirrored", Path("before"), 9, (3, 4), 5, ""]
+    assert others == [120, "mirrored", Path("before"), 9, (3, 4), 5, "", False, ""]
     assert (hparams.training.train_steps, hparams.training.eval_steps, hparams.model.dropout) == (7, 3, 0.3)
     assert hparams.model.architecture == "transformer"
+
+
+@pytest.mark.parametrize(
+    ("flags", "by_clock"),
+    [
+        (["--train_minutes=2"], True),
+        (["--train_minutes=2", "--hparams=dropout=0.3"], True),
+        ([], False),
+        (["--train_minutes=2", "--train_steps=100000"], False),
+        (["--train_minutes=2", "--hparams=dropout=0.3, train_steps=100000"], False),
+        (["--train_minutes=2", "--planned_steps=10:20"], False),
+    ],
+)
+def test_schedules_follow_the_clock_if_minutes_alone_are_given(flags, by_clock, command, handed_on):
+    assert command(*flags) == 0
+    assert handed_on[0][-2] == by_clock
+    assert handed_on[0][-1] == ("10:20" if "--planned_steps=10:20" in flags else "")
 
 
 @pytest.mark.parametrize("steps", ["4", "0:3", "5:4", "a:b"])
@@ -242,9 +259,9 @@ def test_flags_reach_the_evaluation(command, handed_on, data_dir, tmp_path):
 def test_a_run_that_was_stopped_before_its_end_is_a_success_after_sigterm_alone(number, code, command, monkeypatch):
     train = Trainer.train
 
-    def train_and_stop(self, until, seconds):
+    def train_and_stop(self, until, *timing):
         self.request_stop(number)
-        return train(self, until, seconds)
+        return train(self, until, *timing)
 
     monkeypatch.setattr(Trainer, "train", train_and_stop)
     assert command("--train_steps=9") == code
