@@ -60,6 +60,15 @@ def tiny() -> HParams:
     )
 
 
+@hparams_sets.registered("multimodel_4min")
+def four_minutes() -> HParams:
+    """multimodel_tiny for about four CPU minutes on one pair of languages: half its blocks, and small batches for more steps.
+
+    Use: --train_minutes=4. benchmarks/quality.py compares sets after equal CPU minutes.
+    """
+    return tiny().override("encoder_blocks=3,mixer_blocks=1,decoder_blocks=2,batch_tokens=1280,warmup_steps=100")
+
+
 @hparams_sets.registered("multimodel_mini")
 def mini() -> HParams:
     """A model that learns mini8 in minutes on two CPU cores, as in `make demo`: hidden_size 64, 4 experts."""

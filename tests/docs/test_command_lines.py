@@ -12,6 +12,7 @@ import pytest
 # Flags of other programs on the pages.
 FOREIGN = {
     *("bos_id", "byte_fallback", "eos_id", "normalization_rule_name", "pad_id", "unk_id"),  # spm_train
+    *("batch", "d", "lr", "save"),  # the script that benchmarks/quality.py was run with
     *("corpora", "flink_master", "logdir", "flag", "noflag", "parallelism"),
 }
 
