@@ -1,5 +1,6 @@
 """The asynchronous loop with fake steps: which steps are under way at once, what is counted and saved, and when a run ends."""
 
+import itertools
 import json
 import os
 import signal
@@ -13,7 +14,8 @@ from pretended_training import FakeModel, saved
 
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.testing import fake_problem
-from t2t_multimodel.training import async_trainer
+from t2t_multimodel.training import async_trainer, timetable
+from t2t_multimodel.training import trainer as trainer_module
 from t2t_multimodel.training.async_trainer import AsynchronousTrainer
 from t2t_multimodel.training.metrics import MetricSums
 from t2t_multimodel.training.steps import StepFunctions, StepResult
@@ -126,6 +128,18 @@ def test_a_checkpoint_holds_exactly_the_steps_it_counts(make_trainer, tmp_path):
         steps, counts, batches = checkpoint(tmp_path, step)
         assert steps == step == sum(counts)
         assert counts == batches
+
+
+def test_an_evaluation_by_the_clock_waits_for_the_steps_under_way(make_trainer, tmp_path, monkeypatch):
+    monkeypatch.setattr(timetable, "DECIDE_EVERY", 4)
+    monkeypatch.setattr(timetable, "FIRST_DECISION", 4)
+    clock = itertools.count(0, 0.01)  # moves when it is looked at
+    monkeypatch.setattr(trainer_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    trainer = make_trainer("eval_every=999,save_minutes=0,keep_checkpoints=99")
+    steps = trainer.train(seconds=2.0, by_clock=True)
+    evaluated = trainer.plan.evaluations
+    assert steps > 12 and 1 <= len(evaluated) <= 3 and saved(tmp_path) == [*evaluated, steps]
+    assert [sum(checkpoint(tmp_path, step)[1]) for step in evaluated] == evaluated
 
 
 def test_no_problem_waits_for_ever_where_checkpoints_are_close(make_trainer):
