@@ -1,7 +1,7 @@
 """When a run ends, is evaluated, and what learning rate a step has: by steps, by the clock, or by the plan of an earlier run.
 
 By the clock, schedules follow the share of the time that is used. Every DECIDE_EVERY steps the chief's clock decides on how many
-steps they count: as many as fit into the time by the mean speed so far, the tracing of the first steps left out. Between two
+steps they count: as many as fit into the time by the mean speed so far, without tracing and evaluations. Between two
 decisions the share grows with the steps. Decisions, and the time that was used, are part of every checkpoint.
 """
 
@@ -137,9 +137,9 @@ class Timetable:
         line = ""
         if self.by_clock and (step == FIRST_DECISION or step % DECIDE_EVERY == 0):
             own = [self.spent, self._tracing + self.times.tracing, self._evaluations, self._evaluation]
-            spent, tracing, *evaluations = workers.total(own if workers.is_chief else [0.0] * 4)
-            self._decide_total(step, spent - tracing, self._seconds - tracing)
-            line = self._decide_evaluation(step, *evaluations)
+            spent, tracing, evaluations, evaluation = workers.total(own if workers.is_chief else [0.0] * 4)
+            self._decide_total(step, spent - tracing - evaluations, self._seconds - tracing - evaluations)
+            line = self._decide_evaluation(step, evaluations, evaluation)
         if self.evaluation_is_due and may_evaluate:
             self.evaluation_is_due = False
             if not self.evaluates(step):
@@ -147,7 +147,7 @@ class Timetable:
         return line
 
     def _decide_total(self, step: int, used: float, usable: float) -> None:
-        """Decides on how many steps schedules count, if `used` of the `usable` seconds are used, both without tracing."""
+        """Decides on how many steps schedules count, if `used` of the `usable` seconds are used, both for steps alone."""
         if used <= 0:
             return
         total = max(step, round(step * usable / used))
@@ -165,7 +165,8 @@ class Timetable:
             return ""
         self._considered = step
         if together + last > EVALUATION_SHARE * self._seconds:
-            return f"step {step}: no evaluation here, which would take {last:.0f} s; the run is evaluated at its end"
+            much = f"with {last:.0f} s more, evaluations would take over a fifth of the time"
+            return f"step {step}: no evaluation here: {much}; the run is evaluated at its end"
         self.evaluation_is_due = True
         return ""
 
