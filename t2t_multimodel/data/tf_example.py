@@ -67,6 +67,12 @@ def packed_length(packed: bytes) -> int:
 def unpack(packed: bytes) -> np.ndarray:
     """Returns the integers that `packed` holds, int64 [N]; each may take at most nine bytes."""
     content = np.frombuffer(packed, np.uint8)
+    continues = content >= 128
+    if not (continues[1:] & continues[:-1]).any():  # Ids below 16,384, as most vocabularies have, take one or two bytes.
+        integers = content.astype(np.int64)
+        integers[1:] <<= 7 * continues[:-1].view(np.uint8)
+        integers[1:] += (content[:-1] & 127) * continues[:-1]
+        return integers[~continues]
     ends = np.flatnonzero(content < 128)
     starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)[: len(ends)]
     integers = (content[starts] & 127).astype(np.int64)

@@ -298,7 +298,9 @@ def _is_plain_pair(example: Example) -> bool:
     inputs, targets = example.get("inputs"), example.get("targets")
     if type(inputs) is not str or type(targets) is not str or len(example) != 2 + ("origin" in example):
         return False
-    return bool(inputs and targets) and is_normalized(inputs) and is_normalized(targets)
+    if not inputs or not targets or inputs[-1] == " " or targets[0] == " ":
+        return False
+    return is_normalized(f"{inputs}.{targets}")  # One call for both: no mark composes with a full stop.
 
 
 def label_index(feature: Label, value: Any, name: str) -> int:

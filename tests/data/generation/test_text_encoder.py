@@ -1,14 +1,18 @@
 """Ids looked up word by word are those that SentencePiece returns for the whole text."""
 
 import io
+import itertools
 import random
 
+import numpy as np
 import pytest
 import sentencepiece
 import tensorflow as tf
 
 from t2t_multimodel.data import tf_example
+from t2t_multimodel.data.generation import encode
 from t2t_multimodel.data.generation.text_encoder import PackedText
+from t2t_multimodel.data.normalization import is_normalized
 from t2t_multimodel.data.vocabulary import Vocabulary, train_vocabulary
 from t2t_multimodel.features import Text
 
@@ -72,3 +76,19 @@ def test_a_foreign_model_gives_the_ids_of_the_whole_text(tmp_path, options):
     rng = random.Random(6)
     texts = ["".join(rng.choices("ab red. \u2581\u00e9\ufb01\u00bd\u00ad", k=12)) for _ in range(500)]
     assert PackedText(vocabulary).encode(Text(), texts) == [tf_example.pack(vocabulary.encode(text)) for text in texts]
+
+
+@pytest.mark.parametrize("below", [1 << 7, 1 << 14, 1 << 15, 1 << 60])
+def test_packed_integers_are_unpacked(below):
+    rng = random.Random(below)
+    integers = [0, below - 1, *(rng.randrange(below) for _ in range(500))]
+    unpacked = tf_example.unpack(tf_example.pack(integers))
+    assert unpacked.tolist() == integers and unpacked.dtype == np.int64
+    assert tf_example.unpack(b"").tolist() == []
+
+
+def test_a_pair_is_plain_if_normalizing_changes_neither_text():
+    texts = ["", " ", "a", " a", "a ", "a  b", "a\u00a0b", "u\u0308", "\u0308u", "\u00fc", "a\n", "\u0338", "<", "a b"]
+    for inputs, targets in itertools.product(texts, texts):
+        plain = all(text and is_normalized(text) for text in (inputs, targets))
+        assert encode._is_plain_pair({"inputs": inputs, "targets": targets}) == plain, (inputs, targets)
