@@ -105,7 +105,7 @@ def positions(model: Any, args: argparse.Namespace) -> dict:
     @tf.function(autograph=False, jit_compile=True)
     def run(limits: tf.Tensor) -> tf.Tensor:
         source = Source(states, mask)
-        return generate_tokens(model, PROBLEM, source, limits, 550, tf.constant(0), Greedy(), packed=False).ids
+        return generate_tokens(model, PROBLEM, source, limits, 550, tf.constant(0), Greedy(), compiled=True).ids
 
     def seconds(limit: int) -> float:
         return best(lambda: run(tf.constant([limit])).numpy(), 1)

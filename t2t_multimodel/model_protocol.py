@@ -6,7 +6,7 @@ size, W rows per input, R = B * W rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,8 +81,13 @@ class DecodableModel(Protocol):
         constants: Any,
         problem: str | None = None,
         space: Tensor | None = None,
+        write: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
     ) -> tuple[Tensor, Any]:
-        """Returns logits float32 [R, V] at `position`, after the previous `tokens` int32 [R], and the next state."""
+        """Returns logits float32 [R, V] at `position`, after the previous `tokens` int32 [R], and the next state.
+
+        write(cache, rows, values) overwrites the rows int32 [m] of a cache in `state` with `values` [m, ...] and returns the
+        cache. None is for XLA: caches are copied, and all shapes are known.
+        """
 
     def reorder_beams(self, state: Any, parents: Tensor, position: Tensor) -> Any:
         """Returns the state in which row w of each input continues row `parents[:, w]`, int32 [B, W], after `position`."""

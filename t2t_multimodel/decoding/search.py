@@ -166,7 +166,7 @@ class Search:
         ) -> Hypotheses:
             constraint = (trees, words) if trees else None
             arguments = limits, tf.shape(room)[0], space, strategy, constraint
-            return generate_tokens(self.model, problem, Source(states, mask), *arguments, packed=not self._compiled)
+            return generate_tokens(self.model, problem, Source(states, mask), *arguments, compiled=self._compiled)
 
         signature = [
             tf.TensorSpec([None, None, source.states.shape[-1]], source.states.dtype),
@@ -220,7 +220,7 @@ def generate_tokens(
     space: Any,
     strategy: Strategy,
     constraint: tuple[WellFormedTrees, Any] | None = None,
-    packed: bool = True,
+    compiled: bool = False,
 ) -> Hypotheses:
     """Returns the outputs of the loop over tokens: a step of the model, then the strategy's choice, until every sentence is done.
 
@@ -233,16 +233,17 @@ def generate_tokens(
         space: int32 scalar, the index of the target space.
         strategy: chooses the tokens; padding is never offered to it.
         constraint: (trees, words int32 [B]) allows only trees over so many words; None allows all outputs.
-        packed: whether the loop carries the tensors that every step reads in few pieces: see `_packed`. It costs time under XLA.
+        compiled: whether XLA compiles the loop. Otherwise it is traced for TensorFlow's kernels: see `_packed` and
+            `_overwritten`.
     """
     sentences, width = tf.shape(limits)[0], strategy.width
     constants = model.precompute(source)
-    read = _packed(constants) if packed else lambda: constants
+    read, write = ((lambda: constants), None) if compiled else (_packed(constants), _overwritten)
     trees, words = constraint or (None, None)
     row_limits = tf.repeat(limits, width)
 
     def body(position: Any, state: Any, tree: Any, found: Any) -> tuple[Any, Any, Any, Any]:
-        logits, state = model.step(tf.reshape(found.last, [-1]), position, state, read(), problem, space)
+        logits, state = model.step(tf.reshape(found.last, [-1]), position, state, read(), problem, space, write)
         # An addition of LOWEST would be fused by XLA into the product of the logits, which would take twice as long on a CPU.
         log_probs = tf.nn.log_softmax(tf.where(tf.range(logits.shape[-1]) == PAD_ID, LOWEST, logits))
         if trees:
@@ -253,15 +254,25 @@ def generate_tokens(
             state, tree = model.reorder_beams(state, parents, position), _reorder(tree, parents, width)
         return position + 1, state, trees.advance(tree, tf.reshape(found.last, [-1])) if trees else tree, found
 
+    state = model.init_cache(sentences, length, width)
     start = (
         tf.constant(0),
-        model.init_cache(sentences, length, width),
+        # TensorFlow makes one tensor of equal ones, such as zeros of one shape; each cache that is overwritten needs its own.
+        state if compiled else tf.nest.map_structure(lambda value: tf.raw_ops.DeepCopy(x=value), state),
         trees.start(tf.repeat(words, width)) if trees else (),
         strategy.start(sentences, length, limits),
     )
     shapes = tf.nest.map_structure(lambda value: value.shape, start)
-    found = tf.while_loop(lambda *values: ~tf.reduce_all(values[3].done), body, start, shape_invariants=shapes)[3]
+    # With one iteration at a time, a cache is overwritten after all of the step before have read it.
+    found = tf.while_loop(
+        lambda *values: ~tf.reduce_all(values[3].done), body, start, shape_invariants=shapes, parallel_iterations=1
+    )[3]
     return strategy.result(found, limits)
+
+
+def _overwritten(cache: Any, rows: Any, values: Any) -> Any:
+    """Returns `cache` itself after its `rows` have been overwritten; TensorFlow's scatter copies all of it on a CPU."""
+    return tf.raw_ops.InplaceUpdate(x=cache, i=rows, v=values)
 
 
 def _packed(constants: Any) -> Callable[[], Any]:

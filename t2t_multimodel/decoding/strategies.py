@@ -220,15 +220,32 @@ class BeamSearch:
 
 
 Strategy = Greedy | BeamSearch
+_GROUP = 64
 
 
 def _likeliest(totals: Any, count: int) -> tuple[Any, Any, Any]:
     """Returns the `count` largest of totals [B, W, V], with their rows and tokens, each [B, count]."""
     size, width = totals.shape[-1], totals.shape[1]
-    values, tokens = tf.math.top_k(totals, min(count, size))  # per row first: sorting all rows together takes longer
+    values, tokens = _top_k(totals, min(count, size))  # per row first: sorting all rows together takes longer
     kept = values.shape[-1]
     values, index = tf.math.top_k(tf.reshape(values, (-1, width * kept)), min(count, width * kept))
     return values, index // kept, tf.gather(tf.reshape(tokens, (-1, width * kept)), index, batch_dims=1)
+
+
+def _top_k(values: Any, count: int) -> tuple[Any, Any]:
+    """Returns tf.math.top_k(values, count) of values [B, W, V], several times as fast for a large V.
+
+    The last axis is cut into groups. The `count` largest values lie in the `count` groups with the largest maxima. Of equal ones
+    the first are taken, as by tf.math.top_k.
+    """
+    size = values.shape[-1]
+    if size % _GROUP or size < 4 * count * _GROUP:
+        return tf.math.top_k(values, count)
+    groups = tf.reshape(values, tf.concat([tf.shape(values)[:2], [size // _GROUP, _GROUP]], 0))
+    chosen = tf.sort(tf.math.top_k(tf.reduce_max(groups, axis=-1), count)[1])
+    candidates = tf.reshape(tf.gather(groups, chosen, batch_dims=2), tf.concat([tf.shape(values)[:2], [count * _GROUP]], 0))
+    found, places = tf.math.top_k(candidates, count)
+    return found, tf.gather(chosen, places // _GROUP, batch_dims=2) * _GROUP + places % _GROUP
 
 
 def _write(ids: Any, tokens: Any, position: Any) -> Any:

@@ -26,7 +26,7 @@ class KVCache(NamedTuple):
     """Keys and values that an attention reads.
 
     For a source: keys [B, N, P, S], laid out for the product with queries, and values [B, N, S, P], from `project`. For earlier
-    positions in self-attention: keys and values [B * N, T * W, P], from `init_cache`.
+    positions in self-attention: keys and values [B * N * T * W, P], from `init_cache`.
     """
 
     keys: Any
@@ -123,8 +123,8 @@ class MultiHeadAttention(keras.layers.Layer):
         return dense(ops.reshape(context, (-1, ops.shape(target)[1], depth)), self.output_kernel)
 
     def init_cache(self, rows, length, width=1) -> KVCache:
-        """Returns keys and values of zeros, [B * N, T * W, P], for T = `length`, W = `width` and R = `rows`."""
-        shape = (rows // width * self.num_heads, length * width, self.key_kernel.shape[0] // self.num_heads)
+        """Returns keys and values of zeros, [B * N * T * W, P], for T = `length`, W = `width` and R = `rows`."""
+        shape = (rows * self.num_heads * length, self.key_kernel.shape[0] // self.num_heads)
         return KVCache(*(ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2)))
 
     def precompute(self) -> SelfAttentionKernels:
@@ -148,16 +148,16 @@ class MultiHeadAttention(keras.layers.Layer):
         depth, width = x.shape[-1], step.width
         size = depth // self.num_heads
         query, key, value = (self._rows(each, width) for each in ops.split(ops.matmul(x, kernels.projection), 3, axis=1))
-        # ops.slice_update is slower: without XLA it starts XLA, and under XLA it copies the whole cache
-        indices = step.scatter_indices(key)
-        keys = ops.scatter_update(cache.keys, indices, ops.reshape(key, (-1, size)))
-        values = ops.scatter_update(cache.values, indices, ops.reshape(value, (-1, size)))
+        rows = step.rows(key)
+        new = (ops.reshape(each, (-1, size)) for each in (key, value))
+        cache = KVCache(*(step.write(kept, rows, each) for kept, each in zip(cache, new, strict=True)))
+        keys, values = (ops.reshape(kept, (-1, step.entries, size)) for kept in cache)
         logits = at_least_float32(ops.einsum("bwp,bsp->bws", query, keys))
         weights = ops.cast(softmax(logits + step.bias(self.num_heads)), x.dtype)
         context = ops.matmul(weights, values)
         if width > 1:
             context = ops.transpose(ops.reshape(context, (-1, self.num_heads, width, size)), (0, 2, 1, 3))
-        return ops.matmul(ops.reshape(context, (-1, depth)), kernels.output), KVCache(keys, values)
+        return ops.matmul(ops.reshape(context, (-1, depth)), kernels.output), cache
 
     def attend_step(self, x, read: KVCache, bias, width: int, query_kernel, output_kernel):
         """Returns the attention of x [R, D] over the keys and values `read`, [R, D], for W = `width` rows per sentence.

@@ -10,13 +10,23 @@ Letters in shapes: B sentences, W rows per sentence, R = B * W rows, T positions
 C channels, D depth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from keras import ops
 
 from t2t_multimodel.layers.position import timing_signal
 from t2t_multimodel.utils.constants import LOWEST
+
+Write = Callable[[Any, Any, Any], Any]
+
+
+def replaced_rows(cache, rows, values):
+    """Returns a copy of cache [M, ...] that has values [m, ...] at the rows int32 [m].
+
+    Another Write may overwrite `cache` itself, because no step reads a cache again after it has written to it.
+    """
+    return ops.scatter_update(cache, rows[:, None], values)
 
 
 def initial_beam_indices(sentences, width: int, length):
@@ -63,26 +73,28 @@ class DecodeStep:
         position: int32 scalar.
         beam_indices: int32 [T, B, W].
         convolutions: a ConvStepReader from `ConvCaches.at`.
+        write: overwrites the cache of self-attention; not for XLA. None copies it.
     """
 
-    def __init__(self, position, beam_indices, convolutions):
+    def __init__(self, position, beam_indices, convolutions, write: Write | None = None):
         self.position = position
         self.beam_indices = beam_indices
         self.convolutions = convolutions
+        self.write, self.overwrites = write or replaced_rows, write is not None
         self.width = beam_indices.shape[2]
-        self._bias = self._timing = self._scatter_indices = None
+        self.entries = ops.shape(beam_indices)[0] * self.width  # T * W keys per sentence and head
+        self._bias = self._timing = self._rows = None
 
-    def scatter_indices(self, keys):
-        """Returns the indices at which self-attention writes this position's keys and values, int32 [B * N * W, 2].
+    def rows(self, keys):
+        """Returns the rows of self-attention's cache of this position's keys and values, int32 [B * N * W].
 
         Args:
-            keys: [B * N, W, P] for N heads. The cache has one row [T * W, P] per sentence and head.
+            keys: [B * N, W, P] for N heads.
         """
-        if self._scatter_indices is None:
+        if self._rows is None:
             row = ops.arange(ops.shape(keys)[0] * self.width, dtype="int32")
-            column = self.position * self.width + row % self.width
-            self._scatter_indices = ops.stack([row // self.width, column], axis=1)
-        return self._scatter_indices
+            self._rows = row // self.width * self.entries + self.position * self.width + row % self.width
+        return self._rows
 
     def timing(self, depth: int):
         """Returns the timing signal of the position, float32 [1, D]. All layers must have the same depth D."""
@@ -168,7 +180,14 @@ class ConvCaches:
             found.append(ConvKernels(ops.concatenate([past, past]), tuple(kernel[-1] for kernel in kernels)))
         return tuple(found)
 
-    def at(self, position, beam_indices, caches: tuple[ConvCache, ...], kernels: tuple[ConvKernels, ...]) -> "ConvStepReader":
+    def at(
+        self,
+        position,
+        beam_indices,
+        caches: tuple[ConvCache, ...],
+        kernels: tuple[ConvKernels, ...],
+        write: Write = replaced_rows,
+    ) -> "ConvStepReader":
         """Returns the reader with which the step at `position` computes its convolutions.
 
         Args:
@@ -176,11 +195,12 @@ class ConvCaches:
             beam_indices: int32 [T, B, W].
             caches: from `init_cache`, or from `next_cache` of the previous step.
             kernels: from `precompute`.
+            write: writes the caches.
         """
         buffers: list[Any] = []
         contributions: dict[int, Any] = {}
         for (kind, layers), cache, kernel in zip(self._kinds.items(), caches, kernels, strict=True):
-            buffer, sums = _convolve_past(*kind, cache, kernel.past, position, beam_indices)
+            buffer, sums = _convolve_past(*kind, cache, kernel.past, position, beam_indices, write)
             buffers.append(buffer)
             values = ops.unstack(sums, len(layers))
             contributions.update((id(layer), each) for layer, *each in zip(layers, values, kernel.present, strict=True))
@@ -206,14 +226,14 @@ class ConvStepReader:
         return tuple(ConvCache(*each) for each in zip(self._buffers, last, strict=True))
 
 
-def _convolve_past(size, dilation, cache: ConvCache, kernel, position, beam_indices):
+def _convolve_past(size, dilation, cache: ConvCache, kernel, position, beam_indices, write: Write):
     """Returns the ring buffer with the last inputs written, and the sums [n, R, C] over earlier inputs at `position`."""
     taps = size - 1
     before = position - 1
     newest, rotation = before % taps, position % taps
     if dilation > 1:
         newest, rotation = before % dilation * taps + before // dilation % taps, position // dilation % taps
-    buffer = values = ops.scatter_update(cache.past, ops.reshape(newest, (1, 1)), cache.last[None])
+    buffer = values = write(cache.past, ops.reshape(newest, (1,)), cache.last[None])
     if dilation > 1:
         start = position % dilation * taps
         values = ops.slice(buffer, (start, 0, 0, 0), (taps, *ops.shape(cache.last)))

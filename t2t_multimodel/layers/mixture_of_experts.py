@@ -270,12 +270,15 @@ class MixtureOfExperts(keras.layers.Layer):
         gates = ops.cast(routing.gates, outputs.dtype)[:, :, None]
         return ops.sum(ops.reshape(outputs, (-1, self.k, outputs.shape[-1])) * gates, axis=1)
 
-    def step(self, x, padding_mask):
+    def step(self, x, padding_mask, measured: bool = False):
         """Returns the outputs [N, D] for the few tokens x [N, D] of a decoding step, padding_mask [N].
 
         The weights of each token's own experts are fetched where N * K <= E. Above that, fetching would move more than the
-        weights of all experts, and the tokens are dispatched. XLA has to know the capacity beforehand: it is SMALL_CAPACITY
-        unless a queue is longer, and N then.
+        weights of all experts, and the tokens are dispatched.
+
+        Args:
+            measured: whether the capacity is that of the longest queue. XLA has to know it beforehand: False makes it
+                SMALL_CAPACITY unless a queue is longer, and N then.
         """
         routing = self.gate(ops.cast(x, "float32"), padding_mask, training=False)
         tokens = ops.shape(x)[0]
@@ -285,6 +288,8 @@ class MixtureOfExperts(keras.layers.Layer):
             return self._fetched(x, routing)
 
         def dispatched():
+            if measured:
+                return self._dispatched(x, routing)
             small, full = (lambda: self._dispatched(x, routing, SMALL_CAPACITY)), (lambda: self._dispatched(x, routing, tokens))
             return ops.cond(longest <= SMALL_CAPACITY, small, full)
 

@@ -103,9 +103,9 @@ class ExpertsBlock(BodyPart):
         y, routing = self.moe(x, padding_mask, training=training)
         return self.norm(x + y), routing
 
-    def step(self, x, padding_mask, norm: NormConstants):
-        """Computes one position: x [R, D], padding_mask [R] -> [R, D]. norm: from `precompute` of the normalisation."""
-        return self.norm.step(x + self.moe.step(x, padding_mask), norm)
+    def step(self, x, padding_mask, step, norm: NormConstants):
+        """Computes one position: x [R, D], padding_mask [R] -> [R, D]. step: a DecodeStep; norm: from its `precompute`."""
+        return self.norm.step(x + self.moe.step(x, padding_mask, step.overwrites), norm)
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
@@ -223,5 +223,5 @@ class Decoder(BodyPart):
             new_caches.append(cache)
             x = x + y
             if self.experts and i + 1 == _middle(self.blocks):
-                x = self.experts.step(x, padding_mask, constants.experts_norm)
+                x = self.experts.step(x, padding_mask, step, constants.experts_norm)
         return self.norm.step(x, constants.norm) if self.norm and constants.norm else x, tuple(new_caches)

@@ -24,6 +24,7 @@ from t2t_multimodel.layers.decoding_cache import (
     DecodeStep,
     initial_beam_indices,
     reorder_beams,
+    replaced_rows,
 )
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss, static_capacity
@@ -246,7 +247,7 @@ class MultiModel(keras.Model):
         """Returns the state in which row w of each sentence continues row `parents[:, w]`, int32 [B, W], after `position`."""
         return state._replace(beam_indices=reorder_beams(state.beam_indices, parents, position))
 
-    def step(self, tokens, position, state: DecodingState, constants: DecodeConstants, problem=None, space=None):
+    def step(self, tokens, position, state: DecodingState, constants: DecodeConstants, problem=None, space=None, write=None):
         """Computes one position of `decode`.
 
         Args:
@@ -256,6 +257,7 @@ class MultiModel(keras.Model):
             state: from `init_cache` or the previous step.
             constants: from `precompute`.
             problem, space: as in `decode`.
+            write: a Write that overwrites the caches in `state`; not for XLA. None copies them.
 
         Returns:
             Logits float32 [R, V] and the next state.
@@ -266,8 +268,9 @@ class MultiModel(keras.Model):
         command = ops.take(constants.commands, index, axis=0)
         x = ops.where(first, command, net.bottom(tokens[:, None]).states[:, 0])
         real = ops.cast(ops.logical_or(first, tokens > EOS_ID), "float32")
-        convolutions = self._conv_caches.at(position, state.beam_indices, state.convolutions, constants.kernels)
-        step = DecodeStep(position, state.beam_indices, convolutions)
+        caches = state.convolutions, constants.kernels, write or replaced_rows
+        convolutions = self._conv_caches.at(position, state.beam_indices, *caches)
+        step = DecodeStep(position, state.beam_indices, convolutions, write)
         x, mixer = self.mixer.step(x, state.mixer, step, constants.mixer, constants.bias)
         x, decoder = self.decoder.step(x, real, state.decoder, step, constants.decoder, constants.bias)
         return net.top(x), DecodingState(mixer, decoder, convolutions.next_cache(), state.beam_indices)

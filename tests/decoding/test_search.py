@@ -159,7 +159,7 @@ class Replay:
     def init_cache(self, sentences, length, width):
         return ()
 
-    def step(self, tokens, position, state, memory, problem, space):
+    def step(self, tokens, position, state, memory, problem, space, write):
         self.steps.assign_add(1)
         return tf.one_hot(self.rows[:, position], 9) + 9.0 * tf.one_hot(0, 9), state
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
+from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling, _likeliest
 
 EOS, WORDS = 1, 5  # ids 2, 3, 4 are words, 0 is padding
 LIMIT = 4
@@ -162,3 +162,13 @@ def test_xla_draws_the_same_samples():
 def test_impossible_settings_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("size", [768, 770, 100])
+def test_the_likeliest_continuations_are_the_largest_values_and_the_first_of_equal_ones(size):
+    totals = np.random.default_rng(0).integers(0, 40, (2, 3, size)).astype(np.float32)  # most values are equal to others
+    values, rows, tokens = (found.numpy() for found in _likeliest(tf.constant(totals), 6))
+    for sentence, all_values in enumerate(totals.reshape(2, -1)):
+        order = np.argsort(-all_values, kind="stable")[:6]
+        np.testing.assert_array_equal(values[sentence], all_values[order])
+        np.testing.assert_array_equal(rows[sentence] * size + tokens[sentence], order)

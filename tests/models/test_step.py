@@ -111,6 +111,7 @@ def test_experts_of_a_handful_of_tokens_are_those_of_many(tokens):
     mask = (random.uniform(size=(1, tokens)) < 0.7).astype(np.float32)
     y, routing = moe(x, mask)
     close(moe.step(x[0], mask[0]), y[0], 1e-5)
+    close(moe.step(x[0], mask[0], measured=True), y[0], 1e-5)
     # each of the three ways
     assert (tokens * moe.k <= moe.num_experts) == (tokens == 1)
     assert (np.max(routing.load) <= SMALL_CAPACITY) == (tokens < 40)
