@@ -34,6 +34,8 @@ def unit(name: str) -> str:
 
 
 def with_unit(name: str, value: float) -> str:
-    """Returns a score as text with its scale, as "0.31 (31.0%)" for wer and "27.3 of 100" for bleu."""
+    """Returns a figure as text with its scale: "0.31 (31.0%)" for wer, "27.3 of 100" for bleu, all digits of a count."""
+    if unit(name) == "count":
+        return f"{value:,.0f}"
     percent = f" ({value:.1%})" if name in _IN_PERCENT else ""
     return f"{value:.4g}{percent or _SHOWN.get(name, '')}"

@@ -219,3 +219,4 @@ def test_what_others_wrote_between_the_rows_is_kept(tmp_path):
 def test_figures_are_shown_in_order():
     measures = {"loss": 1.23456, "log_perplexity": 1.23456, "neg_log_perplexity": -1.23456, "accuracy": 0.5}
     assert formatted(measures) == "loss 1.235  accuracy 0.5"
+    assert formatted({"examples": 180_000.0}) == "examples 180,000"
