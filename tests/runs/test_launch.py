@@ -191,7 +191,7 @@ def test_a_report_that_fails_is_a_warning_and_a_loss_that_is_no_number_is_told_w
         def __init__(self, *args, **options):
             pass
 
-        def train(self, until, seconds):
+        def train(self, until, *timing):
             raise NotFinite("loss or gradient of t_copy is not finite at step 3; the checkpoint of step 2 is untouched")
 
     monkeypatch.setattr(launch, "Trainer", Fails)
