@@ -12,6 +12,7 @@ from t2t_multimodel.features import Label
 from t2t_multimodel.runs import launch, run_config
 from t2t_multimodel.testing import fake_problem
 from t2t_multimodel.training.checkpoints import Checkpoints, by_path
+from t2t_multimodel.training.step_plan import StepPlan
 from t2t_multimodel.utils.errors import DataError
 
 COPY = fake_problem("w_copy", [{"inputs": "abcd"[: i + 1], "targets": "abcd"[: i + 1]} for i in range(4)], target_space="to_copy")
@@ -57,6 +58,7 @@ def begin(data_dir, source, tmp_path, monkeypatch):
 
     class Stands:
         interrupted = False
+        plan = StepPlan()
 
         def __init__(self, model, *args, **kwargs):
             begin.weights = {path: value.numpy() for path, value in by_path(model.trainable_variables).items()}
