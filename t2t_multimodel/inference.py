@@ -15,8 +15,9 @@ from t2t_multimodel.data.readers.pictures import read as pictures
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.readers.sound.decode import from_array as sound_from_array
 from t2t_multimodel.decoding.files import read_raw, read_text
+from t2t_multimodel.decoding.hypothesis import Prediction
 from t2t_multimodel.decoding.interactive import describe
-from t2t_multimodel.decoding.predictor import Prediction, Predictor, Raw
+from t2t_multimodel.decoding.predictor import Predictor, Raw
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Strategy
 from t2t_multimodel.evaluation.outputs import checked_reference
@@ -93,8 +94,16 @@ class LoadedModel:
         found = [prediction.outputs[0].text if prediction.outputs else "" for prediction in predictions]
         return found[0] if _is_one(inputs) else found
 
-    def n_best(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32, n: int | None = None) -> Any:
-        """Returns a list of Hypothesis(text, score, well_formed, words) for each input, the best first.
+    def n_best(
+        self,
+        problem: str,
+        inputs: Input | Sequence[Input],
+        batch_size: int = 32,
+        n: int | None = None,
+        token_scores: bool = False,
+        attention: bool = False,
+    ) -> Any:
+        """Returns a list of Hypothesis(text, score, well_formed, words, pair) for each input, the best first.
 
         Args:
             problem: as in `decode`.
@@ -102,17 +111,27 @@ class LoadedModel:
             batch_size: as in `decode`.
             n: the most outputs per input; a narrower beam is widened. None means the `n_best` given to `load`, or one output per
                 beam if that was 1.
+            token_scores: whether texts and trees have `pair`, a PairScore with the log-probabilities of their tokens.
+            attention: the same, with where the model looks: pair.attention.weights, float32 [tokens, positions of the input].
 
         Raises:
             ValueError: n is below 1, or as in `decode`.
             UnknownNameError: as in `decode`.
             DataError: as in `decode`.
         """
-        found = [prediction.outputs for prediction in self._predict(problem, inputs, batch_size, self._n_best_strategy(n))]
+        predictions = self._predict(problem, inputs, batch_size, self._n_best_strategy(n), token_scores, attention)
+        found = [prediction.outputs for prediction in predictions]
         return found[0] if _is_one(inputs) else found
 
-    def log_probs(self, problem: str, inputs: Input | Sequence[Input], targets: str | Sequence[str], batch_size: int = 32) -> Any:
-        """Returns the log-probability of a given output for each input: PairScore(log_prob, token_log_probs, tokens).
+    def log_probs(
+        self,
+        problem: str,
+        inputs: Input | Sequence[Input],
+        targets: str | Sequence[str],
+        batch_size: int = 32,
+        attention: bool = False,
+    ) -> Any:
+        """Returns the log-probability of a given output for each input: PairScore(log_prob, token_log_probs, tokens, attention).
 
         Args:
             problem: as in `decode`.
@@ -120,6 +139,7 @@ class LoadedModel:
             targets: an output for one input, or one per input: texts, names of classes, or trees in Penn bracketing or
                 linearised.
             batch_size: pairs that are scored together.
+            attention: whether the scores of texts say where the model looks, as in `n_best`.
 
         Raises:
             DataError: a target is empty, no class of the problem or no tree; or as in `decode`.
@@ -131,7 +151,7 @@ class LoadedModel:
             raise ValueError(f"each input needs a target; got {len(raw_inputs)} inputs and {len(given)} targets")
         spec = self.problems[problem]
         wanted = [checked_reference(spec, normalize_spaces(text), f"target {i}") for i, text in enumerate(given, 1)]
-        found = self._decoder.score_pairs(problem, raw_inputs, wanted, batch_size)
+        found = self._decoder.score_pairs(problem, raw_inputs, wanted, batch_size, attention=attention)
         return found[0] if _is_one(inputs) else found
 
     def translate(self, inputs: str | Sequence[str], problem: str | None = None) -> Any:
@@ -168,9 +188,19 @@ class LoadedModel:
     def __repr__(self) -> str:
         return f"<LoadedModel at step {self.step:,}: {'; '.join(map(describe, self.problems.values()))}>"
 
-    def _predict(self, problem: str, inputs: Any, batch_size: int, strategy: Strategy | None = None) -> list[Prediction]:
+    def _predict(
+        self,
+        problem: str,
+        inputs: Any,
+        batch_size: int,
+        strategy: Strategy | None = None,
+        token_scores: bool = False,
+        attention: bool = False,
+    ) -> list[Prediction]:
         def predict(raw_inputs: list[Raw]) -> list[Prediction]:
-            return self._decoder.predict(problem, raw_inputs, batch_size, strategy=strategy)
+            return self._decoder.predict(
+                problem, raw_inputs, batch_size, strategy=strategy, token_scores=token_scores, attention=attention
+            )
 
         return self._with_words(self._read(problem, inputs), predict, Prediction([], 0, 0.0))
 

@@ -27,7 +27,14 @@ class EncodedInput(Protocol):
 
 
 class RoutedInput(EncodedInput, Protocol):
-    """An encoded input with the routing of the encoder's experts, or None for a model without experts."""
+    """An encoded input as `encode` returns it.
+
+    `shape` is (height, width) of positions that are a grid, row by row, otherwise None; `routing` is the routing of the encoder's
+    experts, or None for a model without experts.
+    """
+
+    @property
+    def shape(self) -> tuple[Any, Any] | None: ...
 
     @property
     def routing(self) -> Any: ...
@@ -94,6 +101,14 @@ class DecodableModel(Protocol):
 
     def classify(self, encoded: EncodedInput, problem: str | None = None, training: bool = False) -> Tensor:
         """Returns logits float32 [B, classes]."""
+
+    def decode(self, encoded: EncodedInput, targets: Tensor, problem: str | None = None) -> Tensor:
+        """Returns logits float32 [B, T, V], where position t reads the targets [B, T] before t."""
+
+    def decode_with_attention(
+        self, encoded: EncodedInput, targets: Tensor, problem: str | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Returns the logits of `decode`, and float32 [B, T, S], the weights with which target positions read the source."""
 
     def logits(self, batch: Batch, problem: str | ProblemSwitch, space: Tensor | None = None) -> Tensor:
         """Returns the logits without dropout and noise, float32 [B, T, V] or [B, classes]."""

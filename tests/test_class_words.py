@@ -15,8 +15,8 @@ from t2t_multimodel.data import records
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.problem_file.load import read_problem_file
 from t2t_multimodel.data.readers import class_words
+from t2t_multimodel.decoding.hypothesis import Hypothesis, Prediction
 from t2t_multimodel.decoding.interactive import Session
-from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
 from t2t_multimodel.evaluation.outputs import Confusions, Decoded
 from t2t_multimodel.evaluation.scored import Scored
 from t2t_multimodel.features import Image, Label, ProblemSpec

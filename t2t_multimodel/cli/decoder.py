@@ -20,8 +20,9 @@ from t2t_multimodel.cli import common
 from t2t_multimodel.registry import unknown
 
 if TYPE_CHECKING:
+    from t2t_multimodel.decoding.forced import PairScore
+    from t2t_multimodel.decoding.hypothesis import Hypothesis, Prediction
     from t2t_multimodel.decoding.output_file import OutputFile
-    from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
     from t2t_multimodel.decoding.strategies import Strategy
     from t2t_multimodel.runs.run_config import RunConfig
 
@@ -42,6 +43,8 @@ def command_flags() -> common.CommandFlags:
     flags.path("decode_to_file", None, "file, device or pipe for one output per line; without it, stdout")
     flags.path("data_dir", None, "records from which the prompt's :example takes examples; without it, those of the run")
     flags.choice("output_format", ("text", "jsonl"), "text", "the outputs alone, or JSON with inputs, scores and times")
+    flags.boolean("token_scores", False, "add each output's tokens and their log-probabilities to the JSON lines")
+    flags.boolean("attention", False, "the same, and how much each token reads each position of the input")
     flags.integer("batch_size", 32, "inputs decoded together", least=1)
     flags.boolean("xla", False, "compile the loop over tokens, which pays off for thousands of inputs")
     flags.integer("shards", 1, "equal parts of the file; this process decodes one of them", least=1)
@@ -77,6 +80,9 @@ def run(args: FlagValues) -> int:
     check_search(args)
     if args.n_best > 1 and args.decode_from_file and args.output_format == "text":
         raise common.UserError("--n_best above 1 needs --output_format=jsonl: text has one line per input")
+    for name in ("token_scores", "attention"):
+        if getattr(args, name) and not (args.decode_from_file and args.output_format == "jsonl"):
+            raise common.UserError(f"--{name} goes with --decode_from_file and --output_format=jsonl")
     if not 0 <= args.shard_id < args.shards:
         raise common.UserError(f"--shard_id must lie between 0 and {args.shards - 1}, got {args.shard_id}")
     from t2t_multimodel.runs.run_config import RunConfig
@@ -173,7 +179,10 @@ def _decode_lines(
     start = time.monotonic()
     with tqdm(total=len(lines), unit="line", disable=None, file=sys.stderr) as bar:
         report = reported.__setitem__
-        for block in decode_lines(decoder, problem, lines, source.parent, args.batch_size, report, bar.update, changed):
+        details = {name: True for name in ("token_scores", "attention") if getattr(args, name)}
+        for block in decode_lines(
+            decoder, problem, lines, source.parent, args.batch_size, report, bar.update, changed, **details
+        ):
             output.write([_formatted(args, lines[len(answers) + i], answer) for i, answer in enumerate(block)])
             answers += block
             count[0] = len(answers)
@@ -221,14 +230,31 @@ def _formatted(args: FlagValues, line: bytes, answer: Prediction | None) -> str:
         return (one_line(best.text) + (f"\t{one_line(best.words)}" if best.words else "") if best else "") + "\n"
     outputs = [_json_of(output) for output in answer.outputs] if answer else []
     seconds = round(answer.seconds, 5) if answer else 0.0
-    row = {"input": line.decode("utf-8", "replace"), "outputs": outputs, "seconds": seconds}
+    read = {"input_tokens": answer.source} if answer and answer.source else {}
+    row = {"input": line.decode("utf-8", "replace"), "outputs": outputs, **read, "seconds": seconds}
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def _json_of(output: Hypothesis) -> dict[str, Any]:
     marked = {} if output.well_formed is None else {"well_formed": output.well_formed}
     words = {"words": output.words} if output.words else {}
-    return {"text": output.text, **words, "score": round(output.score, 5), **marked}
+    return {
+        "text": output.text,
+        **words,
+        "score": round(output.score, 5),
+        **marked,
+        **(_details_of(output.pair) if output.pair else {}),
+    }
+
+
+def _details_of(pair: PairScore) -> dict[str, Any]:
+    """Returns the tokens of an output, their log-probabilities, and where the model looks if that is known."""
+    found: dict[str, Any] = {"tokens": pair.tokens, "token_log_probs": [round(value, 5) for value in pair.token_log_probs]}
+    if pair.attention:
+        found["attention"] = [[round(float(weight), 4) for weight in row] for row in pair.attention.weights]
+        if pair.attention.shape:
+            found["attention_shape"] = list(pair.attention.shape)
+    return found
 
 
 def _say_speed(answers: Sequence[Prediction | None], seconds: float) -> None:

@@ -18,7 +18,8 @@ from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import look_alike
 
 if TYPE_CHECKING:  # the decoder imports TensorFlow, which reading a file need not wait for
-    from t2t_multimodel.decoding.predictor import Prediction, Progress, Raw
+    from t2t_multimodel.decoding.hypothesis import Prediction
+    from t2t_multimodel.decoding.predictor import Progress, Raw
 
 # Batches in a block, within which inputs are sorted by length: of images and sounds, of texts.
 FILES_AT_A_TIME, BATCHES_AT_A_TIME = 4, 64
@@ -96,6 +97,7 @@ def decode_lines(
     report: Callable[[int, str], None],
     progress: Progress | None = None,
     changed: Counter[str] | None = None,
+    **details: bool,
 ) -> Iterator[list[Prediction | None]]:
     """Yields the predictions for `lines`, block by block, with None for an empty or damaged line.
 
@@ -111,6 +113,7 @@ def decode_lines(
         report: called with the number of a damaged or shortened line, counted from 1, and a message.
         progress: called with the number of lines that have been decoded since the last call.
         changed: counts the inputs that reading changed, per kind of change (see `changes_of`).
+        **details: `token_scores` and `attention` of Predictor.predict.
     """
     feature = decoder.spec(problem).inputs
     step = batch_size * (FILES_AT_A_TIME if isinstance(feature, (Image, Audio)) else BATCHES_AT_A_TIME)
@@ -123,7 +126,7 @@ def decode_lines(
                 report(row + 1, f"too long; cut to {cut}")
             if changed is not None:
                 changed.update(changes_of(raw))
-        found = decoder.predict(problem, list(inputs.values()), batch_size, progress)
+        found = decoder.predict(problem, list(inputs.values()), batch_size, progress, **details)
         for row, prediction in zip(inputs, found, strict=True):
             predictions[row - start] = prediction
         if progress:

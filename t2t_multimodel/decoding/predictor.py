@@ -6,7 +6,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +21,7 @@ from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding import forced
 from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.forced import PairScore
+from t2t_multimodel.decoding.hypothesis import Hypothesis, Prediction
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Strategy
 from t2t_multimodel.features import Audio, Batch, Image, Label, ProblemSpec, Text, is_tree
@@ -36,38 +37,6 @@ SPARE_TOKENS = 20
 Raw = str | bytes | StoredPicture | Sound
 # Called with the number of inputs that have been decoded since the last call.
 Progress = Callable[[int], Any]
-
-
-class Hypothesis(NamedTuple):
-    """One output for an input.
-
-    Attributes:
-        text: a text, the name of a class, or a tree.
-        score: a log-probability, for beams divided by the length penalty (see strategies); higher is better.
-        well_formed: whether a tree is a tree over exactly the input's words; None for other outputs.
-        words: the words of a class, see features.Label; "" if there are none.
-    """
-
-    text: str
-    score: float
-    well_formed: bool | None = None
-    words: str = ""
-
-
-class Prediction(NamedTuple):
-    """The outputs for one input.
-
-    Attributes:
-        outputs: the hypotheses, the best first.
-        tokens: the number of tokens in the best.
-        seconds: the batch's decoding time divided by its number of inputs.
-        experts: the share of each of the encoder's experts in the input's gates, if it was asked for.
-    """
-
-    outputs: list[Hypothesis]
-    tokens: int
-    seconds: float
-    experts: tuple[float, ...] = ()
 
 
 class Predictor:
@@ -126,6 +95,8 @@ class Predictor:
         progress: Progress | None = None,
         strategy: Strategy | None = None,
         experts: bool = False,
+        token_scores: bool = False,
+        attention: bool = False,
     ) -> list[Prediction]:
         """Returns a Prediction for each input, in order, with the n_best outputs of the strategy.
 
@@ -136,12 +107,15 @@ class Predictor:
             progress: called after each batch.
             strategy: used in place of the Predictor's own.
             experts: whether predictions say which experts the encoder used, for which it encodes each input once more.
+            token_scores: whether hypotheses that are texts or trees have the log-probabilities of their tokens, for which each
+                batch of outputs goes through the model once more.
+            attention: the same, and where the model looks.
         """
         spec = self.spec(problem)
         found: dict[int, Prediction] = {}
         for rows, batch in self._batches(spec, inputs, batch_size):
             start = time.perf_counter()
-            batch_outputs, tokens = self._batch_outputs(problem, batch, strategy or self.strategy)
+            batch_outputs, tokens = self._batch_outputs(problem, batch, strategy or self.strategy, token_scores, attention)
             seconds = (time.perf_counter() - start) / len(rows)
             if is_tree(spec.targets):
                 sentences = [normalize(str(inputs[row]), _normalization(spec)) for row in rows]
@@ -149,9 +123,10 @@ class Predictor:
                     [self._tree(sentence, words, output) for output in outputs]
                     for sentence, words, outputs in zip(sentences, self._words(batch), batch_outputs, strict=True)
                 ]
+            read = self._read_tokens(spec, batch) if attention else [[]] * len(rows)
             used = self._search.expert_shares(problem, batch).tolist() if experts else [()] * len(rows)
-            for row, outputs, count, shares in zip(rows, batch_outputs, tokens, used, strict=True):
-                found[row] = Prediction(outputs, count, seconds, tuple(shares))
+            for row, outputs, count, shares, source in zip(rows, batch_outputs, tokens, used, read, strict=True):
+                found[row] = Prediction(outputs, count, seconds, tuple(shares), source)
             if progress:
                 progress(len(rows))
         return [found[row] for row in range(len(inputs))]
@@ -172,7 +147,13 @@ class Predictor:
         return found
 
     def score_pairs(
-        self, problem: str, inputs: Sequence[Raw], targets: Sequence[str], batch_size: int = 32, progress: Progress | None = None
+        self,
+        problem: str,
+        inputs: Sequence[Raw],
+        targets: Sequence[str],
+        batch_size: int = 32,
+        progress: Progress | None = None,
+        attention: bool = False,
     ) -> list[PairScore]:
         """Returns the log-probability of a given output for each input, in order.
 
@@ -182,6 +163,7 @@ class Predictor:
             targets: as many texts, linearised trees, or names of classes.
             batch_size: pairs that are scored together.
             progress: called after each batch.
+            attention: whether scores of texts say where the model looks.
 
         Raises:
             DataError: a target is no class of the problem.
@@ -190,15 +172,18 @@ class Predictor:
         found: dict[int, PairScore] = {}
         for rows, batch in self._batches(spec, inputs, batch_size):
             chosen = [targets[row] for row in rows]
-            scores = forced.scores(self._model, problem, batch, self._target_ids(spec, chosen), self._vocabulary)
+            if isinstance(spec.targets, Label):
+                ids = forced.class_ids(spec.targets, chosen)
+                scores = forced.class_scores(self._search.classify(problem, batch), ids)
+            else:
+                texts = [[ids] for ids in self._text_ids(spec, chosen)]
+                scores = [row for (row,) in forced.text_scores(self._model, problem, batch, texts, self._vocabulary, attention)]
             found |= dict(zip(rows, scores, strict=True))
             if progress:
                 progress(len(rows))
         return [found[row] for row in range(len(inputs))]
 
-    def _target_ids(self, spec: ProblemSpec, targets: Sequence[str]) -> Sequence[int | list[int]]:
-        if isinstance(spec.targets, Label):
-            return forced.class_ids(spec.targets, targets)
+    def _text_ids(self, spec: ProblemSpec, targets: Sequence[str]) -> list[list[int]]:
         assert isinstance(spec.targets, Text)
         normalized = [normalize(text, spec.targets.normalization) for text in targets]
         return [[*self._vocabulary.encode_feature(spec.targets, text), EOS_ID] for text in normalized]
@@ -221,7 +206,9 @@ class Predictor:
                 return f"its first {longest:g} seconds"
         return ""
 
-    def _batch_outputs(self, problem: str, batch: Batch, strategy: Strategy) -> tuple[list[list[Hypothesis]], list[int]]:
+    def _batch_outputs(
+        self, problem: str, batch: Batch, strategy: Strategy, token_scores: bool = False, attention: bool = False
+    ) -> tuple[list[list[Hypothesis]], list[int]]:
         """Returns the outputs of each row of a prepared batch, and the number of tokens in each row's best output."""
         spec = self.spec(problem)
         if isinstance(spec.targets, Label):
@@ -233,13 +220,17 @@ class Predictor:
             words = np.array([len(row) for row in self._words(batch)], np.int32)
             limits = np.maximum(limits, trees.shortest(words))
         ids, scores = self._search.decode(problem, batch, limits, strategy, trees, words)
+        pairs: Sequence[Sequence[PairScore | None]] = [[None] * len(row) for row in ids]
+        if token_scores or attention:
+            texts = [[[i for i in output if i != PAD_ID] for output in row] for row in ids.tolist()]
+            pairs = forced.text_scores(self._model, problem, batch, texts, self._vocabulary, attention)
         outputs = [
             [
-                Hypothesis(self._vocabulary.decode(row, with_symbols=is_tree(spec.targets)), float(score))
-                for rank, (row, score) in enumerate(zip(rows, row_scores, strict=True))
+                Hypothesis(self._vocabulary.decode(row, with_symbols=is_tree(spec.targets)), float(score), pair=pair)
+                for rank, (row, score, pair) in enumerate(zip(rows, row_scores, row_pairs, strict=True))
                 if not rank or score > LOWEST / 10  # fewer than n_best outputs may exist
             ]
-            for rows, row_scores in zip(ids, scores, strict=True)
+            for rows, row_scores, row_pairs in zip(ids, scores, pairs, strict=True)
         ]
         return outputs, (ids[:, 0] != PAD_ID).sum(axis=-1).tolist()
 
@@ -263,7 +254,7 @@ class Predictor:
         """Returns the linearised tree `output` over `words` as it is shown, and whether it is well-formed."""
         good = well_formed(output.text, len(words))
         text = bracketed(typed_words(sentence, words), output.text) if self.well_formed_trees else output.text
-        return Hypothesis(text, output.score, good)
+        return output._replace(text=text, well_formed=good)
 
     def _read_text(self, spec: ProblemSpec, raw: Raw) -> str:
         """Returns a text as the model reads it; a sentence to parse is spelled as in a treebank."""
@@ -273,6 +264,13 @@ class Predictor:
     def _words(self, batch: Batch) -> list[list[str]]:
         """Returns the words of each sentence of a prepared batch; a sentence that was cut has its remaining words."""
         return [self._vocabulary.decode(row).split() for row in np.asarray(batch["inputs"])]
+
+    def _read_tokens(self, spec: ProblemSpec, batch: Batch) -> list[list[str]]:
+        """Returns the tokens of each text of a prepared batch; [] for each picture or sound."""
+        if not isinstance(spec.inputs, Text):
+            return [[]] * len(batch["inputs"])
+        rows = np.asarray(batch["inputs"]).tolist()
+        return [forced.pieces([i for i in row if i != PAD_ID], self._vocabulary) for row in rows]
 
     def _batches(self, spec: ProblemSpec, inputs: Sequence[Raw], batch_size: int) -> Iterator[tuple[list[int], Batch]]:
         """Yields (indices into `inputs`, prepared batch), with inputs of similar length together, the longest first."""

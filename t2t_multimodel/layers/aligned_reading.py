@@ -6,6 +6,7 @@ Letters in shapes: B batch, T target length, S source length, D depth, W rows pe
 import keras
 from keras import ops
 
+from t2t_multimodel.layers.attention_weights import collect_weights
 from t2t_multimodel.layers.convolution import ConvStep
 from t2t_multimodel.utils.constants import LOWEST
 
@@ -30,6 +31,7 @@ class AlignedReading(keras.layers.Layer):
 
     def call(self, target, source, source_mask, training=None):
         length = ops.shape(target)[1]
+        collect_weights((ops.eye(length, ops.shape(source)[1]) * source_mask[:, None, :])[:, None])
         values = self.read(source) * ops.cast(source_mask, self.compute_dtype)[..., None]
         return ops.pad(values, [[0, 0], [0, length], [0, 0]])[:, :length]
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from t2t_multimodel.layers.attention_weights import collect_weights
 from t2t_multimodel.layers.convolution import ConvStep, ConvStepConstants
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import at_least_float32, dense, softmax
@@ -76,8 +77,8 @@ class MultiHeadAttention(keras.layers.Layer):
         dropout: rate on the attention weights.
 
     Call: target [B, T, D], source [B, S, D], attention_mask [B or 1, T or 1, S] (1 where a target position may read a source
-    position, else 0); returns [B, T, D]. A target position that may read nothing gets the mean of all values; only padding is
-    such a position.
+    position, else 0), collected (see `attend`); returns [B, T, D]. A target position that may read nothing gets the mean of all
+    values; only padding is such a position.
 
     Raises:
         ValueError: `num_heads` does not divide the depth (when the layer is built).
@@ -98,24 +99,27 @@ class MultiHeadAttention(keras.layers.Layer):
             setattr(self, f"{name}_kernel", weight)
         self.drop.build()
 
-    def call(self, target, source, attention_mask, training=None):
-        return self.attend(target, self.project(source), attention_bias(attention_mask), training=training)
+    def call(self, target, source, attention_mask, training=None, collected=False):
+        return self.attend(target, self.project(source), attention_bias(attention_mask), training=training, collected=collected)
 
     def project(self, source) -> KVCache:
         """Returns the keys and values of source [B, S, D]."""
         keys = self._split(dense(source, self.key_kernel))
         return KVCache(ops.transpose(keys, (0, 2, 3, 1)), self._heads(dense(source, self.value_kernel)))
 
-    def attend(self, target, read: KVCache, bias, training=None):
+    def attend(self, target, read: KVCache, bias, training=None, collected=False):
         """Returns the attention of target [B, T, D] over the keys and values `read`, [B, T, D].
 
         Args:
             read: from `project`.
             bias: from `attention_bias`.
+            collected: whether the weights are given to `collect_weights`.
         """
         depth = target.shape[-1]
         q = self._heads(dense(target, self.query_kernel) * (depth // self.num_heads) ** -0.5)
         weights = softmax(at_least_float32(ops.matmul(q, read.keys)) + bias)
+        if collected:
+            collect_weights(weights)
         weights = self.drop(ops.cast(weights, q.dtype), training=training)
         context = ops.matmul(weights, read.values)
         if target.shape[1] != 1:
@@ -238,7 +242,7 @@ class AttentionBlock(keras.layers.Layer):
         for step in self.steps:
             x = step(x)
         x = self.self_attention(x, x, causal_mask(length), training=training)
-        return self.source_attention(x, source, source_mask[:, None, :], training=training)
+        return self.source_attention(x, source, source_mask[:, None, :], training=training, collected=True)
 
     @property
     def generators(self):

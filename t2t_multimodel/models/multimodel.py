@@ -16,6 +16,7 @@ from keras import ops
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, ProblemSwitch, Text
 from t2t_multimodel.layers.attention import KVCache, attention_bias
+from t2t_multimodel.layers.attention_weights import collected_weights
 from t2t_multimodel.layers.cross_entropy import smoothed_cross_entropy
 from t2t_multimodel.layers.decoding_cache import (
     ConvCache,
@@ -219,6 +220,16 @@ class MultiModel(keras.Model):
             space: index of another target space, an int32 scalar tensor (see `space_index`); None takes the problem's.
         """
         return self._decode(encoded, targets, problem, training, space)[0]
+
+    def decode_with_attention(self, encoded: Encoded, targets, problem=None):
+        """Returns the logits of `decode`, and the weights with which target positions read the source, float32 [B, T, S].
+
+        The weights are those of the decoder's last attention over the source, the mean over its heads; a row sums to 1. They are
+        None for a body without such an attention.
+        """
+        with collected_weights() as found:
+            logits = self.decode(encoded, targets, problem)
+        return logits, ops.mean(found[-1], axis=1) if found else None
 
     def _decode(self, encoded, targets, problem, training, space):
         net = self._net(self._spec(problem).targets)

@@ -83,7 +83,7 @@ class TransformerBlock(BodyPart):
         y = self.norms[0](x)
         x = x + self.drops[0](self.attentions[0](y, y, readable, training=training), training=training)
         if self.decodes:
-            y = self.attentions[1](self.norms[1](x), source, source_mask[:, None, :], training=training)
+            y = self.attentions[1](self.norms[1](x), source, source_mask[:, None, :], training=training, collected=True)
             x = x + self.drops[1](y, training=training)
         return x + self.drops[-1](self._feed_forward(x), training=training)
 

@@ -16,7 +16,8 @@ from t2t_multimodel.data.normalization import normalize_spaces
 from t2t_multimodel.data.readers.pictures.read import stored_picture
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.decoding.files import changes_of, one_line, read_text
-from t2t_multimodel.decoding.predictor import Prediction, Raw, tiny_example
+from t2t_multimodel.decoding.hypothesis import Prediction
+from t2t_multimodel.decoding.predictor import Raw, tiny_example
 from t2t_multimodel.decoding.strategies import BeamSearch
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec
 from t2t_multimodel.serving.batcher import Batcher, QueueFull
@@ -30,7 +31,7 @@ class Output(NamedTuple):
     """One output for an input.
 
     Attributes:
-        text, score, well_formed: see decoding.predictor.Hypothesis; `text` is on one line.
+        text, score, well_formed: see decoding.hypothesis.Hypothesis; `text` is on one line.
         probability: of a class; None for other outputs.
         words: the words of a class, see features.Label; None if there are none.
     """

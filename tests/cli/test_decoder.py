@@ -14,7 +14,8 @@ import sounds
 from t2t_multimodel.cli import common, decoder
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.vocabulary import train_vocabulary
-from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
+from t2t_multimodel.decoding.forced import Attention, PairScore
+from t2t_multimodel.decoding.hypothesis import Hypothesis, Prediction
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
 from t2t_multimodel.runs.run_config import RunConfig
@@ -141,6 +142,33 @@ def test_json_lines_hold_inputs_outputs_scores_and_times(run, tmp_path, capsys):
     assert rows[1] == {"input": "", "outputs": [], "seconds": 0.0}
     assert len(rows) == 3
     assert capsys.readouterr().err.startswith("3 lines, 4 tokens, ")
+
+
+def test_json_lines_have_tokens_and_attention_where_they_are_asked_for(run, tmp_path, monkeypatch):
+    asked = []
+
+    def predict(self, problem, raws, batch_size=1, progress=None, **details):
+        asked.append(details)
+        attention = Attention(np.array([[0.25, 0.75], [0.12345, 0.87655]], "float32"), (1, 2)) if "attention" in details else None
+        pair = PairScore(-1.5, [-1.0, -0.5], [" A", ""], attention)
+        return [Prediction([Hypothesis("A", -1.5, pair=pair)], 2, 0.25, source=[" a", ""]) for _ in raws]
+
+    monkeypatch.setattr(FakeDecoder, "predict", predict)
+    flags = ("--problems=mini_ende", "--decode_from_file=in.txt", "--decode_to_file=out.txt", "--output_format=jsonl")
+    for flag in ("token_scores", "attention"):
+        assert run(*flags, f"--{flag}") == 0
+        row = json.loads((tmp_path / "out.txt").read_text().splitlines()[0])
+        weights = {"attention": [[0.25, 0.75], [0.1235, 0.8766]], "attention_shape": [1, 2]} if flag == "attention" else {}
+        wanted = {"text": "A", "score": -1.5, "tokens": [" A", ""], "token_log_probs": [-1.0, -0.5], **weights}
+        assert row == {"input": "a dog", "outputs": [wanted], "input_tokens": [" a", ""], "seconds": 0.25}
+    assert asked == [{"token_scores": True}, {"attention": True}]
+
+
+@pytest.mark.parametrize("flag", ["--token_scores", "--attention"])
+def test_token_scores_need_a_file_and_json_lines(run, capsys, flag):
+    for others in ([], ["--problems=mini_ende", "--decode_from_file=in.txt"]):
+        assert run(flag, *others) == 2
+        assert f"{flag} goes with --decode_from_file and --output_format=jsonl" in capsys.readouterr().err
 
 
 def test_trees_are_marked_in_json_lines_and_raw_where_that_is_asked_for():

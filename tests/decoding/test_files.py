@@ -10,7 +10,7 @@ import sounds
 from PIL import Image as Picture
 
 from t2t_multimodel.decoding.files import decode_lines, one_line, read_lines, read_raw, read_text
-from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
+from t2t_multimodel.decoding.hypothesis import Hypothesis, Prediction
 from t2t_multimodel.features import Audio, Image, ProblemSpec, Text
 from t2t_multimodel.utils.errors import DataError
 

@@ -9,8 +9,8 @@ import pytest
 from t2t_multimodel.data.readers.pictures.read import READ
 from t2t_multimodel.data.readers.sound import kinds
 from t2t_multimodel.decoding import interactive
+from t2t_multimodel.decoding.hypothesis import Hypothesis, Prediction
 from t2t_multimodel.decoding.interactive import Session, interact
-from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.registry import unknown

@@ -6,7 +6,7 @@ import json
 import threading
 
 from t2t_multimodel.data.readers.sound.decode import Sound
-from t2t_multimodel.decoding.predictor import Hypothesis, Prediction
+from t2t_multimodel.decoding.hypothesis import Hypothesis, Prediction
 from t2t_multimodel.decoding.strategies import Greedy
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.registry import unknown

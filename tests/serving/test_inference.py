@@ -73,6 +73,23 @@ def test_given_outputs_have_log_probabilities(model):
         model.log_probs("picture", np.zeros((16, 16, 3), np.uint8), "cta")
 
 
+def test_outputs_have_token_scores_and_say_where_the_model_looks(model, png):
+    for problem, given, positions in (("ende", "a dog", None), ("parse", "a dog", None), ("caption", png, 16)):
+        plain, scored = model.n_best(problem, given), model.n_best(problem, given, attention=True)
+        assert [output._replace(pair=None) for output in scored] == plain and plain[0].pair is None
+        for output in scored:
+            pair = output.pair
+            penalty = ((5 + len(pair.tokens)) / 6) ** 0.6
+            assert pair.log_prob == pytest.approx(sum(pair.token_log_probs)) == pytest.approx(output.score * penalty, abs=1e-3)
+            weights = pair.attention.weights
+            np.testing.assert_allclose(weights.sum(axis=1), np.ones(len(pair.tokens)), atol=1e-5)
+            assert positions in (None, weights.shape[1]) and pair.attention.shape == ((4, 4) if positions else None)
+    given = model.log_probs("ende", "a dog", "ein Hund", attention=True)
+    assert given.attention.weights.shape[0] == len(given.tokens) and model.log_probs("ende", "a", "ein").attention is None
+    assert model.n_best("ende", "a dog", token_scores=True)[0].pair.attention is None
+    assert model.n_best("picture", png, attention=True)[0].pair is None
+
+
 def test_blanks_and_composed_letters_are_those_of_training(model):
     same = ["a d\u00fc", "a  du\u0308\r\n", "\ufeffa\u00a0d\u00fc", "a\u2028d\u00fc\u3000", "a\u0085d\u00fc", " a\u200bd\u00fc"]
     assert len(set(model.translate(same, problem="ende"))) == 1
