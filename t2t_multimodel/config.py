@@ -124,9 +124,35 @@ class DataConfig:
     mel_bins: int = setting(80, "Frequency bins of the log-mel spectrogram.", least=1)
     frame_ms: float = setting(25.0, "Window of the spectrogram in milliseconds.", least=1, most=1000)
     hop_ms: float = setting(10.0, "Milliseconds between two frames of the spectrogram.", least=1, most=1000)
+    speed_perturbation: float = setting(
+        0.0,
+        "Change x of the speed of sounds in training: each is heard at the speed 1 - x, 1 or 1 + x (Ko et al. 2015: 0.1), but "
+        "not slower where that would make it longer than max_seconds.",
+        least=0,
+        most=0.5,
+    )
+    noise_probability: float = setting(0.0, "Part of the sounds that get white noise in training.", least=0, most=1)
+    noise_snr: tuple[int, ...] = setting(
+        (10, 30),
+        "Least and largest ratio of the powers of a sound and its noise in decibels; it is drawn evenly.",
+        least=-20,
+        most=100,
+        count=(2, 2),
+    )
+    frequency_masks: int = setting(
+        0, "Frequency masks in each spectrogram in training (SpecAugment, arXiv 1904.08779: 1 or 2).", least=0, most=100
+    )
+    frequency_mask_width: int = setting(15, "Most bins of a frequency mask (SpecAugment's F, 15 or 27 of 80 bins).", least=0)
+    time_masks: int = setting(0, "Time masks in each spectrogram in training (SpecAugment: 1 or 2).", least=0, most=100)
+    time_mask_width: int = setting(40, "Most frames of a time mask (SpecAugment's T, 70 or 100).", least=0)
+    time_mask_fraction: float = setting(
+        0.2, "Most of a sound's frames that a time mask covers (SpecAugment's p, 0.2 or 1).", least=0, most=1
+    )
 
     def __post_init__(self) -> None:
         check(self)
+        if self.noise_snr[0] > self.noise_snr[1]:
+            raise ValueError(f"noise_snr is the least and the largest ratio, got {self.noise_snr[0]}:{self.noise_snr[1]}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,6 +251,11 @@ class HParams:
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("frequency_masks", "time_masks"):
+            if getattr(self.data, name) and self.model.audio_input == "waveform":
+                raise ValueError(f"{name}={getattr(self.data, name)} masks spectrograms; audio_input=waveform has none")
 
     def override(self, text: str = "", **values: Any) -> HParams:
         """Returns a copy with some values changed.

@@ -272,12 +272,12 @@ def _value(raw: tf.Tensor, feature: Feature, hparams: HParams, seed: tf.Tensor |
     if isinstance(feature, Image):
         return preprocess.image_pixels(raw, feature, seed)
     if isinstance(feature, Audio):
-        return _sound(raw, feature, hparams)
+        return _sound(raw, feature, hparams, seed)
     return tf.cast(raw, tf.int32)
 
 
-def _sound(pcm: tf.Tensor, feature: Audio, hparams: HParams) -> tf.Tensor:
-    return preprocess.sound(pcm, feature.sample_rate, hparams.model.audio_input, hparams.data)
+def _sound(pcm: tf.Tensor, feature: Audio, hparams: HParams, seed: tf.Tensor | None = None) -> tf.Tensor:
+    return preprocess.sound(pcm, feature.sample_rate, hparams.model.audio_input, hparams.data, seed)
 
 
 def _pad(rows: Sequence[np.ndarray]) -> np.ndarray:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from t2t_multimodel.config import DataConfig
 from t2t_multimodel.data.graph.picture_window import window_of_scaled
 from t2t_multimodel.data.graph.pictures import stored_pixels
+from t2t_multimodel.data.graph.sound_augmentation import augmented_samples, masked
 from t2t_multimodel.features import Image
 from t2t_multimodel.utils.constants import EOS_ID
 
@@ -86,18 +87,27 @@ def _mel_weights(mel_bins: int, bins: int, sample_rate: int) -> np.ndarray:
         return tf.signal.linear_to_mel_weight_matrix(mel_bins, bins, sample_rate, LOWEST_MEL_HZ, sample_rate / 2).numpy()
 
 
-def sound(pcm: tf.Tensor, sample_rate: int, audio_input: str, config: DataConfig) -> tf.Tensor:
-    """Returns a sound as the model reads it, of mean 0 and standard deviation 1.
+def sound(pcm: tf.Tensor, sample_rate: int, audio_input: str, config: DataConfig, seed: tf.Tensor | None = None) -> tf.Tensor:
+    """Returns a sound as the model reads it, of mean 0 and standard deviation 1 before masks.
 
     Args:
         pcm: string [], 16-bit PCM.
         sample_rate: samples per second.
         audio_input: "waveform" or "spectrogram".
+        config: the hyperparameters of spectrograms and of augmentation.
+        seed: int32 [2], which alone decides the augmentation; None for no augmentation.
 
     Returns:
         float32 [samples] for "waveform", float32 [frames, mel_bins] for "spectrogram".
     """
-    return sound_features(tf.cast(tf.io.decode_raw(pcm, tf.int16), tf.float32) / 32768.0, sample_rate, audio_input, config)
+    samples = tf.cast(tf.io.decode_raw(pcm, tf.int16), tf.float32) / 32768.0
+    if seed is None:
+        return sound_features(samples, sample_rate, audio_input, config)
+    seeds = tf.random.experimental.stateless_split(seed, 2)
+    samples = augmented_samples(samples, int(config.max_seconds * sample_rate), config, seeds[0])
+    features = sound_features(samples, sample_rate, audio_input, config)
+    masks = config.frequency_masks or config.time_masks
+    return masked(features, config, seeds[1]) if masks and audio_input == "spectrogram" else features
 
 
 def sound_features(samples: tf.Tensor, sample_rate: int, audio_input: str, config: DataConfig) -> tf.Tensor:

@@ -283,3 +283,19 @@ def test_missing_records_are_named_with_the_command(tmp_path, data_dir):
         TrainingBatches(TRANSLATE, tmp_path, HPARAMS, 1)
     with pytest.raises(DataError, match="no split 'test'; there are: train, dev"):
         evaluation_batches(dataclasses.replace(TRANSLATE), data_dir, HPARAMS, "test")
+
+
+def test_augmented_sound_is_the_same_after_resuming(data_dir):
+    hparams = HPARAMS.override(speed_perturbation=0.1, noise_probability=0.5, frequency_masks=1, time_masks=1)
+    whole = TrainingBatches(SPEECH, data_dir, hparams, seed=3)
+    batches = [{name: value.numpy() for name, value in next(whole).items()} for _ in range(2)]
+    again = TrainingBatches(SPEECH, data_dir, hparams, 3, whole.position)
+    for _ in range(4):
+        resumed, going_on = next(again), next(whole)
+        assert all((resumed[name].numpy() == value.numpy()).all() for name, value in going_on.items())
+    plain = some_training(SPEECH, data_dir, 2, seed=3)
+    assert any(
+        a["inputs"].shape != b["inputs"].shape or (a["inputs"] != b["inputs"]).any() for a, b in zip(batches, plain, strict=True)
+    )
+    for augmented, usual in zip(dev(SPEECH, data_dir, hparams), dev(SPEECH, data_dir), strict=True):
+        np.testing.assert_array_equal(augmented["inputs"], usual["inputs"])
