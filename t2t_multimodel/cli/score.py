@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +22,6 @@ from t2t_multimodel.utils.errors import DataError
 if TYPE_CHECKING:
     from t2t_multimodel.evaluation.outputs import Confusions, Decoded
     from t2t_multimodel.evaluation.scored import Scored
-
-MOST_CLASSES = 20
 
 
 def command_flags() -> common.CommandFlags:
@@ -170,21 +167,9 @@ def _as_text(found: Scored, confusions: Confusions | None, spec: Problem | Probl
     if confusions:
         lines += [f"accuracy {with_unit('accuracy', confusions.accuracy)} of {confusions.counts.total():,} examples", ""]
         shown = spec.targets.shown if isinstance(spec.targets, Label) else str
-        per_class = [(shown(name), counts) for name, counts in confusions.per_class().items()]
-        lines += _table([("class", "accuracy", "examples"), *((name, f"{n / of:.3f}", f"{of:,}") for name, (n, of) in per_class)])
-        lines += ["", *_matrix(confusions)]
+        lines += _table(confusions.accuracies(shown))
+        lines += ["", *_table(confusions.matrix())]
     return "\n".join(lines)
-
-
-def _matrix(confusions: Confusions) -> list[str]:
-    """Returns the confusion matrix, a row per right class; of many classes the most frequent confusions instead."""
-    classes = confusions.classes
-    if len(classes) <= MOST_CLASSES:
-        rows = [(right, *(f"{confusions.counts[right, given]:,}" for given in classes)) for right in classes]
-        return _table([("right \\ given", *classes), *rows])
-    wrong = Counter({pair: count for pair, count in confusions.counts.items() if pair[0] != pair[1]})
-    rows = [(right, given, f"{count:,}") for (right, given), count in wrong.most_common(MOST_CLASSES)]
-    return _table([("right", "given", f"examples (of {wrong.total():,} wrong ones)"), *rows])
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -192,6 +192,12 @@ class Predictor:
         """Returns the best output for each row of a prepared batch: a text, a class's name, or a linearised tree."""
         return [outputs[0].text for outputs in self._batch_outputs(problem, batch, self.strategy)[0]]
 
+    def explain_batch(self, problem: str, batch: Batch) -> list[Prediction]:
+        """Returns the texts for each row of a prepared batch, with token scores and where the model looks."""
+        found = self._batch_outputs(problem, batch, self.strategy, attention=True)
+        sources = self._read_tokens(self.spec(problem), batch)
+        return [Prediction(outputs, count, 0.0, (), source) for outputs, count, source in zip(*found, sources, strict=True)]
+
     def longest_input(self, problem: str, raw: Raw) -> str:
         """Returns in words what is kept of an input longer than the model was trained on, or "" if nothing is cut."""
         spec = self.spec(problem)

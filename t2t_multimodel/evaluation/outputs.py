@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from t2t_multimodel.data.trees import clean, linearise, read_tree, spans
@@ -13,6 +13,8 @@ from t2t_multimodel.features import Label, ProblemSpec, is_tree
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.registry import unknown
 from t2t_multimodel.utils.errors import DataError
+
+MOST_CLASSES = 20
 
 
 class Decoded(NamedTuple):
@@ -59,6 +61,27 @@ class Confusions(NamedTuple):
         for (right, _), count in self.counts.items():
             found[right] = (found[right][0], found[right][1] + count)
         return found
+
+    def accuracies(self, shown: Callable[[str], str] = str) -> list[tuple[str, ...]]:
+        """Returns a table of the accuracy of each class, its header first.
+
+        Args:
+            shown: a function from a class's name to the text that people read, see features.Label.
+        """
+        rows = [(shown(name), f"{n / of:.3f}", f"{of:,}") for name, (n, of) in self.per_class().items()]
+        return [("class", "accuracy", "examples"), *rows]
+
+    def matrix(self) -> list[tuple[str, ...]]:
+        """Returns the confusion matrix as a table, its header first and a row per right class.
+
+        Of more than MOST_CLASSES classes it returns the most frequent confusions instead.
+        """
+        if len(self.classes) <= MOST_CLASSES:
+            rows = [(right, *(f"{self.counts[right, given]:,}" for given in self.classes)) for right in self.classes]
+            return [("right \\ given", *self.classes), *rows]
+        wrong = Counter({pair: count for pair, count in self.counts.items() if pair[0] != pair[1]})
+        most = [(right, given, f"{count:,}") for (right, given), count in wrong.most_common(MOST_CLASSES)]
+        return [("right", "given", f"examples (of {wrong.total():,} wrong ones)"), *most]
 
 
 def scored_by(problem: Problem | ProblemSpec, decoded: Sequence[Decoded], metrics: Sequence[str] | None = None) -> Scored:

@@ -15,10 +15,11 @@ import numpy as np
 from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.decoding.dev_examples import as_text, dev_records, wav_file
 from t2t_multimodel.decoding.predictor import bracketed
-from t2t_multimodel.evaluation.outputs import Decoded
+from t2t_multimodel.evaluation.outputs import Confusions, Decoded
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.problem import Problem
-from t2t_multimodel.reports.page import Block, Card, Cards, Cell, Drawing, Heading, Marked, Paragraph, Picture, Table
+from t2t_multimodel.reports.attention_drawing import draw_attention, draw_grids
+from t2t_multimodel.reports.page import Block, Card, Cards, Cell, Drawing, Fold, Heading, Marked, Paragraph, Picture, Table
 from t2t_multimodel.reports.pictures import enlarged, spectrogram
 from t2t_multimodel.reports.scored_run import Run
 from t2t_multimodel.reports.tree_drawing import draw_tree
@@ -26,6 +27,10 @@ from t2t_multimodel.reports.tree_drawing import draw_tree
 PICTURES, SOUNDS, SENTENCES, TREES = 4, 2, 4, 2
 EXPLAINED = (
     "Examples of dev, picked at random, wrong ones first; outputs are decoded greedily. None of the inputs occurs in training."
+)
+LOOKS = (
+    "The first examples of dev: how much each token of the output reads each position of the input, by the decoder's last "
+    "attention. The darker, the more. A sound's positions go from its beginning to its end; a picture's are a grid per token."
 )
 NOTHING = "(nothing)"
 _SEED = 3
@@ -76,6 +81,9 @@ def example_blocks(run: Run, data_dir: Path) -> tuple[list[Block], list[Block]]:
             sections.append(sentences(decoded))
         else:
             sections.append(Cards(cards[problem.name]))
+        if isinstance(problem.targets, Label):
+            sections.append(class_block(problem.targets, decoded))
+        sections += attention_blocks(problem, run)
     return [Cards(list(strip.values()), strip=True)], sections
 
 
@@ -85,6 +93,29 @@ def shown(problem: Problem, decoded: list[Decoded]) -> list[Decoded]:
     if not isinstance(label, Label) or not label.words:
         return decoded
     return [row._replace(references=list(map(label.shown, row.references)), output=label.shown(row.output)) for row in decoded]
+
+
+def class_block(label: Label, decoded: list[Decoded]) -> Fold:
+    """Returns a fold with the accuracy of each class and the confusion matrix."""
+    confusions = Confusions.of(decoded)
+    tables = [
+        Table(tuple(header), rows, anybodys=True) for header, *rows in (confusions.accuracies(label.shown), confusions.matrix())
+    ]
+    return Fold("Accuracy per class, and which classes are given in place of which", tables)
+
+
+def attention_blocks(problem: Problem, run: Run) -> list[Block]:
+    """Returns a fold with drawings of where the model looks; [] if `score_run` wrote none."""
+    drawings: list[Block] = []
+    for i, row in enumerate(run.attention[problem.name]):
+        shape = row["attention_shape"]
+        svg = (
+            draw_grids(row["attention"], row["tokens"], shape[1])
+            if shape
+            else draw_attention(row["attention"], row["tokens"], row["input_tokens"])
+        )
+        drawings.append(Drawing(f"{problem.name}-attention-{i}", svg, f"where {problem.name} looks, example {i}"))
+    return [Fold("Where it looks", [Paragraph(LOOKS), *drawings])] if drawings else []
 
 
 def _cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:

@@ -23,6 +23,7 @@ class Run(NamedTuple):
         train, dev: by problem, the rows of metrics.jsonl in the order of steps.
         seconds: the time spent in training, over all continuations.
         decoded: by problem, the scored examples of dev.
+        attention: by problem, where the model looks in the first examples of dev; [] if that was not written.
     """
 
     config: RunConfig
@@ -31,6 +32,7 @@ class Run(NamedTuple):
     dev: dict[str, list[Row]]
     seconds: float
     decoded: dict[str, list[Decoded]]
+    attention: dict[str, list[Row]]
 
     @property
     def step(self) -> int:
@@ -50,10 +52,12 @@ def read_run(output_dir: Path) -> Run:
     names = [problem.name for problem in chosen]
     train, dev = ({name: _by_step(rows, name, split) for name in names} for split in ("train", "dev"))
     decoded = {name: [Decoded(**row) for row in _json_lines(output_dir / f"decoded-{name}-dev.jsonl")] for name in names}
+    looks = {name: output_dir / f"attention-{name}-dev.jsonl" for name in names}
+    attention = {name: read_json_lines(path) if path.exists() else [] for name, path in looks.items()}
     unscored = [name for name in names if not dev[name] or not decoded[name]]
     if unscored:
         raise DataError(f"{output_dir} has no scores of {', '.join(unscored)} on dev; run mm-trainer --schedule=evaluate first")
-    return Run(config, chosen, train, dev, training_seconds(rows), decoded)
+    return Run(config, chosen, train, dev, training_seconds(rows), decoded, attention)
 
 
 def _by_step(rows: list[Row], problem: str, split: str) -> list[Row]:

@@ -31,6 +31,8 @@ from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 from t2t_multimodel.utils.json_lines import json_line, json_lines
 
+DRAWN = 2  # examples of each problem whose attention a report draws
+
 
 class Scorer:
     """Evaluates a model on splits of its problems.
@@ -71,6 +73,21 @@ class Scorer:
         """Returns the first `count` examples of `split`, at most a batch, with the model's outputs."""
         batch = next(iter(evaluation_batches(problem, self._data_dir, self._hparams, split)))
         return self._decode(problem, cast(Batch, {name: values[:count] for name, values in batch.items()}))
+
+    def attention(self, problem: Problem, split: str, count: int) -> list[dict[str, Any]]:
+        """Returns where the model looks in the first `count` examples of `split`, as rows of JSON; [] for classes."""
+        if isinstance(problem.targets, Label):
+            return []
+        batch = next(iter(evaluation_batches(problem, self._data_dir, self._hparams, split)))
+        inputs = cast(Batch, {name: values[:count] for name, values in batch.items() if name.startswith("inputs")})
+        rows = []
+        for found in self._decoder.explain_batch(problem.name, inputs):
+            pair = found.outputs[0].pair
+            if pair and pair.attention:
+                weights = [[round(float(weight), 3) for weight in row] for row in pair.attention.weights]
+                details = {"input_tokens": found.source, "attention": weights, "attention_shape": pair.attention.shape}
+                rows.append({"output": found.outputs[0].text, "tokens": pair.tokens, **details})
+        return rows
 
     def _decode(self, problem: Problem, batch: Batch) -> list[Decoded]:
         inputs_alone = cast(Batch, {name: values for name, values in batch.items() if name.startswith("inputs")})
@@ -120,6 +137,8 @@ def score_run(output_dir: Path, data_dir: Path, names: Sequence[str] | None, spl
         row = {"step": step, "problem": problem.name, "split": split, "time": round(time.monotonic() - start, 2), **EVALUATE}
         try:
             _write_scores(output_dir, row | found.settings, found.figures | lengths.figures(), decoded)
+            looks = json_lines(scorer.attention(problem, split, DRAWN))
+            write_atomically(output_dir / f"attention-{problem.name}-{split}.jsonl", looks)
         except OSError as error:
             unwritten[problem.name] = f"{error.filename}: {error.strerror}"
     if unwritten:

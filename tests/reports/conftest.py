@@ -120,4 +120,16 @@ def write_decoded(output_dir, problem, tmp_dir):
         source, target = (example[side] for side in sides)
         right = {"inputs": source if isinstance(source, str) else "", "references": [target], "output": target}
         lines.append(right if i else right | {"output": "<b>something else</b>"})
+    if isinstance(problem.targets, Text) and problem.name != "t_enfr_rev":
+        shape = [2, 2] if isinstance(problem.inputs, Image) else None
+        read = ["a", " <b>", " c", ""] if isinstance(problem.inputs, Text) else []
+        weights = [[0.1, 0.2, 0.3, 0.4], [1.0, 0.0, 0.0, 0.0], [0.25] * 4]
+        look = {
+            "output": "x y",
+            "tokens": [" x", " y&", ""],
+            "attention": weights,
+            "attention_shape": shape,
+            "input_tokens": read,
+        }
+        (output_dir / f"attention-{problem.name}-dev.jsonl").write_text(json.dumps(look) + "\n")
     (output_dir / f"decoded-{problem.name}-dev.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

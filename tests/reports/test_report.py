@@ -137,6 +137,27 @@ def test_right_and_wrong_are_told_apart_and_counted(written):
     assert page.text.index("See") < page.text.index("Hear") < page.text.index("Read") < page.text.index("Parse")
 
 
+def test_classes_have_their_accuracy_and_confusions(written):
+    _, _, page, _ = written
+
+    assert ["red", "0.000", "1"] in page.rows and ["blue", "1.000", "1"] in page.rows
+    (red,) = [found for found in page.rows if found[0] == "red" and len(found) == 6]
+    assert sorted(red[1:]) == ["0", "0", "0", "0", "1"]  # the first picture's class is given as <b>something else</b>
+
+
+def test_it_draws_where_the_model_looks(written):
+    output_dir, _, page, markdown = written
+
+    assert page.text.count("Where it looks") == 4  # of problems with texts, one of which has no file
+    assert "y&" in page.text and "<b>" in page.text and "(end)" in page.text
+    files = sorted(path.name for path in (output_dir / "report_files").glob("*attention*"))
+    assert files == [f"t_{name}-attention-0.svg" for name in ("caption", "enfr", "parse", "speech")]
+    for name in files:
+        svg = (output_dir / "report_files" / name).read_text()
+        assert svg.count("<rect") == 12 and svg.count("<text") == (7 if "enfr" in name or "parse" in name else 3)
+        assert 'fill-opacity="1.00"' in svg and 'fill-opacity="0.25"' in svg
+
+
 def test_trivial_answers(written):
     _, table, _, _ = written
 

@@ -83,6 +83,10 @@ def test_a_run_is_scored_and_its_examples_written(output_dir, data_dir, capsys):
     assert ["so", "or so"] in [example["references"] for example in decoded]
     backwards = lines(output_dir / "decoded-t_back-dev.jsonl")
     assert sorted((e["inputs"], *e["references"]) for e in backwards) == sorted((e["targets"], e["inputs"]) for e in SENTENCES)
+    looks = lines(output_dir / "attention-t_copy-dev.jsonl")
+    assert len(looks) == 2 and all(np.shape(row["attention"]) == (len(row["tokens"]), len(row["input_tokens"])) for row in looks)
+    assert "".join(looks[0]["tokens"]).strip() == looks[0]["output"]
+    assert (output_dir / "attention-t_topic-dev.jsonl").read_bytes() == b""
     topics = lines(output_dir / "decoded-t_topic-dev.jsonl")
     assert all(example["references"] == [example["inputs"][0]] and example["output"] in "uvw" for example in topics)
     right = np.mean([example["output"] == example["references"][0] for example in topics])
