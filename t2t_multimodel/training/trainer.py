@@ -18,6 +18,7 @@ from t2t_multimodel.data.pipeline import TrainingBatches, evaluation_batches
 from t2t_multimodel.distributed.cluster import Cluster
 from t2t_multimodel.distributed.sharding import in_parts, joined
 from t2t_multimodel.distributed.strategies import WorkerGroup
+from t2t_multimodel.features import Label
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.training.best import keep_best
@@ -339,8 +340,13 @@ class Trainer:
             samples = self._samples(self.problems[name], split, count)
             writer.write_samples(step, name, samples)
             first = samples[0]
-            given = shortened(first.inputs) if first.inputs else f"({self.problems[name].inputs.kind})"
-            progress.say(f"  {given} -> wanted {shortened(first.references[0])}, got {shortened(first.output)}")
+            inputs, targets = self.problems[name].inputs, self.problems[name].targets
+            given = shortened(first.inputs) if first.inputs else f"({inputs.kind})"
+            wanted, got = (
+                shortened(targets.shown(text) if isinstance(targets, Label) else text)
+                for text in (first.references[0], first.output)
+            )
+            progress.say(f"  {given} -> wanted {wanted}, got {got}")
 
     def _map(self, function: Callable[[str], dict[str, float] | None], names: Sequence[str]) -> Iterable[dict[str, float] | None]:
         """Returns function(name) for each of `names`, in order."""
