@@ -55,6 +55,13 @@ class ModelConfig:
     block_gain: float = setting(0.1, "Initial gain of a ConvBlock's last layer normalisation.", least=0)
     attention_dropout: float = setting(0.0, "Dropout rate of attention weights.", least=0, below=1)
     embedding_dropout: float = setting(0.0, "Dropout rate of embedded inputs and targets.", least=0, below=1)
+    target_noise: float = setting(
+        0.0,
+        "Probability that training replaces a token that the decoder reads by the token at that position of another example of "
+        "the batch (arXiv 1703.02573), so that outputs are read from the input rather than guessed from the words before.",
+        least=0,
+        below=1,
+    )
     output_norm: bool = setting(False, "Whether the outputs of the encoder and the decoder are layer-normalised.")
     scale_embeddings: bool = setting(True, "Whether embeddings are multiplied by sqrt(hidden_size).")
     tie_embeddings: bool = setting(False, "Whether the output projection is the embedding table.")

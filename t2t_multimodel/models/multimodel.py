@@ -30,6 +30,7 @@ from t2t_multimodel.layers.decoding_cache import (
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss, static_capacity
 from t2t_multimodel.layers.replicas import replica_rows
+from t2t_multimodel.layers.token_noise import TokenNoise
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
 from t2t_multimodel.models.blocks import Decoder, DecoderConstants, Encoder, Mixer, MixerConstants
 from t2t_multimodel.utils.constants import EOS_ID
@@ -148,6 +149,7 @@ class MultiModel(keras.Model):
         }
         self.encoder, self.mixer, self.decoder = self.make_body(decodes=bool(spaces))
         self.embedding_drop = Dropout(config.embedding_dropout, name="embedding_dropout", dtype=self.dtype_policy)
+        self.token_noise = TokenNoise(config.target_noise, EOS_ID + 1, name="target_noise", dtype=self.dtype_policy)
 
     def make_body(self, decodes: bool) -> tuple[Any, Any, Any]:
         """Returns the encoder, the mixer and the decoder; the last two are None unless a problem `decodes` text."""
@@ -181,9 +183,8 @@ class MultiModel(keras.Model):
                     net.build((None, None, None, channels))
         for command in self.commands.values():
             command.build()
-        for part in filter(None, (self.encoder, self.mixer, self.decoder)):
+        for part in filter(None, (self.encoder, self.mixer, self.decoder, self.embedding_drop, self.token_noise)):
             part.build((None, None, self.config.hidden_size))
-        self.embedding_drop.build()
         self.built = True
 
     def _net(self, feature):
@@ -233,11 +234,10 @@ class MultiModel(keras.Model):
 
     def _decode(self, encoded, targets, problem, training, space):
         net = self._net(self._spec(problem).targets)
-        embedded = net.bottom(targets)
+        embedded = net.bottom(self.token_noise(targets, training=training))
         real = ops.pad(ops.cast(targets[:, :-1] > EOS_ID, "float32"), [[0, 0], [1, 0]], constant_values=1.0)
         first = ops.broadcast_to(self._command(problem, space), (ops.shape(targets)[0], 1, self.config.hidden_size))
-        shifted = ops.concatenate([first, embedded.states[:, :-1]], axis=1)
-        shifted = self.embedding_drop(shifted, training=training)
+        shifted = self.embedding_drop(ops.concatenate([first, embedded.states[:, :-1]], axis=1), training=training)
         mixed = self.mixer(shifted, encoded.states, encoded.mask, training=training)
         states, routing = self.decoder(mixed, real, encoded.states, encoded.mask, training=training)
         return net.top(states, training=training), routing

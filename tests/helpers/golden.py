@@ -42,7 +42,7 @@ HPARAMS = HParams().override(
     "moe_noise_floor=0.01,moe_loss_weight=0.01,dropout=0.1,dropout_on=branch,block_gain=0.1,attention_dropout=0.1,"
     "embedding_dropout=0.1,output_norm=true,scale_embeddings=true,tie_embeddings=false,image_channels=4:8,image_stem_stride=2,"
     "categorical_sizes=8:12,audio_input=spectrogram,audio_blocks=2,audio_min_channels=16,audio_frequency=fold,precision=float32,"
-    "recompute=false,vocab_size=310,batch_tokens=256,batch_images=4,batch_seconds=0.5,max_length=32,max_seconds=2,"
+    "recompute=false,target_noise=0,vocab_size=310,batch_tokens=256,batch_images=4,batch_seconds=0.5,max_length=32,max_seconds=2,"
     "shuffle_buffer=8,mel_bins=4,frame_ms=25,hop_ms=10,learning_rate=0.005,learning_rate_schedule=rsqrt,warmup_steps=3,"
     "optimizer=adam,beta1=0.9,beta2=0.98,epsilon=0.001,clip_norm=2,label_smoothing=0.1,problems_per_step=1,accumulate_steps=1,"
     "ema_decay=0,xla=false,seed=6"

@@ -42,7 +42,7 @@ PROBLEMS = [
 HPARAMS = HParams().override(
     "hidden_size=16,num_heads=2,encoder_blocks=2,mixer_blocks=1,decoder_blocks=1,num_experts=4,moe_k=2,moe_hidden_size=16,"
     "categorical_sizes=8:8,image_channels=4:8,dropout=0.2,output_norm=true,batch_tokens=48,batch_images=7,vocab_size=290,"
-    "eval_every=16,eval_steps=1,eval_samples=0,save_every=8,learning_rate=0.01,warmup_steps=4,"
+    "target_noise=0.2,eval_every=16,eval_steps=1,eval_samples=0,save_every=8,learning_rate=0.01,warmup_steps=4,"
     "problem_schedule=adaptive,adaptive_power=2,ema_decay=0.9"
 )
 

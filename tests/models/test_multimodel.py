@@ -16,12 +16,13 @@ from t2t_multimodel.features import Label
 from t2t_multimodel.models.multimodel import MultiModel
 
 # Keras warns of a softmax over one place, which attention to a single position and a single expert a token are.
+DROPPED = {"embedding_dropout": 0.1, "attention_dropout": 0.1, "target_noise": 0.1}
 VARIANTS = {
     "paper": {},
     "waveform": {"audio_input": "waveform"},
     "folded bins": {"audio_frequency": "fold"},
     "no experts, norms, branch dropout": {"num_experts": 0, "output_norm": True, "dropout_on": "branch"},
-    "tied, unscaled": {"tie_embeddings": True, "scale_embeddings": False, "embedding_dropout": 0.1, "attention_dropout": 0.1},
+    "tied, unscaled": {"tie_embeddings": True, "scale_embeddings": False, **DROPPED},
 }
 # Every problem as the paper has it, and each variant with a problem that it concerns.
 CASES = [(name, "paper") for name in SPECS] + [

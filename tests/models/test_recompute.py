@@ -6,7 +6,8 @@ import tensorflow as tf
 import tiny
 from tensors import close
 
-NOISY = {"dropout": 0.3, "attention_dropout": 0.2, "embedding_dropout": 0.1, "mixer_blocks": 0, "decoder_blocks": 1}
+NOISE = {"dropout": 0.3, "attention_dropout": 0.2, "embedding_dropout": 0.1, "target_noise": 0.3}
+NOISY = {**NOISE, "mixer_blocks": 0, "decoder_blocks": 1}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,56 @@
+"""Noise in the tokens that a decoder reads in training (Xie et al. 2017, arXiv 1703.02573)."""
+
+import keras
+from keras import ops
+
+from t2t_multimodel.layers.recompute import seed_of
+from t2t_multimodel.layers.replicas import draw_for_replica
+
+
+@keras.saving.register_keras_serializable("t2t_multimodel")
+class TokenNoise(keras.layers.Layer):
+    """Replaces a fraction `rate` of tokens in training, each by the token at the same position of a random row of the batch.
+
+    A decoder then learns from its input what it could otherwise guess from the tokens before. The row may be the token's own.
+    Where the batch is divided among replicas, the rows are those of the token's replica.
+
+    Args:
+        rate: probability that a token is replaced, 0 <= rate < 1.
+        first: the smallest id that replaces and is replaced, so that padding and the end of a text stay.
+        seed: initial value of the random state; None takes it from Keras's global seed.
+
+    Call: ids int32 [B, T]; returns the same shape and type.
+
+    Raises:
+        ValueError: `rate` is outside [0, 1).
+    """
+
+    def __init__(self, rate, first=0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate must lie in [0, 1), got {rate}")
+        self.rate = rate
+        self.first = first
+        self.seed = seed
+
+    def build(self, input_shape=None):
+        self.noise = keras.random.SeedGenerator(self.seed, name="noise") if self.rate else None
+        self.built = True
+
+    def call(self, ids, training=None):
+        if not (training and self.noise):
+            return ids
+
+        def uniform(shape):
+            return keras.random.uniform(shape, dtype="float32", seed=seed_of(self.noise))
+
+        # A number below the rate is itself uniform there, and says which row the token comes from.
+        drawn = draw_for_replica(uniform, ops.shape(ids)) / self.rate
+        rows = ops.shape(ids)[0]
+        donors = ops.minimum(ops.cast(drawn * ops.cast(rows, "float32"), "int32"), rows - 1)
+        others = ops.take_along_axis(ids, donors, axis=0)
+        replaced = (drawn < 1.0) & (ids >= self.first) & (others >= self.first)
+        return ops.where(replaced, others, ids)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "first": self.first, "seed": self.seed}
