@@ -71,7 +71,8 @@ def example_blocks(run: Run, data_dir: Path) -> tuple[list[Block], list[Block]]:
     for title, belongs in _STRIP:
         found = [card for problem in run.problems if belongs(problem) for card in cards[problem.name]]
         if found and title not in strip:
-            strip[title] = max(found, key=lambda card: bool(card.right))._replace(title=title)
+            best = max(found, key=lambda card: (bool(card.pictures), bool(card.right)))
+            strip[title] = best._replace(title=title)
     sections: list[Block] = [Heading("What it says"), Paragraph(EXPLAINED)]
     for problem in run.problems:
         decoded = run.decoded[problem.name]
@@ -141,22 +142,28 @@ def picture_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
 
 
 def sound_cards(problem: Problem, run: Run, data_dir: Path) -> list[Card]:
-    """Returns cards of spectrograms of dev with the decoded words.
+    """Returns cards of dev's sounds with the decoded words, and with spectrograms of those that can be told from others.
 
-    Evaluation groups sounds by length, so a sound is found by its text; recordings whose text occurs twice are left out.
+    Evaluation groups sounds by length, so a sound is found by its text. An example whose text several recordings have is shown
+    without sound, behind the others.
     """
     assert isinstance(problem.inputs, Audio)
     vocabulary = Vocabulary.load(data_dir / FILE_NAME)
     heard = [(as_text(problem.targets, targets, vocabulary), pcm) for pcm, targets in dev_records(problem, data_dir)]
     times = Counter(text for text, _ in heard)
     sounds = {text: np.frombuffer(pcm, "<i2") for text, pcm in heard if times[text] == 1}
-    known = [example for example in run.decoded[problem.name] if example.references[0] in sounds]
+    decoded = run.decoded[problem.name]
+    known = [example for example in decoded if example.references[0] in sounds]
     cards = []
     for i, example in enumerate(wrong_first(known, SOUNDS, lambda example: example)):
         samples, name = sounds[example.references[0]], f"{problem.name}-{i}"
         picture = Picture(name, spectrogram(samples, problem.inputs.sample_rate), f"spectrogram of {problem.name} {i}")
         wav = wav_file(samples, problem.inputs.sample_rate)
         cards.append(Card((picture,), answers(example), wav, right=is_right(example), name=name))
+    silent = [example for example in decoded if example.references[0] not in sounds]
+    for example in wrong_first(silent, SOUNDS - len(cards), lambda example: example):
+        lines = [*answers(example), ("sound", "not shown: several recordings have this text")]
+        cards.append(Card((), lines, right=is_right(example)))
     return cards
 
 

@@ -3,9 +3,15 @@
 import dataclasses
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from t2t_multimodel.evaluation.outputs import Decoded
+from t2t_multimodel.features import Audio, Text
+from t2t_multimodel.problem import Problem
+from t2t_multimodel.reports import examples as report_examples
 from t2t_multimodel.reports.page import Heading
 from t2t_multimodel.reports.report import outcome, training_blocks, write_report
 from t2t_multimodel.reports.scored_run import read_run
@@ -207,3 +213,18 @@ def test_time_adds_up_over_continuations():
 
     assert training_seconds(rows) == 27.0
     assert training_seconds([]) == 0.0
+
+
+def test_a_sound_whose_text_other_recordings_have_too_is_shown_without_sound(monkeypatch, tmp_path):
+    problem = Problem("t_digits", Audio(8000), Text(), "to_english", lambda split, tmp_dir: [])
+    tone = (np.sin(np.arange(4000) * 0.3) * 9000).astype("<i2").tobytes()
+    monkeypatch.setattr(
+        report_examples, "dev_records", lambda problem, data_dir: [(tone, text) for text in ("one", "two", "one")]
+    )
+    monkeypatch.setattr(report_examples, "as_text", lambda feature, value, vocabulary: value)
+    monkeypatch.setattr(report_examples.Vocabulary, "load", lambda path: None)
+    decoded = [Decoded("", [text], text) for text in ("one", "two", "one")]
+    cards = report_examples.sound_cards(problem, SimpleNamespace(decoded={"t_digits": decoded}), tmp_path)
+    assert [bool(card.wav) for card in cards] == [True, False, False]
+    assert [card.lines[0][1].text for card in cards] == ["two", "one", "one"]
+    assert cards[1].lines[-1] == ("sound", "not shown: several recordings have this text") != cards[0].lines[-1]
