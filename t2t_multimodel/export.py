@@ -5,6 +5,7 @@ Letters in shapes: B inputs, n outputs per input, T tokens of an output.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from t2t_multimodel.decoding.constraints import WellFormedTrees
 from t2t_multimodel.decoding.predictor import output_limits
 from t2t_multimodel.decoding.search import Source, generate_tokens
 from t2t_multimodel.decoding.strategies import BeamSearch, Strategy
+from t2t_multimodel.export_weights import StoredWeights
 from t2t_multimodel.features import Audio, Batch, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.runs.run_config import VOCABULARY, RunConfig, open_run
@@ -67,6 +69,7 @@ class ServedModel(tf.Module):
         hparams: the hyperparameters of the model's run.
         strategy: the decoding strategy.
         well_formed_trees: see decoding.predictor.Predictor.
+        weights: the type that weights are stored in, one of export_weights.KINDS.
     """
 
     def __init__(
@@ -77,10 +80,14 @@ class ServedModel(tf.Module):
         hparams: HParams,
         strategy: Strategy,
         well_formed_trees: bool = True,
+        weights: str = "float32",
     ) -> None:
         super().__init__()
-        self._model, self._hparams, self._strategy = model, hparams, strategy
-        self._weights = [variable.value for variable in model.variables]
+        self._hparams, self._strategy = hparams, strategy
+        self._weights = None if weights == "float32" else StoredWeights(model.variables, weights)
+        # Whatever an attribute of a tf.Module refers to is saved: the model's own variables only where they are read.
+        self._own_weights = [] if self._weights else [variable.value for variable in model.variables]
+        self._of_model = lambda: model
         with standard_error_held_back():  # SentencePiece logs that the vocabulary does not normalise
             self._tokenizer = GraphTokenizer(vocabulary)
         self._vocabulary = Vocabulary(vocabulary)
@@ -90,7 +97,8 @@ class ServedModel(tf.Module):
 
     def _function(self, spec: ProblemSpec) -> Any:
         def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            return tf.cond(tf.size(inputs) > 0, lambda: self._answers(spec, inputs), lambda: self._no_answers(spec))
+            with self._weights.in_use() if self._weights else contextlib.nullcontext():
+                return tf.cond(tf.size(inputs) > 0, lambda: self._answers(spec, inputs), lambda: self._no_answers(spec))
 
         return traced(serve, input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
 
@@ -110,6 +118,16 @@ class ServedModel(tf.Module):
         shape = (0, min(self._n_best, len(spec.targets.classes)) if isinstance(spec.targets, Label) else self._n_best)
         answers = {"outputs": tf.zeros(shape, tf.string), "scores": tf.zeros(shape, tf.float32)}
         return answers | ({"words": answers["outputs"]} if isinstance(spec.targets, Label) and spec.targets.words else {})
+
+    @property
+    def weights_size(self) -> int:
+        """Returns the number of bytes of the weights as they are stored."""
+        own = self._weights.all() if self._weights else self._own_weights
+        return sum(value.shape.num_elements() * value.dtype.size for value in own)
+
+    @property
+    def _model(self) -> Model:
+        return self._of_model()
 
     @property
     def _n_best(self) -> int:
@@ -239,6 +257,7 @@ def export_run(
     names: tuple[str, ...] | None,
     strategy: Strategy,
     well_formed_trees: bool = True,
+    weights: str = "float32",
     report: Callable[[str], None] = print_line,
 ) -> Path:
     """Writes the newest weights of a run as a SavedModel, `model.keras` and a model card; returns `export_dir`.
@@ -247,6 +266,7 @@ def export_run(
 
     Args:
         names: the problems to serve; None serves all of the run.
+        weights: the type that the SavedModel's weights are stored in, one of export_weights.KINDS.
         report: takes lines on the progress; eight problems take a minute or two.
 
     Raises:
@@ -267,7 +287,7 @@ def export_run(
     config, _, model, step = open_run(output_dir)
     specs = tuple(spec for spec in config.problems if not names or spec.name in names)
     vocabulary = (Path(output_dir) / VOCABULARY).read_bytes()
-    served = ServedModel(model, specs, vocabulary, config.hparams, strategy, well_formed_trees)
+    served = ServedModel(model, specs, vocabulary, config.hparams, strategy, well_formed_trees, weights)
     for number, (name, serve) in enumerate(served.serve.items(), start=1):
         report(f"step {step:,}: tracing {name} ({number} of {len(specs)})")
         serve.get_concrete_function()

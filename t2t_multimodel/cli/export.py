@@ -18,6 +18,8 @@ def command_flags() -> common.CommandFlags:
     common.add_output_dir_flag(flags)
     flags.path("export_dir", None, "a new folder for the SavedModel, model.keras and the model card")
     common.add_problems_flag(flags)
+    about = "the type of the SavedModel's weights: float16 takes half the space, int8 about a quarter; model.keras has float32"
+    flags.choice("weights", ("float32", "float16", "int8"), "float32", about)
     add_search_flags(flags)
     return flags
 
@@ -35,6 +37,6 @@ def run(args: FlagValues) -> int:
     from t2t_multimodel.export import export_run
 
     names = tuple(common.named_problems(args) or ()) or None
-    folder = export_run(args.output_dir, args.export_dir, names, strategy_of(args), args.well_formed_trees)
+    folder = export_run(args.output_dir, args.export_dir, names, strategy_of(args), args.well_formed_trees, args.weights)
     print(f"{folder}: load it with tf.saved_model.load after `import tensorflow_text`; MODEL_CARD.md says what it is")
     return 0
