@@ -31,7 +31,7 @@ class AlignedReading(keras.layers.Layer):
 
     def call(self, target, source, source_mask, training=None):
         length = ops.shape(target)[1]
-        collect_weights((ops.eye(length, ops.shape(source)[1]) * source_mask[:, None, :])[:, None])
+        collect_weights(lambda: _diagonal(source_mask, length))
         values = self.read(source) * ops.cast(source_mask, self.compute_dtype)[..., None]
         return ops.pad(values, [[0, 0], [0, length], [0, 0]])[:, :length]
 
@@ -56,3 +56,9 @@ class AlignedReading(keras.layers.Layer):
         readable = ops.logical_and(step.position < length, ops.take(bias[:, 0, 0], index, axis=1) > LOWEST / 2)
         read = ops.take(values, index, axis=1) * ops.cast(readable, values.dtype)[:, None]
         return (read if step.width == 1 else ops.repeat(read, step.width, axis=0)), cache
+
+
+def _diagonal(source_mask, length):
+    """Returns weights float32 [B, 1, T, S] with which target position t reads source position t alone, for T = `length`."""
+    mask = ops.cast(source_mask, "float32")
+    return (ops.eye(length, ops.shape(mask)[1]) * mask[:, None, :])[:, None]

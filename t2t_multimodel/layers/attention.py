@@ -119,7 +119,7 @@ class MultiHeadAttention(keras.layers.Layer):
         q = self._heads(dense(target, self.query_kernel) * (depth // self.num_heads) ** -0.5)
         weights = softmax(at_least_float32(ops.matmul(q, read.keys)) + bias)
         if collected:
-            collect_weights(weights)
+            collect_weights(lambda: weights)
         weights = self.drop(ops.cast(weights, q.dtype), training=training)
         context = ops.matmul(weights, read.values)
         if target.shape[1] != 1:

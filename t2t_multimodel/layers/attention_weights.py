@@ -5,8 +5,10 @@ Nothing is collected, and nothing computed, outside of `collected_weights`.
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from keras import ops
 
 _collected: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("collected", default=None)
 
@@ -25,8 +27,8 @@ def collected_weights() -> Iterator[list[Any]]:
         _collected.reset(token)
 
 
-def collect_weights(weights: Any) -> None:
-    """Adds weights [B, N, T, S] to the list of `collected_weights`, if there is one."""
+def collect_weights(weights: Callable[[], Any]) -> None:
+    """Calls `weights` and adds its result [B, N, T, S] as float32 to the list of `collected_weights`, if there is one."""
     found = _collected.get()
     if found is not None:
-        found.append(weights)
+        found.append(ops.cast(weights(), "float32"))
