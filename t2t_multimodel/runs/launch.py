@@ -98,15 +98,15 @@ def train_run(
     writes = cluster is None or cluster.is_chief
     written = RunFile(output_dir, problems, set_name, hparams, data_dir, strategy, config.warm_start, usr_dir)
     with WriterLock(output_dir, print_line) if writes else contextlib.nullcontext():
-        figures: dict[tuple[str, str], dict[str, float]] = {}
         if writes:
             written.check()
             if replaced := run_config.start_run(config, output_dir, data_dir):
                 print_line(replaced)
             written.write(stop_step, seconds, by_clock, planned_steps)
-            figures = _lengths_told(problems, hparams, data_dir)
         with _failures_told(cluster):
             devices, make_trainer = _gather(strategy, cluster, config, timing, worker_timeout)
+            # Records are read after the devices are gathered: TensorFlow takes no workers once it has computed something.
+            figures = _lengths_told(problems, hparams, data_dir) if writes else {}
             model = _build_model(config, devices, source)
             extras = _extras(model, config, output_dir, cluster, profile) if strategy != "parameter_server" else {}
             trainer = make_trainer(model, problems, hparams, data_dir, output_dir, figures=figures, **extras)

@@ -232,3 +232,11 @@ def test_a_worker_that_never_appears_is_named_and_one_that_is_not_the_chief_leav
         with pytest.raises(DataError, match=told):
             train_run([COPY], "tiny", HPARAMS, data_dir, tmp_path / "run", worker_timeout=0.5)
     assert (tmp_path / "run" / "config.json").exists()
+
+
+def test_records_are_read_after_the_devices_are_gathered(tmp_path, data_dir, monkeypatch):
+    read = Mock()
+    monkeypatch.setattr(launch, "left_out_of", read)
+    monkeypatch.setattr(launch, "_gather", Mock(side_effect=DataError("no devices")))
+    refused("no devices", [COPY], HPARAMS, data_dir, tmp_path / "run")
+    assert not read.called  # TensorFlow takes no workers once it has computed something
