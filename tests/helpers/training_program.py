@@ -9,8 +9,10 @@ from t2t_multimodel.cli.quiet import quiet_tensorflow
 
 quiet_tensorflow()
 
+from absl import logging  # noqa: E402
 from PIL import Image as Picture  # noqa: E402
 
+from t2t_multimodel.cli.console_log import console_logging  # noqa: E402
 from t2t_multimodel.config import HParams  # noqa: E402
 from t2t_multimodel.data.generation.generate import generate  # noqa: E402
 from t2t_multimodel.features import Image, Label  # noqa: E402
@@ -51,7 +53,8 @@ def main() -> None:
     """Makes the records if there are none, and trains."""
     data_dir, output_dir, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     generate(PROBLEMS, data_dir, data_dir, 290, num_shards=2, report=lambda line: None)
-    with contextlib.suppress(Terminated):
+    logging.set_verbosity(logging.INFO)
+    with console_logging(), contextlib.suppress(Terminated):
         train_run(PROBLEMS, "tiny", HPARAMS.override(sys.argv[4], train_steps=steps), data_dir, output_dir)
 
 
