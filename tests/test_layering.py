@@ -122,3 +122,13 @@ def test_what_is_internal_to_tensorflow_is_used_in_one_file():
     internal = ("tf.__internal__", "tensorflow.python", "compat.v1")
     found = [path.name for path in FILES if any(name in path.read_text(encoding="utf-8") for name in internal)]
     assert found == ["tf_internals.py"]
+
+
+@pytest.mark.parametrize("folder", ["t2t_multimodel", "hparams", "problems", "benchmarks", "examples", "tests"])
+def test_files_have_at_most_400_lines_and_functions_70(folder):
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 400, path
+        found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, functions)]
+        assert [node.name for node in found if (node.end_lineno or 0) - node.lineno >= 70] == [], path

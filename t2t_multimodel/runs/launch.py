@@ -99,10 +99,7 @@ def train_run(
     written = RunFile(output_dir, problems, set_name, hparams, data_dir, strategy, config.warm_start, usr_dir)
     with WriterLock(output_dir, print_line) if writes else contextlib.nullcontext():
         if writes:
-            written.check()
-            if replaced := run_config.start_run(config, output_dir, data_dir):
-                print_line(replaced)
-            written.write(stop_step, seconds, by_clock, planned_steps)
+            _write_beginning(config, written, output_dir, data_dir, (stop_step, seconds, by_clock, planned_steps))
         with _failures_told(cluster):
             devices, make_trainer = _gather(strategy, cluster, config, timing, worker_timeout)
             # Records are read after the devices are gathered: TensorFlow takes no workers once it has computed something.
@@ -113,9 +110,32 @@ def train_run(
             steps = trainer.train(stop_step, seconds, by_clock, planned)
             if writes and (trainer.plan.totals or steps < hparams.training.train_steps):
                 written.write(steps, planned_steps=str(trainer.plan))
-    if trainer.interrupted:
-        raise KeyboardInterrupt if trainer.interrupted == signal.SIGINT else Terminated
+    _raise_interruption(trainer.interrupted)
     return steps
+
+
+def _write_beginning(
+    config: run_config.RunConfig,
+    written: RunFile,
+    output_dir: Path,
+    data_dir: Path,
+    timing: tuple[int | None, float, bool, str],
+) -> None:
+    """Writes config.json and run.toml, and says what is replaced; raises DataError if a run.toml of the user's is in the way.
+
+    Args:
+        timing: the arguments of RunFile.write.
+    """
+    written.check()
+    if replaced := run_config.start_run(config, output_dir, data_dir):
+        print_line(replaced)
+    written.write(*timing)
+
+
+def _raise_interruption(number: int) -> None:
+    """Raises KeyboardInterrupt or Terminated for the number of the signal that ended training; 0 is none."""
+    if number:
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
 def _lengths_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path) -> dict[tuple[str, str], dict[str, float]]:

@@ -78,8 +78,7 @@ def generate(
     data_dir = data_dir.absolute() if workers else data_dir  # The workers' processes have another current directory.
     forward = {problem.records_name: problem.forward() for problem in problems}
     _check_raw_data([p for name, p in forward.items() if not records.manifest_path(data_dir, name).exists()], tmp_dir)
-    forward = {name: _with_classes(problem, data_dir, tmp_dir) for name, problem in forward.items()}
-    forward = {name: with_words(problem, data_dir, tmp_dir, report) for name, problem in forward.items()}
+    forward = {name: with_words(_with_classes(p, data_dir, tmp_dir), data_dir, tmp_dir, report) for name, p in forward.items()}
     data_dir.mkdir(parents=True, exist_ok=True)
     remove_leftovers(data_dir)
     options = {"clean": sorted(rules), "image_size": image_size}
