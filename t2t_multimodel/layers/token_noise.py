@@ -3,12 +3,11 @@
 import keras
 from keras import ops
 
-from t2t_multimodel.layers.recompute import seed_of
-from t2t_multimodel.layers.replicas import draw_for_replica
+from t2t_multimodel.layers.dropout import RandomRate
 
 
 @keras.saving.register_keras_serializable("t2t_multimodel")
-class TokenNoise(keras.layers.Layer):
+class TokenNoise(RandomRate):
     """Replaces a fraction `rate` of tokens in training, each by the token at the same position of a random row of the batch.
 
     A decoder then learns from its input what it could otherwise guess from the tokens before. The row may be the token's own.
@@ -26,26 +25,14 @@ class TokenNoise(keras.layers.Layer):
     """
 
     def __init__(self, rate, first=0, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate must lie in [0, 1), got {rate}")
-        self.rate = rate
+        super().__init__(rate, seed, **kwargs)
         self.first = first
-        self.seed = seed
-
-    def build(self, input_shape=None):
-        self.noise = keras.random.SeedGenerator(self.seed, name="noise") if self.rate else None
-        self.built = True
 
     def call(self, ids, training=None):
         if not (training and self.noise):
             return ids
-
-        def uniform(shape):
-            return keras.random.uniform(shape, dtype="float32", seed=seed_of(self.noise))
-
         # A number below the rate is itself uniform there, and says which row the token comes from.
-        drawn = draw_for_replica(uniform, ops.shape(ids)) / self.rate
+        drawn = self.draw(ops.shape(ids)) / self.rate
         rows = ops.shape(ids)[0]
         donors = ops.minimum(ops.cast(drawn * ops.cast(rows, "float32"), "int32"), rows - 1)
         others = ops.take_along_axis(ids, donors, axis=0)
@@ -53,4 +40,4 @@ class TokenNoise(keras.layers.Layer):
         return ops.where(replaced, others, ids)
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "first": self.first, "seed": self.seed}
+        return {**super().get_config(), "first": self.first}
