@@ -24,8 +24,9 @@ class Attention(NamedTuple):
     """Where a model looks while it writes an output.
 
     Attributes:
-        weights: float32 [T, S], how much each token reads each position of the encoded input; a row sums to 1. They are those of
-            the decoder's last attention over the input, the mean over its heads.
+        weights: float32 [T, S], how much each token reads each position of the encoded input; a row sums to 1, or to 0 where a
+            model without attention has no position left. They are those of the decoder's last attention over the input, the mean
+            over its heads.
         shape: (height, width) of positions that are a grid, row by row (of a picture, or of frames and frequency bins of a
             sound), otherwise None.
     """

@@ -39,7 +39,7 @@ def draw_grids(weights: Sequence[Sequence[float]], tokens: Sequence[str], width:
         parts.append(_label(place * step, _TEXT, name, "start"))
         for i, value in enumerate(values):
             x, y = place * step + i % width * _SMALL, _TEXT + _GAP + i // width * _SMALL
-            parts.append(_cell(x, y, _SMALL, value / max(values)))
+            parts.append(_cell(x, y, _SMALL, value / (max(values) or 1.0)))
     return _svg(len(names) * step, _TEXT + _GAP + height * _SMALL, parts)
 
 
