@@ -1,6 +1,7 @@
 """Settings for all tests: TensorFlow is quiet and on the CPU, tests/helpers can be imported, and where outside data lies."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,14 @@ def shown_log() -> Iterator[None]:
     with console_logging():
         absl.logging.set_verbosity(absl.logging.INFO)
         yield
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A test leaves no signal blocked, since the processes of later tests would inherit that."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    yield
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, set()) == blocked
 
 
 @pytest.fixture(scope="session")

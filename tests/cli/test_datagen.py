@@ -8,7 +8,7 @@ import pytest
 from t2t_multimodel.cli import common, datagen
 from t2t_multimodel.config import HParams, hparams_sets
 from t2t_multimodel.features import Text
-from t2t_multimodel.problem import Problem, problems
+from t2t_multimodel.problem import Problem, groups, problems
 from t2t_multimodel.utils.errors import DataError
 
 
@@ -19,6 +19,9 @@ def sentences(split, tmp_dir):
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
+    # Other tests of the same process may have registered what is built in.
+    for registry in (problems, groups, hparams_sets):
+        monkeypatch.setattr(registry, "_values", {})
     monkeypatch.setattr(common, "load_registries", lambda *args: None)
     problem = Problem("tiny_deen", Text(), Text(), "to_english", generate=sentences)
     with problems.temporary(tiny_deen=problem), hparams_sets.temporary(tiny_set=HParams):

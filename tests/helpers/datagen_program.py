@@ -1,8 +1,11 @@
 """A program for tests: makes records of a made-up corpus by `generate`, as a user's own script would.
 
 python datagen_program.py DATA_DIR NUM_WORKERS EXAMPLES [wait]: with "wait" it prints READY in the middle of train and stays.
+SIGUSR1 makes it print what each of its threads is doing.
 """
 
+import faulthandler
+import itertools
 import signal
 import sys
 import time
@@ -24,7 +27,9 @@ def sentences(examples, waits, data_dir):
         for i in range(examples if split == "train" else examples // 10):
             if waits and split == "train" and i == examples * 9 // 10 and (data_dir / ".pairs.making").exists():
                 print("READY", flush=True)
-                time.sleep(1000)
+                # A signal that arrives just before a sleep does not end it.
+                for _ in itertools.count():
+                    time.sleep(0.1)
             yield {"inputs": f"{split} sentence number {i} of {i % 97}", "targets": f"{split} Satz Nummer {i} von {i % 89} " * 3}
 
     return generate_split
@@ -39,7 +44,9 @@ def run(args):
 
 
 if __name__ == "__main__":
-    # A shell starts its background jobs with interrupts ignored, and their children inherit that.
+    faulthandler.register(signal.SIGUSR1)
+    # A shell starts its background jobs with interrupts ignored, and a process may block them; children inherit both.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     flags = common.command_flags("mm-datagen", "")
     sys.exit(common.run_command(flags, lambda args: run(sys.argv[1:]), []))

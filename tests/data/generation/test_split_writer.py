@@ -164,10 +164,12 @@ def start(data_dir, *args):
 
 
 def said_at_its_end(process):
-    """Returns what a process wrote to stderr. If it does not end, it is killed, and the test fails with its stderr."""
+    """Returns what a process wrote to stderr. If it does not end, the test fails with that and what its threads were doing."""
     try:
         return process.communicate(timeout=60)[1]
     except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
         os.killpg(process.pid, signal.SIGKILL)
         raise AssertionError(process.communicate()[1]) from None
 
