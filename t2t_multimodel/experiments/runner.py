@@ -16,6 +16,7 @@ from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError
 from t2t_multimodel.utils.files import write_atomically
 from t2t_multimodel.utils.json_lines import read_json_lines
+from t2t_multimodel.utils.processes import run_until_it_ends
 
 RESULT, PLAN = "result.json", "plan.json"
 # The hyperparameters that the plan sets for every run.
@@ -107,7 +108,7 @@ def best_dir(folder: Path, problem: str) -> Path:
 def run_command(command: Sequence[str]) -> int:
     """Runs a command of this package, installed or not, and returns its exit code."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    return subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
+    return run_until_it_ends(command, os.environ | {"PYTHONPATH": path})
 
 
 def check_plan(output_dir: Path, facts: dict[str, Any]) -> None:
