@@ -129,7 +129,9 @@ class SplitWriter:
             return None
         if not state["made"]:
             dropped = state["skipped"] + sum(state["left_out"].values())
-            raise DataError(f"{self._encoding.source} has no examples" + (f": all {dropped} were skipped" if dropped else ""))
+            first = f"; the first: {self._first_skipped()}" if state["skipped"] else ""
+            reason = f": all {dropped} were skipped{first}" if dropped else ""
+            raise DataError(f"{self._encoding.source} has no examples{reason}")
         if not state["done"]:
             self._write_shards(workers)
         return self._entry(state)
@@ -153,6 +155,10 @@ class SplitWriter:
         if state["skipped"]:
             entry["skipped_list"] = self._skipped.name
         return entry
+
+    def _first_skipped(self) -> str:
+        with self._skipped.open(encoding="utf-8") as file:
+            return file.readline().rstrip("\n").removeprefix(f"{self._encoding.source}, ")
 
     def _partition(self, examples: Iterable[Example], workers: Workers) -> None:
         state = self._state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from t2t_multimodel.data.problem_file import items
@@ -16,6 +16,15 @@ from t2t_multimodel.data.readers import class_words
 from t2t_multimodel.data.readers.pictures import class_folders
 from t2t_multimodel.problem import Example
 from t2t_multimodel.utils.errors import DataError
+
+# By kind, what its files hold, for messages.
+_HOLDS = {
+    "text_pairs": "a pair of texts per line",
+    "image_folder": "pictures",
+    "image_captions": "a picture and its caption per line",
+    "speech_manifest": "a recording and its transcript per line",
+    "treebank_files": "trees in Penn bracketing, as (S (NP (NN dogs)) (VP (VBP bark)))",
+}
 
 
 def check(description: Description, tmp_dir: Path) -> None:
@@ -46,16 +55,27 @@ def generate(description: Description, split: str, tmp_dir: Path) -> Iterator[Ex
     check(description, tmp_dir)
     description = resolved(description, tmp_dir)
     held_out = "dev" not in description.sources and split != "test"
-    empty = True
+    empty, nothing = True, True
     for example in _examples(description, split, held_out, tmp_dir):
+        nothing = False
         if split == "train" and description.max_train_words and _words(description.kind, example) > description.max_train_words:
             yield {"left_out": "max_train_words"}
             continue
         empty = empty and "left_out" in example
         yield example
+    if nothing:
+        _check_not_empty(description, description.sources.get("train" if held_out else split, ()), tmp_dir)
     if empty and held_out:
         fraction = description.dev_fraction
         raise DataError(f"{description.place}, dev_fraction: {fraction:g} of train leaves no example for {split}; give dev files")
+
+
+def _check_not_empty(description: Description, sources: Sequence[Source], tmp_dir: Path) -> None:
+    """Raises a DataError that names the files of `sources` if they hold no item at all."""
+    if sources and not any(True for source in sources for _ in _items(description, source, tmp_dir)):
+        first, *others = [path for source in sources for path in _paths(description, source, tmp_dir)]
+        more = f" and {len(others):,} other files" if others else ""
+        raise DataError(f"{description.place}: there is nothing in {first}{more}; expected {_HOLDS[description.kind]}")
 
 
 def find_classes(description: Description, tmp_dir: Path) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "targets": ("target", "translation", "tgt", "trg"),
 }
 _DELIMITERS = (",", ";", "\t")
+_QUOTES = "a text in quotes ends with a quote before the next column, and a quote inside it is doubled"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -146,17 +147,25 @@ def _lines(member: archives.Member, cells: Callable[[str], list[str]]) -> Iterat
 
 
 def _csv_lines(member: archives.Member, columns: Columns) -> Iterator[_Line]:
-    """Yields the records of a CSV file; a quoted cell may contain line breaks."""
+    """Yields the records of a CSV file; a quoted cell may contain line breaks.
+
+    A quote that is never closed would reach over many lines. Of a damaged record only the first line is lost.
+    """
     text = _DecodedLines(archives.lines(member))
     reader = csv.reader(text, delimiter=_delimiter(member, columns), strict=True)
     while True:
-        number = text.number + 1
+        number = text.begin_record()
         try:
             cells = next(reader)
         except StopIteration:
             return
-        except (DataError, csv.Error) as error:
-            yield _Line(number, [], error)
+        except csv.Error as error:
+            text.return_all_but_first()
+            yield _Line(number, [], DataError(f"{error}; {_QUOTES}"))
+            continue
+        except DataError as error:
+            open_quote = text.return_all_but_first()
+            yield _Line(number, [], DataError(f"a quote is opened and not closed; {_QUOTES}") if open_quote else error)
             continue
         if any(map(str.strip, cells)):
             yield _Line(number, cells)
@@ -167,14 +176,29 @@ class _DecodedLines:
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
-        self.number = 0
+        self._number = 0
+        self._record: list[bytes] = []
+        self._returned: list[bytes] = []
+
+    def begin_record(self) -> int:
+        """Returns the number of the next line, which begins a record."""
+        self._record = []
+        return self._number + 1
+
+    def return_all_but_first(self) -> bool:
+        """Makes the lines of this record, except its first, be read again; returns whether there are any."""
+        again = self._record[1:]
+        self._returned += reversed(again)
+        self._number -= len(again)
+        return bool(again)
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
-        self.number += 1
+        line = self._returned.pop() if self._returned else next(self._lines)
+        self._record.append(line)
+        self._number += 1
         return archives.decoded(line, "the line") + "\n"
 
 

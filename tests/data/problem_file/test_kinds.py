@@ -120,6 +120,28 @@ def test_a_part_without_examples_is_told(folder):
         read(problem(folder, FOLDER + 'train = "photographs"\ndev_fraction = 0.0001\n'), "dev")
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('kind = "text_pairs"\ntarget_space = "to_german"\ntrain = "empty"\n', "a pair of texts per line"),
+        ('kind = "text_pairs"\ntarget_space = "to_german"\ntrain = "empty"\ndev = "dev.tsv"\n', "a pair of texts per line"),
+        ('kind = "treebank_files"\ntrain = "empty"\n', "trees in Penn bracketing"),
+        ('kind = "treebank_files"\ntrain = "page"\ndev = "trees/01.mrg"\n', "trees in Penn bracketing"),
+        ('kind = "image_captions"\ntarget_space = "to_english"\ntrain = "empty"\n', "a picture and its caption per line"),
+        ('kind = "speech_manifest"\ntarget_space = "to_english"\ntrain = ["empty", "page"]\n', "a recording and its transcript"),
+    ],
+)
+def test_files_that_hold_nothing_are_named(folder, text, wanted):
+    (folder / "empty").write_bytes(b"\n")
+    (folder / "page").write_bytes(b"<html>\n</html>\n" if "trees" in text else b"")
+    (folder / "dev.tsv").write_bytes(b"a\tb\n")
+    file = folder / ("empty" if "empty" in text else "page")
+    more = " and 1 other files" if "[" in text else ""
+    with pytest.raises(DataError) as error:
+        read(problem(folder, f"[problems.mine]\n{text}"))
+    assert f"problems.mine: there is nothing in {file}{more}; expected {wanted}" in str(error.value)
+
+
 def test_all_captions_of_an_image_are_on_one_side(folder):
     lines = [
         f"photographs/{colour}/{n}.jpg\t{word}\n" for word in ("one", "two") for colour in own_files.COLOURS for n in range(8)

@@ -44,7 +44,24 @@ def test_columns_and_json_are_read_alike(tmp_path, name, content):
 def test_a_value_in_quotes_may_have_commas_quotes_and_line_ends(tmp_path):
     found = read(tmp_path, b'a,"b, ""c""\nd"\ne,f\n"g', "l.csv")
     assert [row.values for row in found[:2]] == [["a", 'b, "c"\nd'], ["e", "f"]]
-    assert str(found[2].error) == f"line 4 of {tmp_path / 'l.csv'}: unexpected end of data"
+    assert str(found[2].error).startswith(f"line 4 of {tmp_path / 'l.csv'}: unexpected end of data; a text in quotes ends with")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'"a,b', "line 2 of l.csv: unexpected end of data; a text in quotes ends with a quote"),
+        (b'a,"b', "line 2 of l.csv: unexpected end of data; a text in quotes ends with a quote"),
+        (b'a,"b\nc,"d"', "line 2 of l.csv: ',' expected after '\"'; a text in quotes ends with a quote"),
+        (b'"a,b\n\xff,c', "line 2 of l.csv: a quote is opened and not closed; a text in quotes ends with a quote"),
+    ],
+)
+def test_a_quote_that_is_not_closed_costs_its_line_alone(tmp_path, line, reason):
+    found = read(tmp_path, b"a,b\n" + line + b"\n" + b"e,f\n" * 2000, "l.csv")
+    assert str(found[1].error).replace(f"{tmp_path}/", "").startswith(reason)
+    assert [row.values for row in found if not row.error][-2000:] == [["e", "f"]] * 2000
+    assert len(found) == 2 + line.count(b"\n") + 2000
+    assert [row.number for row in found] == list(range(1, len(found) + 1))
 
 
 def test_a_header_picks_columns_and_says_how_many_a_line_has(tmp_path):
