@@ -22,12 +22,13 @@ WORDS = "the a dog cat whale bird fish sees likes hears seeks red green".split()
 
 
 class DamagedFile(NamedTuple):
-    """A damaged file: its kind, a name without a folder, its bytes, and how they were damaged."""
+    """A damaged file: its kind, a name without a folder, its bytes, how they were damaged, and the lines that are as before."""
 
     kind: str
     name: str
     content: bytes
     way: str
+    whole_lines: list[bytes]
 
 
 def _sentences(rng):
@@ -129,5 +130,8 @@ def files(count, seed):
     found = []
     for number in range(count):
         kind, way = kinds[number % len(kinds)], ways[number // len(kinds) % len(ways)]
-        found.append(DamagedFile(kind, f"{number:04}.{kind}", WAYS[way](WHOLE[kind](rng), rng), way))
+        whole = WHOLE[kind](rng)
+        content = WAYS[way](whole, rng)
+        intact = [line for line in content.split(b"\n") if line and line in whole.split(b"\n")]
+        found.append(DamagedFile(kind, f"{number:04}.{kind}", content, way, intact))
     return found
