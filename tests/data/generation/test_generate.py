@@ -358,18 +358,13 @@ def test_an_empty_split_is_an_error(made):
 
 
 def test_a_split_whose_examples_are_all_damaged_names_the_first(made):
-    def damaged(split, tmp_dir):
-        yield from (
-            ({"error": DataError(f"line {n} of a.tsv: 1 column")} for n in (3, 4))
-            if split == "train"
-            else sentences(split, tmp_dir)
-        )
-
-    problem = dataclasses.replace(TRANSLATE, generate=damaged)
-    with pytest.raises(
-        DataError, match="bad-train has no examples: all 2 were skipped; the first: example 0: line 3 of a.tsv: 1 column"
-    ):
-        made(TRANSLATE, dataclasses.replace(problem, name="bad"), on_error="skip")
+    errors = [{"error": DataError(f"line {n} of a.tsv: 1 column")} for n in (3, 4)]
+    bad = dataclasses.replace(
+        TRANSLATE, name="bad", generate=lambda split, tmp_dir: errors if split == "train" else sentences(split, tmp_dir)
+    )
+    wanted = "bad-train has no examples: all 2 were skipped; the first: example 0: line 3 of a.tsv: 1 column"
+    with pytest.raises(DataError, match=wanted):
+        made(TRANSLATE, bad, on_error="skip")
 
 
 def test_a_full_disk_leaves_what_was_there_and_no_temporary_files(made, tmp_path, monkeypatch):
