@@ -109,7 +109,8 @@ def test_a_text_is_read_line_by_line_or_named(made):
         elif file.kind != "en.gz":
             lines = [line for line in file.content.split(b"\n") if line.strip()]
             left_out = sum(found["left_out"].values())
-            assert found["examples"] + found["skipped"] + left_out == len(lines), (file, found)
+            counted = found["examples"] + found["skipped"] + left_out
+            assert counted == len(lines) or (file.kind == "mrg" and counted > len(lines)), (file, found)  # two trees on a line
             assert found["examples"] >= len(file.whole_lines), (file, found)
     assert made.code == (2 if not_made else 0) and not any("Traceback" in line for line in made.lines)
     assert made.lines[-1].startswith(f"mm-datagen: error: {not_made} of {len(texts) + 3} problems could not be made")
@@ -132,7 +133,7 @@ def decoded(made, tmp_path, problem, content):
     source.write_bytes(content)
     flags = [f"--decode_from_file={source}", f"--decode_to_file={tmp_path / 'out'}", "--output_format=jsonl", "--beam_size=1"]
     code = decoder.main([f"--output_dir={run_dir}", f"--problems={problem}", *flags])
-    rows = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "out").read_bytes().removesuffix(b"\n").split(b"\n")]
     return [row["outputs"] for row in rows], code
 
 

@@ -26,6 +26,7 @@ COLUMNS = {
 }
 # The folder beside a list in which Common Voice has its recordings.
 _CLIPS = "clips"
+_PICTURES = (".jpg", ".jpeg", ".png")
 
 
 class Item(NamedTuple):
@@ -203,10 +204,17 @@ def _listed(description: Description, path: Path) -> Iterator[row_files.Row]:
 
 
 def _place(description: Description, path: Path, name: str) -> Path:
-    """Returns the path of a file that a list names."""
-    file = path.parent / description.files_in / name
-    clip = path.parent / _CLIPS / name
-    return clip if not description.files_in and not _exists(file) and _exists(clip) else file
+    """Returns the path of a file that a list names; a name such as arctic_a0001 may lack the file's ending.
+
+    An ending is added only if exactly one such file exists.
+    """
+    folders = [path.parent / description.files_in] + ([] if description.files_in else [path.parent / _CLIPS])
+    for folder in folders:
+        if _exists(folder / name):
+            return folder / name
+    endings = speech_folders.SOUNDS if description.kind == "speech_manifest" else _PICTURES
+    found = [file for folder in folders for ending in endings if _exists(file := folder / f"{name}{ending}")]
+    return found[0] if len(found) == 1 else folders[0] / name
 
 
 def _exists(file: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -28,6 +29,7 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 _DELIMITERS = (",", ";", "\t")
 _QUOTES = "a text in quotes ends with a quote before the next column, and a quote inside it is doubled"
+_COCO = re.compile(rb'\{\s*"(info|licenses|images|annotations)"')
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -115,8 +117,8 @@ def rows(member: archives.Member, columns: Columns) -> Iterator[Row]:
         return
     values_of: Callable[[list[str]], _Picked]
     if ".jsonl" in suffixes or ".json" in suffixes:
-        if ".json" in suffixes and next(archives.lines(member), b"").lstrip().startswith(b"["):
-            raise DataError(f"{member.origin} is one list of JSON; expected an object per line, as jq -c '.[]' writes them")
+        if ".json" in suffixes:
+            _check_lines_of_json(member)
         lines, values_of = _lines(member, lambda text: [text]), lambda cells: _of_json(cells[0], columns)
     else:
         lines = _csv_lines(member, columns) if ".csv" in suffixes else _lines(member, lambda text: text.split("\t"))
@@ -135,6 +137,18 @@ def rows(member: archives.Member, columns: Columns) -> Iterator[Row]:
             yield Row(line.number, origin, picked.values, None, picked.more)
         except (DataError, ValueError, RecursionError, csv.Error) as error:
             yield Row(line.number, origin, [], DataError(f"{origin}: {error}"))
+
+
+def _check_lines_of_json(member: archives.Member) -> None:
+    """Raises a DataError if the file is one value of JSON rather than an object per line."""
+    first = next(archives.lines(member), b"").strip()
+    if first.startswith(b"["):
+        raise DataError(f"{member.origin} is one list of JSON; expected an object per line, as jq -c '.[]' writes them")
+    if _COCO.match(first):
+        coco = "the problems image_mscoco_tokens_8k and coco_64 read COCO's own files, in --tmp_dir"
+        raise DataError(f"{member.origin} is one object, with keys as COCO's; expected an object per line ({coco})")
+    if first == b"{":
+        raise DataError(f"{member.origin} is one object over several lines; expected an object per line")
 
 
 def _lines(member: archives.Member, cells: Callable[[str], list[str]]) -> Iterator[_Line]:

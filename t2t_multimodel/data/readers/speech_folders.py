@@ -12,7 +12,7 @@ from t2t_multimodel.data.readers.sound.segments import Span
 from t2t_multimodel.utils.errors import DataError
 
 TRANSCRIPTS = ".trans.txt"
-_SOUNDS = (".flac", ".wav", ".ogg", ".opus", ".mp3", ".sph")
+SOUNDS = (".flac", ".wav", ".ogg", ".opus", ".mp3", ".sph")
 _TO_THE_END = -1.0
 
 
@@ -147,14 +147,14 @@ def libri(folder: Path, encoding: str = "utf-8") -> Iterator[Utterance]:
         DataError: a file is damaged.
     """
     for path in transcripts_of(folder):
-        beside = {file.stem: file for file in sorted(path.parent.iterdir()) if file.suffix.lower() in _SOUNDS}
+        beside = {file.stem: file for file in sorted(path.parent.iterdir()) if file.suffix.lower() in SOUNDS}
         speaker = path.parent.parent.name
         member = archives.Folder(path.parent).open(path.name)._replace(encoding=encoding)
         for origin, name, text in _keyed_lines(member):
             if name in beside:
                 yield Utterance(origin, beside.pop(name), text, speaker)
             else:
-                wanted = f"{path.parent / name}{{{','.join(_SOUNDS)}}}"
+                wanted = f"{path.parent / name}{{{','.join(SOUNDS)}}}"
                 yield Utterance(origin, speaker=speaker, error=DataError(f"{origin}: {name} is missing; expected {wanted}"))
         for file in beside.values():
             yield Utterance(str(file), left_out="recordings without a transcript")

@@ -133,6 +133,16 @@ def test_common_voice(tmp_path):
     assert found == {"train": expected[:2], "dev": expected[2:3], "test": expected[3:]}
 
 
+@pytest.mark.parametrize("folder", ["", "clips/", "wavs/"])
+def test_names_in_a_list_may_lack_their_endings(tmp_path, folder):
+    corpora.write(tmp_path, {f"{folder}a.0{n}.wav": WAVS[str(n)] for n in range(3)} | {f"{folder}a.02.flac": b""})
+    (tmp_path / "l.tsv").write_text("".join(f"a.0{n}\tword {n}\n" for n in range(3)))
+    files_in = 'files_in = "wavs"\n' if folder == "wavs/" else ""
+    found = read(tmp_path, SPEECH + f'train = "l.tsv"\ndev = "l.tsv"\n{files_in}')
+    assert values(found[:2]) == [(WAVS[str(n)], f"word {n}") for n in range(2)]
+    assert "a.02 is missing" in str(found[2]["error"])  # two files could be meant
+
+
 def test_a_speaker_is_not_divided_between_train_and_dev(tmp_path):
     corpora.write(tmp_path, {f"{n}.wav": WAVS["0"] for n in range(1)})
     (tmp_path / "l.tsv").write_text("path\ttext\twho\n" + "".join(f"0.wav\t{n % 20} {n}\tspeaker {n % 20}\n" for n in range(60)))
@@ -308,6 +318,11 @@ def test_sources_have_weights_which_the_manifest_counts(tmp_path):
         (PAIRS + 'train = "x"\n', "but text_pairs takes a file, or a folder with state.json"),
         (PAIRS + 'train = "a.json"\n', r"a\.json is one list of JSON; expected an object per line"),
         (
+            CAPTIONS + 'train = "coco.json"\n',
+            r"coco\.json is one object, with keys as COCO's; .* image_mscoco_tokens_8k and coco_64",
+        ),
+        (PAIRS + 'train = "o.json"\n', r"o\.json is one object over several lines; expected an object per line"),
+        (
             PAIRS + 'train = "a.parquet"\n',
             r"a\.parquet names the columns a, b; expected inputs \(or input, source, src\) and targets",
         ),
@@ -335,6 +350,8 @@ def test_sources_have_weights_which_the_manifest_counts(tmp_path):
 def test_what_a_layout_lacks_is_one_line(tmp_path, toml, message):
     (tmp_path / "x").mkdir()
     (tmp_path / "a.json").write_text('[{"inputs": "a", "targets": "b"}]')
+    (tmp_path / "coco.json").write_text('{"info": {}, "images": [], "annotations": []}')
+    (tmp_path / "o.json").write_text('{\n "inputs": "a"}\n')
     (tmp_path / "a.tsv").write_text("a\tb\n")
     write_table(tmp_path / "a.parquet", [{"a": "b", "b": "c"}])
     (tmp_path / "no.parquet").write_bytes(b"PAR1")
