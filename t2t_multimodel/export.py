@@ -34,6 +34,7 @@ from t2t_multimodel.tf_internals import traced
 from t2t_multimodel.utils.console import only_informs, print_line
 from t2t_multimodel.utils.constants import EOS_ID, LOWEST, PAD_ID
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import check_writable, whole_folder
 from t2t_multimodel.utils.json_lines import newest_by_step, read_json_lines
 from t2t_multimodel.utils.plain_path import plain_path
 from t2t_multimodel.utils.standard_error import standard_error_held_back
@@ -270,7 +271,8 @@ def export_run(
         report: takes lines on the progress; eight problems take a minute or two.
 
     Raises:
-        DataError: there is no run or no such problem, `export_dir` exists, or TensorFlow cannot load a model from its path.
+        DataError: there is no run or no such problem, `export_dir` exists or may not be written, or TensorFlow cannot load a
+            model from its path.
     """
     if plain_path(export_dir) != str(export_dir):
         raise DataError(
@@ -283,6 +285,7 @@ def export_run(
     known = [spec.name for spec in config.problems]
     if strange := [name for name in names or () if name not in known]:
         raise DataError(f"this run has no problem {', '.join(strange)}; there are: {', '.join(known)}")
+    check_writable(export_dir.parent)
     report(f"reading the newest checkpoint in {output_dir}")
     config, _, model, step = open_run(output_dir)
     specs = tuple(spec for spec in config.problems if not names or spec.name in names)
@@ -292,13 +295,12 @@ def export_run(
         report(f"step {step:,}: tracing {name} ({number} of {len(specs)})")
         serve.get_concrete_function()
     report("writing the SavedModel, model.keras and MODEL_CARD.md")
-    temporary = export_dir.with_name(f".{export_dir.name}.new")
-    tf.saved_model.save(served, str(temporary), signatures={name: served.serve[name] for name in served.serve})
-    model.save(temporary / "model.keras")
-    (temporary / "MODEL_CARD.md").write_text(
-        model_card(config, specs, model.count_params(), step, Path(output_dir)), encoding="utf-8"
-    )
-    return temporary.rename(export_dir)
+    with whole_folder(export_dir) as temporary:
+        tf.saved_model.save(served, str(temporary), signatures={name: served.serve[name] for name in served.serve})
+        model.save(temporary / "model.keras")
+        card = model_card(config, specs, model.count_params(), step, Path(output_dir))
+        (temporary / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    return export_dir
 
 
 def model_card(config: RunConfig, specs: tuple[ProblemSpec, ...], parameters: int, step: int, output_dir: Path) -> str:

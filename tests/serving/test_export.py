@@ -214,6 +214,10 @@ def test_mistakes_are_one_line(run_dir, tmp_path, capsys):
     for given, message in [
         ([f"--output_dir={run_dir}"], "--export_dir must be given"),
         ([f"--output_dir={run_dir}", f"--export_dir={tmp_path}"], f"{tmp_path} exists; name a new folder"),
+        (
+            [f"--output_dir={run_dir}", f"--export_dir={run_dir}/config.json/a"],
+            "config.json: Not a directory; name a folder that",
+        ),
         ([f"--output_dir={run_dir}", f"--export_dir={tmp_path}/a[1]"], f"as {tmp_path}/a[1]; name another"),
         ([f"--output_dir={run_dir}", target, "--problems=endo"], "this run has no problem endo; there are: ende"),
         ([f"--output_dir={tmp_path}", target], "is no output_dir of mm-trainer"),

@@ -26,6 +26,7 @@ from t2t_multimodel.data.vocabulary import FILE_NAME, Vocabulary
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError
+from t2t_multimodel.utils.files import check_writable, naming_full_disk
 
 _NAMED_ERRORS = 20
 # The version of a workspace's format; a workspace of another version is not resumed.
@@ -89,7 +90,9 @@ def generate(
     missing = {name: problem for name, problem in forward.items() if not recorded[name].is_complete}
     manifests = {name: found.manifest for name, found in recorded.items() if found.is_complete and found.manifest}
     plan = {"num_shards": num_shards, "on_error": on_error, "tmp_dir": str(tmp_dir.resolve()), **options}
-    with VocabularyFile(data_dir, report) as file:
+    if missing:
+        check_writable(data_dir)
+    with naming_full_disk(data_dir), VocabularyFile(data_dir, report) as file:
         vocabulary = _ensure_vocabulary(file, forward, recorded, tmp_dir, vocab_size, plan, report)
         _check_vocabularies(manifests, vocabulary, data_dir)
         for name, manifest in manifests.items():
