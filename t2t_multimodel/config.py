@@ -34,6 +34,17 @@ class ModelConfig:
     moe_k: int = setting(4, "Experts selected per token, at most num_experts.", least=1)
     moe_hidden_size: int = setting(1024, "Width of an expert's hidden layer.", least=1)
     moe_noise_floor: float = setting(1e-2, "Smallest standard deviation of the gate's noise.", above=0)
+    moe_capacity_factor: float = setting(
+        2.0,
+        "Slots of each expert as a multiple of the mean number of tokens per expert, padding included, where shapes are fixed "
+        "(fixed_shapes, xla); tokens beyond them are computed in further passes.",
+        above=0,
+    )
+    moe_drop: bool = setting(
+        False,
+        "Whether training with fixed_shapes or xla leaves tokens out of a mixture beyond an expert's slots instead; "
+        "expert_dropped_fraction counts them.",
+    )
     moe_loss_weight: float = setting(1e-2, "Weight of the importance and load losses, which balance the experts.", least=0)
     architecture: str = setting(
         "multimodel",
@@ -124,6 +135,11 @@ class DataConfig:
     max_seconds: float = setting(
         20.0, "Longest sound in seconds; longer training examples are left out, longer inputs are cut when decoding.", above=0
     )
+    fixed_shapes: bool = setting(
+        False,
+        "Whether every batch is padded to one of a few declared shapes, by rows of weight 0 and up to the lengths of its bucket, "
+        "for compilers and accelerators; losses and gradients stay the same, and --strategy=tpu always does it.",
+    )
     shuffle_buffer: int = setting(20000, "Examples held in memory for shuffling.", least=1)
     train_fractions: str = setting(
         "", 'Parts of the problems\' training examples that are used, as "parse:0.1 speech:0.05"; a part of a name is enough.'
@@ -213,7 +229,8 @@ class TrainingConfig:
     )
     xla: bool = setting(
         False,
-        "Whether XLA compiles the step, once per shape of a batch; on a CPU its depthwise convolutions are far slower.",
+        "Whether XLA compiles the step, once per shape of a batch (fixed_shapes makes these few); on a CPU its depthwise "
+        "convolutions are far slower.",
     )
     ema_decay: float = setting(
         0.0,
@@ -263,6 +280,11 @@ class HParams:
         for name in ("frequency_masks", "time_masks"):
             if getattr(self.data, name) and self.model.audio_input == "waveform":
                 raise ValueError(f"{name}={getattr(self.data, name)} masks spectrograms; audio_input=waveform has none")
+
+    @property
+    def has_fixed_capacity(self) -> bool:
+        """Returns whether training knows the experts' capacity before tokens are routed."""
+        return self.data.fixed_shapes or self.training.xla
 
     def override(self, text: str = "", **values: Any) -> HParams:
         """Returns a copy with some values changed.

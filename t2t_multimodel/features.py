@@ -183,7 +183,8 @@ class Batch(TypedDict, total=False):
     Attributes:
         inputs: int32 ids [B, S], float32 pixels [B, H, W, C], or float32 sound [B, samples] or [B, frames, bins].
         inputs_length: int32 [B], the lengths of sounds in samples or frames.
-        targets: int32 ids [B, T] or int32 classes [B].
+        targets: int32 ids [B, T] or int32 classes [B]. A row of zeros, or of class NO_LABEL, fills a fixed shape and counts
+            nowhere.
         references: string [B, N], in evaluation, all right outputs if there are several.
         sources: in place of the inputs, one batch of inputs per problem of a ProblemSwitch.
     """

@@ -149,9 +149,13 @@ class Model(DecodableModel, Protocol):
         label_smoothing: float = 0.0,
         space: Tensor | None = None,
         rows: tuple[Tensor, ...] | None = None,
+        lengths: Any = None,
         static: bool = False,
     ) -> BatchLoss:
         """Returns the parts of a batch's loss; see MultiModel.loss_terms."""
+
+    def real_lengths(self, batch: Batch, problem: str | ProblemSwitch) -> Any:
+        """Returns the lengths of a batch without the padding of fixed shapes."""
 
     def balance_loss(self, routings: Sequence[Any]) -> Tensor:
         """Returns the sum of the experts' importance and load losses, a float32 scalar."""

@@ -40,7 +40,7 @@ def command_flags() -> common.CommandFlags:
     stop = "end at this step, while schedules are those of --train_steps; as run.toml says of a run that ended by the clock"
     flags.integer("stop_step", None, stop, least=0)
     flags.integer("problems_per_step", None, "problems that each step mixes, instead of the set's", least=1)
-    flags.boolean("xla", None, "compile steps by XLA, once per shape of a batch: for GPUs, few experts and few shapes")
+    flags.boolean("xla", None, "compile steps by XLA, once per shape of a batch, for GPUs; fixed_shapes=true makes these few")
     minutes = (
         "the longest time to train, in minutes; without train_steps the learning rate's schedule ends with it; 0 is no limit"
     )

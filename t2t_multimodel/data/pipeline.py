@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import preprocess
+from t2t_multimodel.data.buckets import sound_buckets, text_buckets
+from t2t_multimodel.data.fixed_shapes import pad_batch, real_rows
 from t2t_multimodel.data.fractions import shard_examples
 from t2t_multimodel.data.lengths import longest_text, sound_limit
 from t2t_multimodel.data.normalization import normalize
@@ -25,11 +27,9 @@ from t2t_multimodel.features import Audio, Batch, Feature, Image, Label, Problem
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.errors import DataError
 
-TEXT_BOUNDS = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 SEGMENT_EXAMPLES = 8192
 _PARSED_AT_ONCE = 256
 _PRIME = 1_000_003  # keeps the seeds of problems, segments and passes apart
-SECOND_BOUNDS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0, 30.0)
 
 
 class TrainingBatches:
@@ -37,7 +37,8 @@ class TrainingBatches:
 
     Examples longer than max_length or max_seconds are left out. The batches, augmentation included, follow from `seed` and the
     position alone. The data is read in segments: a group of shards, or several passes over a small data set. Each segment is
-    shuffled and batched by itself, so that resuming from a position reads again at most the part of one segment before it.
+    shuffled and batched by itself, so that resuming from a position reads again at most the part of one segment before it. With
+    fixed_shapes the same batches are padded to the problem's declared shapes (data.fixed_shapes).
 
     Args:
         problem: the problem whose records in `data_dir` are read.
@@ -69,6 +70,8 @@ class TrainingBatches:
 
         def batches(segment: tf.Tensor) -> tf.data.Dataset:
             made = _batches(segment_records(segment), problem, hparams, (seed, segment))
+            if hparams.data.fixed_shapes:
+                made = made.map(lambda batch: pad_batch(batch, problem.spec(), hparams))
             empty = tf.data.Dataset.from_tensors(empty_batch(made.element_spec))
             return made.concatenate(empty).map(lambda batch: (segment, batch))
 
@@ -83,13 +86,13 @@ class TrainingBatches:
     def __next__(self) -> Batch:
         for _ in range(self._groups + 2):  # Each segment ends with an empty batch.
             segment, batch = next(self._batches)
-            if size := batch["targets"].shape[0]:
+            if batch["targets"].shape[0]:
                 break
         else:
             raise DataError(self._too_long)
         segment = int(segment)
         self.position = (segment, self.position[1] + 1 if segment == self.position[0] else 1)
-        self.examples = None if self.examples is None else self.examples + size
+        self.examples = None if self.examples is None else self.examples + real_rows(batch)
         return batch
 
 
@@ -123,16 +126,23 @@ def _segments(
     return groups, segment_records
 
 
-def evaluation_batches(problem: Problem, data_dir: Path | str, hparams: HParams, split: str = "dev") -> tf.data.Dataset:
+def evaluation_batches(
+    problem: Problem, data_dir: Path | str, hparams: HParams, split: str = "dev", padded: bool = False
+) -> tf.data.Dataset:
     """Returns batches of every example of `split` once, without augmentation.
 
     Only very long examples are left out (data.lengths).
 
     The keys and shapes are those of `batch_signature`. If targets are text, a batch also has "references", string [B, n]; n is 0
     if the records have none.
+
+    Args:
+        padded: whether fixed_shapes pads these batches too, which leaves the references out.
     """
-    records = tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split))
-    return _batches(records, problem, hparams).with_options(_options()).prefetch(2)
+    batches = _batches(tf.data.TFRecordDataset(shard_paths(data_dir, problem.records_name, split)), problem, hparams)
+    if padded and hparams.data.fixed_shapes:
+        batches = batches.map(lambda batch: pad_batch(batch, problem.spec(), hparams, training=False))
+    return batches.with_options(_options()).prefetch(2)
 
 
 def batch_signature(spec: ProblemSpec, hparams: HParams) -> Batch:
@@ -210,7 +220,7 @@ def _batches(
     if isinstance(spec.inputs, Image):
         return examples.padded_batch(hparams.data.batch_images)
     assert isinstance(spec.inputs, Audio)
-    bounds, batch_sizes = _sound_buckets(spec.inputs, hparams)
+    bounds, batch_sizes = sound_buckets(spec.inputs, hparams)
     limit = sound_limit(spec.inputs, hparams, bool(training))
     # Records of earlier versions may hold recordings without a sample.
     examples = examples.filter(lambda example: (example["inputs_length"] > 0) & (example["inputs_length"] <= limit))
@@ -225,9 +235,8 @@ def _text_batches(records: tf.data.Dataset, problem: Problem, hparams: HParams, 
     Records are parsed in blocks to learn their lengths, and again as batches: calling functions per example would take most of
     the time, since each example is so small.
     """
-    config = hparams.data
-    bounds = [bound for bound in TEXT_BOUNDS if bound < config.max_length] + [config.max_length]
-    sizes = tf.constant([max(1, config.batch_tokens // (2 * bound)) for bound in [*bounds, bounds[-1]]], tf.int64)
+    bounds, batch_sizes = text_buckets(hparams)
+    sizes = tf.constant([*batch_sizes, batch_sizes[-1]], tf.int64)
 
     def with_buckets(block: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = _parsed(block, problem, hparams, training)
@@ -255,15 +264,6 @@ def _parsed(
         raw["inputs"], raw["targets"] = raw["targets"], raw["inputs"]
     example = {side: _value(raw[side], getattr(spec, side), hparams, seed) for side in ("targets", "inputs")}
     return {**example, "references": raw["references"]} if references else example
-
-
-def _sound_buckets(feature: Audio, hparams: HParams) -> tuple[list[int], list[int]]:
-    """Returns the upper bound of each bucket, in samples or frames, and the batch size of each bucket."""
-    config = hparams.data
-    rate = feature.sample_rate if hparams.model.audio_input == "waveform" else 1000.0 / config.hop_ms
-    seconds = [bound for bound in SECOND_BOUNDS if bound < config.max_seconds] + [config.max_seconds]
-    sizes = [max(1, int(config.batch_seconds / bound)) for bound in seconds]
-    return [int(bound * rate) for bound in seconds], sizes
 
 
 def _value(raw: tf.Tensor, feature: Feature, hparams: HParams, seed: tf.Tensor | None) -> tf.Tensor:

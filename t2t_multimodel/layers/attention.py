@@ -14,6 +14,7 @@ from t2t_multimodel.layers.convolution import ConvStep, ConvStepConstants
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import at_least_float32, dense, softmax
 from t2t_multimodel.layers.position import timing_signal
+from t2t_multimodel.layers.replicas import draws_over
 from t2t_multimodel.utils.constants import LOWEST
 
 
@@ -242,7 +243,8 @@ class AttentionBlock(keras.layers.Layer):
         for step in self.steps:
             x = step(x)
         x = self.self_attention(x, x, causal_mask(length), training=training)
-        return self.source_attention(x, source, source_mask[:, None, :], training=training, collected=True)
+        with draws_over("target", "source"):
+            return self.source_attention(x, source, source_mask[:, None, :], training=training, collected=True)
 
     @property
     def generators(self):

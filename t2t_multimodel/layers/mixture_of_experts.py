@@ -7,15 +7,13 @@ Letters in shapes: N tokens, D depth, E experts, K experts per token, Q capacity
 per expert.
 """
 
-import contextlib
-import contextvars
 import math
-from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
+from t2t_multimodel.layers.expert_capacity import current_capacity, in_passes
 from t2t_multimodel.layers.normalization import softmax
 from t2t_multimodel.layers.recompute import recomputed
 from t2t_multimodel.layers.replicas import draw_for_replica
@@ -31,12 +29,14 @@ class Routing(NamedTuple):
         gates: float32 [N, K], their weights, which sum to 1 over K; 0 where a token is padding.
         importance: float32 [E], the sum of each expert's gates (equation 6).
         load: float32 [E], the number of tokens per expert; in training a smooth estimate of it (equation 10).
+        dropped: float32 scalar, the number of pairs of a token and an expert that a capacity leaves out.
     """
 
     experts: Any
     gates: Any
     importance: Any
     load: Any
+    dropped: Any = 0.0
 
 
 def cv_squared(x):
@@ -102,7 +102,7 @@ class NoisyTopKGate(keras.layers.Layer):
             load = ops.sum(load_probability(clean, noisy, deviation, top, self.k) * padding_mask[:, None], axis=0)
         else:
             load = ops.segment_sum(ops.ones_like(ids, dtype="float32"), ids, self.num_experts + 1)[:-1]
-        return Routing(experts, gates, importance, load)
+        return Routing(experts, gates, importance, load, ops.zeros((), "float32"))
 
     def get_config(self):
         names = ("num_experts", "k", "noise_floor", "seed")
@@ -129,7 +129,7 @@ class Dispatch(NamedTuple):
     """The slot of each chosen (token, expert) pair in the experts' queues, which are laid end to end.
 
     Attributes:
-        slots: int32 [N, K], the slot of each pair, from 0 to E * Q - 1; E * Q for padding.
+        slots: int32 [N, K], the slot of each pair, from 0 to E * Q - 1; E * Q for padding and for a pair without a slot.
         tokens: int32 [E * Q], the token in each slot; N in an empty slot.
         pairs: int32 [E * Q, 1], the pair n * K + k in each slot; N * K in an empty slot.
         capacity: Q, the slots per expert.
@@ -141,43 +141,32 @@ class Dispatch(NamedTuple):
     capacity: Any
 
 
-_capacity: contextvars.ContextVar[Callable[[Any, int, int], Any] | None] = contextvars.ContextVar("capacity", default=None)
+def queue_lengths(experts, num_experts: int):
+    """Returns the number of pairs per expert, int32 [E], of `experts`, int32 [N, K] (E = padding)."""
+    ids = ops.reshape(experts, (-1,))
+    return ops.segment_sum(ops.ones_like(ids), ids, num_experts + 1)[:-1]
 
 
-@contextlib.contextmanager
-def static_capacity(capacity: Callable[[Any, int, int], Any]) -> Iterator[None]:
-    """Fixes the capacity Q = capacity(N, K, E) in all that is traced within, whatever the router decides.
-
-    Pairs beyond the capacity give wrong outputs. Only Q = N is always enough.
-    """
-    token = _capacity.set(capacity)
-    try:
-        yield
-    finally:
-        _capacity.reset(token)
-
-
-def dispatch(experts, num_experts: int, capacity=None) -> Dispatch:
-    """Returns the slots of the pairs of `experts`, int32 [N, K] (E = padding), in the order of tokens. No pair is dropped.
+def dispatch(experts, num_experts: int, capacity=None, first=0) -> Dispatch:
+    """Returns the slots of the pairs of `experts`, int32 [N, K] (E = padding), in the order of tokens.
 
     Args:
-        capacity: the capacity Q, at least the length of the longest queue; None measures it. Where shapes must be known
-            beforehand (JAX under jit), None means Q = N. See also `static_capacity`.
+        capacity: the capacity Q; None measures the longest queue. Where shapes must be known beforehand (JAX under jit), None
+            means Q = N. Neither leaves a pair without a slot.
+        first: the place in each queue of the first pair that gets a slot. Pairs before it, and from first + Q on, get none.
     """
     tokens, k = ops.shape(experts)[0], experts.shape[1]
     ids = ops.reshape(experts, (-1,))
     order = ops.cast(ops.argsort(ids), "int32")
     in_order = ops.take(ids, order)
-    counts = ops.segment_sum(ops.ones_like(ids), ids, num_experts + 1)
-    static = _capacity.get()
-    if capacity is None and static:
-        capacity = static(tokens, k, num_experts)
-    elif capacity is None:
-        capacity = tokens if keras.backend.backend() == "jax" else ops.maximum(ops.max(counts[:-1]), 1)
-    starts = ops.cumsum(counts) - counts
-    rank = ops.arange(tokens * k, dtype="int32") - ops.take(starts, in_order)
+    counts = queue_lengths(experts, num_experts)
+    if capacity is None:
+        capacity = tokens if keras.backend.backend() == "jax" else ops.maximum(ops.max(counts), 1)
+    starts = ops.pad(ops.cumsum(counts), [[1, 0]])
+    rank = ops.arange(tokens * k, dtype="int32") - ops.take(starts, in_order) - first
     total = num_experts * capacity
-    slot = ops.where(in_order < num_experts, in_order * capacity + rank, total)
+    has_slot = (in_order < num_experts) & (rank >= 0) & (rank < capacity)
+    slot = ops.where(has_slot, in_order * capacity + rank, total)
     slots = ops.scatter(order[:, None], slot, (tokens * k,))
     pair_numbers = ops.scatter(slot[:, None], order + 1, (total + 1,))[:-1]  # counted from 1; 0 is an empty slot
     pairs = ops.where(pair_numbers > 0, pair_numbers - 1, tokens * k)
@@ -221,7 +210,8 @@ class MixtureOfExperts(keras.layers.Layer):
         recompute: True computes the experts' inputs and hidden values again for the gradient instead of keeping them. The
             routing is kept.
 
-    Call: x [B, L, D], padding_mask [B, L]; returns (y [B, L, D], Routing). Padded positions get zeros.
+    Call: x [B, L, D], padding_mask [B, L]; returns (y [B, L, D], Routing). Padded positions get zeros. Within `fixed_capacity`
+    the experts have that capacity.
     """
 
     def __init__(self, num_experts, hidden_size, k=4, noise_floor=1e-2, seed=None, recompute=False, **kwargs):
@@ -247,9 +237,17 @@ class MixtureOfExperts(keras.layers.Layer):
         depth, length = x.shape[-1], ops.shape(x)[1]
         rows = ops.reshape(x, (-1, depth))
         routing = self.gate(ops.cast(x, "float32"), padding_mask, training=training)
+        limit = current_capacity()
+        capacity = limit.slots(ops.shape(rows)[0], self.k, self.num_experts) if limit else None
+        if limit and limit.drop:
+            beyond = ops.maximum(queue_lengths(routing.experts, self.num_experts) - capacity, 0)
+            routing = routing._replace(dropped=ops.cast(ops.sum(beyond), "float32"))
 
         def mix(rows, gates):
-            return self._dispatched(rows, routing._replace(gates=gates))
+            given = routing._replace(gates=gates)
+            if limit and not limit.drop:
+                return self._in_passes(rows, given, capacity)
+            return self._dispatched(rows, given, capacity)
 
         recompute = self.recompute and training
         y = recomputed(mix, (), rows, routing.gates) if recompute else mix(rows, routing.gates)
@@ -264,6 +262,16 @@ class MixtureOfExperts(keras.layers.Layer):
         outputs = ops.matmul(ops.relu(ops.matmul(inputs, w1)), w2)
         chosen = gather_rows(ops.reshape(outputs, (-1, depth)), ops.reshape(plan.slots, (-1,)), plan.pairs)
         return self._weighted(chosen, routing)
+
+    def _in_passes(self, rows, routing, capacity):
+        """Returns the outputs [N, D] for rows [N, D], in as many passes as the capacity asks for."""
+        w1, w2 = (ops.cast(weights, rows.dtype) for weights in (self.w1, self.w2))
+        longest = ops.max(queue_lengths(routing.experts, self.num_experts))
+
+        def slots(first):
+            return dispatch(routing.experts, self.num_experts, capacity, first)
+
+        return self._weighted(in_passes(slots, longest, capacity, rows, w1, w2), routing)
 
     def _weighted(self, outputs, routing):
         """Returns the sums [N, D] of the experts' outputs [N * K, D], weighted by the gates."""

@@ -63,6 +63,12 @@ class AudioModality(keras.layers.Layer):
         mask = ops.repeat(mask, self.bins, axis=1)
         return self._embedded(states, mask, (frames, self.bins))
 
+    def positions(self, sound, length):
+        """Returns the number of positions of `bottom`, int32 scalar, up to the last real one of any row."""
+        shorter = 2**self.num_blocks
+        frames = (ops.max(ops.cast(length, "int32")) + shorter - 1) // shorter
+        return frames if self.fold or not self.bins else frames * self.bins
+
     def _embedded(self, states, mask, shape=None):
         return Embedded(states * ops.cast(mask, states.dtype)[:, :, None], mask, shape)
 

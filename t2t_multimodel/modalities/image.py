@@ -49,6 +49,11 @@ class ImageModality(keras.layers.Layer):
         states = ops.reshape(x, (-1, shape[0] * shape[1], self.hidden_size))
         return Embedded(states, ops.ones_like(states[:, :, 0], dtype="float32"), shape)
 
+    def positions(self, pixels, length=None):
+        """Returns the number of positions of `bottom`, an int: images have no padding."""
+        stride = self.stem_stride * 2 ** len(self.depths)
+        return -(-pixels.shape[1] // stride) * -(-pixels.shape[2] // stride)
+
     def get_config(self):
         names = ("hidden_size", "channels", "stem_stride")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

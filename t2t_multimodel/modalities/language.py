@@ -43,6 +43,10 @@ class LanguageModality(keras.layers.Layer):
         states = states * self.hidden_size**0.5 if self.scale else states
         return Embedded(ops.cast(states, self.compute_dtype), mask)
 
+    def positions(self, ids, length=None):
+        """Returns the number of positions, int32 scalar, up to the last real one of any row of ids [B, L]."""
+        return ops.max(ops.sum(ops.cast(ids != 0, "int32"), axis=1))
+
     def top(self, states, embedded=None, training=None):
         if self.tied and len(states.shape) == 2:  # a few rows are cheaper to transpose than the table
             return ops.cast(ops.transpose(ops.matmul(ops.cast(self.table, states.dtype), ops.transpose(states))), "float32")

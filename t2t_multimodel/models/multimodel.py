@@ -4,7 +4,6 @@ Letters in shapes: B batch (sentences in decoding), S source length, T target le
 channels, W width of an image or rows per sentence in beam search, R = B * W rows.
 """
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -15,25 +14,25 @@ from keras import ops
 
 from t2t_multimodel.config import ModelConfig
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, ProblemSwitch, Text
-from t2t_multimodel.layers.attention import KVCache, attention_bias
+from t2t_multimodel.layers.attention import attention_bias
 from t2t_multimodel.layers.attention_weights import collected_weights
 from t2t_multimodel.layers.cross_entropy import smoothed_cross_entropy
 from t2t_multimodel.layers.decoding_cache import (
-    ConvCache,
     ConvCaches,
-    ConvKernels,
     DecodeStep,
     initial_beam_indices,
     reorder_beams,
     replaced_rows,
 )
 from t2t_multimodel.layers.dropout import Dropout
-from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss, static_capacity
-from t2t_multimodel.layers.replicas import replica_rows
+from t2t_multimodel.layers.expert_capacity import FixedCapacity, current_capacity, fixed_capacity
+from t2t_multimodel.layers.mixture_of_experts import Routing, balance_loss
+from t2t_multimodel.layers.replicas import RealLengths, draws_over, replica_rows, unpadded_draws
 from t2t_multimodel.layers.token_noise import TokenNoise
 from t2t_multimodel.modalities import Embedded, modalities, modality_key
-from t2t_multimodel.models.blocks import Decoder, DecoderConstants, Encoder, Mixer, MixerConstants
-from t2t_multimodel.utils.constants import EOS_ID
+from t2t_multimodel.models.blocks import Decoder, Encoder, Mixer
+from t2t_multimodel.models.decoding_state import DecodeConstants, DecodingState
+from t2t_multimodel.utils.constants import EOS_ID, NO_LABEL, PAD_ID
 
 
 class Encoded(NamedTuple):
@@ -50,39 +49,6 @@ class Encoded(NamedTuple):
     mask: Any
     shape: tuple[Any, Any] | None
     routing: Routing | None
-
-
-class DecodeConstants(NamedTuple):
-    """Tensors that every decoding step reads, made from the weights and the encoded inputs.
-
-    Attributes:
-        mixer, decoder: the tensors of these two parts.
-        kernels: the depthwise kernels of all causal convolutions, by kind (see layers.decoding_cache).
-        commands: [n, D], the command tokens of all target spaces.
-        bias: float32 [B, 1, 1, S], 0 where the source may be read, LOWEST at its padding.
-    """
-
-    mixer: MixerConstants
-    decoder: DecoderConstants
-    kernels: tuple[ConvKernels, ...]
-    commands: Any
-    bias: Any
-
-
-class DecodingState(NamedTuple):
-    """The cache of R rows, W per sentence, that one decoding step hands to the next.
-
-    Attributes:
-        mixer, decoder: keys and values of their self-attentions.
-        convolutions: inputs of all causal convolutions, by kind.
-        beam_indices: int32 [T, B, W], the row of the sentence that holds each earlier position of each row. Keys, values and
-            inputs stay in the row that computed them (see layers.decoding_cache).
-    """
-
-    mixer: KVCache
-    decoder: tuple[KVCache, ...]
-    convolutions: tuple[ConvCache, ...]
-    beam_indices: Any
 
 
 class LossTerms(NamedTuple):
@@ -197,11 +163,13 @@ class MultiModel(keras.Model):
         """Returns `inputs`, which are as in a batch, encoded by the problem's input modality net and the encoder."""
         return self._encode({"inputs": inputs, "inputs_length": inputs_length}, problem, training)
 
-    def _encode(self, batch, problem, training):
+    def _encode(self, batch, problem, training, rows=None):
         embedded = self._bottom(batch, problem, training)
-        states = self.embedding_drop(embedded.states, training=training)
-        states, routing = self.encoder(states, embedded.mask, training=training)
-        return Encoded(states, embedded.mask, embedded.shape, routing)
+        mask = embedded.mask if rows is None else embedded.mask * rows[:, None]
+        with draws_over("source", "source"):
+            states = self.embedding_drop(embedded.states, training=training)
+            states, routing = self.encoder(states, mask, training=training)
+        return Encoded(states, mask, embedded.shape, routing)
 
     def _bottom(self, batch, problem, training):
         if not isinstance(problem, ProblemSwitch):
@@ -220,7 +188,7 @@ class MultiModel(keras.Model):
         Args:
             space: index of another target space, an int32 scalar tensor (see `space_index`); None takes the problem's.
         """
-        return self._decode(encoded, targets, problem, training, space)[0]
+        return self._decode(encoded, targets, problem, training, space, ops.ones_like(targets[:, 0], "float32"))[0]
 
     def decode_with_attention(self, encoded: Encoded, targets, problem=None):
         """Returns the logits of `decode`, and the weights with which target positions read the source, float32 [B, T, S].
@@ -232,10 +200,10 @@ class MultiModel(keras.Model):
             logits = self.decode(encoded, targets, problem)
         return logits, ops.mean(found[-1], axis=1) if found else None
 
-    def _decode(self, encoded, targets, problem, training, space):
+    def _decode(self, encoded, targets, problem, training, space, rows):
         net = self._net(self._spec(problem).targets)
         embedded = net.bottom(self.token_noise(targets, training=training))
-        real = ops.pad(ops.cast(targets[:, :-1] > EOS_ID, "float32"), [[0, 0], [1, 0]], constant_values=1.0)
+        real = ops.concatenate([rows[:, None], ops.cast(targets[:, :-1] > EOS_ID, "float32")], axis=1)
         first = ops.broadcast_to(self._command(problem, space), (ops.shape(targets)[0], 1, self.config.hidden_size))
         shifted = self.embedding_drop(ops.concatenate([first, embedded.states[:, :-1]], axis=1), training=training)
         mixed = self.mixer(shifted, encoded.states, encoded.mask, training=training)
@@ -293,7 +261,9 @@ class MultiModel(keras.Model):
     def _command(self, problem, space):
         if space is None:
             return ops.cast(self.commands[self._spec(problem).target_space].embedding, self.compute_dtype)
-        return ops.take(self._commands(), space, axis=0)
+        # The gradient of ops.take looks for the token's rows, and how many it finds is no shape that a compiler knows.
+        chosen = ops.one_hot(space, len(self.commands), dtype=self.compute_dtype)
+        return ops.sum(self._commands() * chosen[:, None], axis=0)
 
     def _commands(self):
         """Returns the command tokens of all target spaces, [n, D]."""
@@ -335,7 +305,9 @@ class MultiModel(keras.Model):
         embedded = Embedded(encoded.states, encoded.mask, encoded.shape)
         return self._net(self._spec(problem).targets).top(encoded.states, embedded, training=training)
 
-    def loss_terms(self, batch, problem, training=True, label_smoothing=0.0, space=None, rows=None, static=False) -> LossTerms:
+    def loss_terms(
+        self, batch, problem, training=True, label_smoothing=0.0, space=None, rows=None, lengths=None, static=False
+    ) -> LossTerms:
         """Returns the parts of the loss of a batch of one problem, or of the problem that a ProblemSwitch has chosen.
 
         Args:
@@ -343,16 +315,33 @@ class MultiModel(keras.Model):
             space: as in `decode`.
             rows: (first row, number of rows, rows of the whole batch) if `batch` is a replica's part of a larger batch. Its noise
                 and dropout are then the same as in the larger batch.
-            static: True for XLA, which needs shapes that do not depend on values: the experts' capacity is the number of tokens.
+            lengths: the RealLengths of the whole batch, if fixed shapes have padded it and its noise and dropout should be as
+                without; None draws for the padded batch.
+            static: True where no shape may depend on values, as in XLA: the experts then have the configured capacity.
         """
-        capacity = static_capacity(lambda tokens, k, experts: tokens) if static else contextlib.nullcontext()
-        with replica_rows(rows), capacity:
+        c = self.config
+        capacity = FixedCapacity(c.moe_capacity_factor, c.moe_drop) if static else current_capacity()
+        with replica_rows(rows), unpadded_draws(lengths), fixed_capacity(capacity):
             logits, encoded, routing = self._logits(batch, problem, training, space)
         targets = batch["targets"]
-        weights = ops.cast(ops.not_equal(targets, 0), "float32") if self._decodes(problem) else ops.ones_like(targets, "float32")
-        losses = smoothed_cross_entropy(logits, targets, label_smoothing)
+        weights = ops.cast(targets != PAD_ID, "float32") if self._decodes(problem) else self._real_rows(batch, problem)
+        losses = smoothed_cross_entropy(logits, ops.maximum(targets, 0), label_smoothing)
         routings = tuple(r for r in (encoded.routing, routing) if r is not None)
         return LossTerms(ops.sum(losses * weights), ops.sum(weights), routings)
+
+    def real_lengths(self, batch, problem) -> RealLengths:
+        """Returns the lengths of a batch without the padding of fixed shapes; the target's is 0 for labels."""
+        targets = batch["targets"]
+        target = ops.max(ops.sum(ops.cast(targets != PAD_ID, "int32"), axis=1)) if self._decodes(problem) else 0
+
+        def source(name, given):
+            net = self._net(self._spec(name).inputs)
+            return ops.convert_to_tensor(net.positions(given["inputs"], given.get("inputs_length")), "int32")
+
+        if not isinstance(problem, ProblemSwitch):
+            return RealLengths(source(problem, batch), target)
+        branches = [functools.partial(source, *pair) for pair in zip(problem.problems, batch["sources"], strict=True)]
+        return RealLengths(ops.switch(problem.chosen, branches), target)
 
     def balance_loss(self, routings):
         """Returns the sum of the experts' importance and load losses, a float32 scalar.
@@ -367,11 +356,18 @@ class MultiModel(keras.Model):
         return self._logits(batch, problem, False, space)[0]
 
     def _logits(self, batch, problem, training, space):
-        encoded = self._encode(batch, problem, training)
+        rows = self._real_rows(batch, problem)
+        encoded = self._encode(batch, problem, training, rows)
         if not self._decodes(problem):
             return self.classify(encoded, problem, training=training), encoded, None
-        logits, routing = self._decode(encoded, batch["targets"], problem, training, space)
+        with draws_over("target", "target"):
+            logits, routing = self._decode(encoded, batch["targets"], problem, training, space, rows)
         return logits, encoded, routing
+
+    def _real_rows(self, batch, problem):
+        """Returns float32 [B]: 0 for the rows that fill a fixed shape, which have no target, and 1 for all others."""
+        targets = batch["targets"]
+        return ops.cast(targets[:, 0] != PAD_ID if self._decodes(problem) else targets != NO_LABEL, "float32")
 
     def _spec(self, problem):
         if isinstance(problem, ProblemSwitch):

@@ -16,6 +16,7 @@ from t2t_multimodel.layers.attention import KVCache, MultiHeadAttention, SelfAtt
 from t2t_multimodel.layers.dropout import Dropout
 from t2t_multimodel.layers.normalization import LayerNorm, dense
 from t2t_multimodel.layers.position import timing_signal
+from t2t_multimodel.layers.replicas import draws_over
 from t2t_multimodel.models.blocks import BodyPart
 from t2t_multimodel.models.multimodel import MultiModel
 
@@ -83,7 +84,8 @@ class TransformerBlock(BodyPart):
         y = self.norms[0](x)
         x = x + self.drops[0](self.attentions[0](y, y, readable, training=training), training=training)
         if self.decodes:
-            y = self.attentions[1](self.norms[1](x), source, source_mask[:, None, :], training=training, collected=True)
+            with draws_over("target", "source"):
+                y = self.attentions[1](self.norms[1](x), source, source_mask[:, None, :], training=training, collected=True)
             x = x + self.drops[1](y, training=training)
         return x + self.drops[-1](self._feed_forward(x), training=training)
 

@@ -18,16 +18,18 @@ from t2t_multimodel.utils.console import print_line
 from t2t_multimodel.utils.errors import DataError
 
 
-def check_strategy(hparams: HParams, strategy: str) -> None:
-    """Raises DataError if hyperparameters need overlapping steps and `strategy` does not overlap them, or the other way round.
+def check_strategy(hparams: HParams, strategy: str) -> HParams:
+    """Returns `hparams` as `strategy` needs them: a TPU, which compiles every new shape again, needs fixed shapes.
 
-    Only "parameter_server" overlaps steps.
+    Raises:
+        DataError: hyperparameters need overlapping steps and `strategy` does not overlap them, or the other way round. Only
+            "parameter_server" overlaps steps.
     """
     c = hparams.training
     if strategy != "parameter_server":
         if c.problem_schedule == "worker_per_problem":
             raise DataError("problem_schedule=worker_per_problem needs --strategy=parameter_server, where steps overlap")
-        return
+        return hparams.override(fixed_shapes=True) if strategy == "tpu" else hparams
     # An update of a variable in more than one operation would undo an update that another step makes in between. TensorFlow's
     # workers refuse a compiled step ("KernelAndDeviceOp does not support EagerFunctionParams").
     needed = {"problems_per_step": 1, "accumulate_steps": 1, "optimizer": "adam", "ema_decay": 0.0, "xla": False}
@@ -36,6 +38,7 @@ def check_strategy(hparams: HParams, strategy: str) -> None:
         wrong.append("precision=float32 or bfloat16, not float16")
     if wrong:
         raise DataError(f"--strategy=parameter_server, whose steps overlap, needs {' and '.join(wrong)}")
+    return hparams
 
 
 def check_xla(hparams: HParams, strategy: str) -> None:

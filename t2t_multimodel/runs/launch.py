@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.fixed_shapes import shape_lines
 from t2t_multimodel.data.fractions import fraction_lines
 from t2t_multimodel.data.lengths import left_out_lines, left_out_of
 from t2t_multimodel.data.records import changed_lines
@@ -85,7 +86,7 @@ def train_run(
     timing = {"train_minutes": seconds / 60, "by_clock": by_clock, "planned_steps": planned_steps}
     cluster = cluster_of_environment()
     strategy = resolve_strategy(strategy, cluster)
-    check_strategy(hparams, strategy)
+    hparams = check_strategy(hparams, strategy)
     if cluster:
         print_line(f"this is {cluster}")
         if strategy == "parameter_server" and not cluster.is_chief:
@@ -103,7 +104,7 @@ def train_run(
         with _failures_told(cluster):
             devices, make_trainer = _gather(strategy, cluster, config, timing, worker_timeout)
             # Records are read after the devices are gathered: TensorFlow takes no workers once it has computed something.
-            figures = _lengths_told(problems, hparams, data_dir) if writes else {}
+            figures = _batches_told(problems, hparams, data_dir) if writes else {}
             model = _build_model(config, devices, source)
             extras = _extras(model, config, output_dir, cluster, profile) if strategy != "parameter_server" else {}
             trainer = make_trainer(model, problems, hparams, data_dir, output_dir, figures=figures, **extras)
@@ -138,8 +139,8 @@ def _raise_interruption(number: int) -> None:
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
-def _lengths_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path) -> dict[tuple[str, str], dict[str, float]]:
-    """Prints what max_length, max_seconds and train_fractions leave out, and which records have changed since they were made.
+def _batches_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path) -> dict[tuple[str, str], dict[str, float]]:
+    """Prints what limits and train_fractions leave out, which records have changed since they were made, and the fixed shapes.
 
     Returns:
         By problem and split, the shares that the limits leave out, by their names in metrics.jsonl.
@@ -147,6 +148,8 @@ def _lengths_told(problems: Sequence[Problem], hparams: HParams, data_dir: Path)
     Raises:
         DataError: records are damaged. Training would find that only when it reads them.
     """
+    for line in shape_lines([problem.spec() for problem in problems], hparams):
+        print_line(line)
     with only_informs("the report on lengths", but=(DataError,)):
         found = {problem.name: left_out_of(problem, data_dir, hparams) for problem in problems}
         changed = changed_lines(data_dir, (problem.records_name for problem in problems))

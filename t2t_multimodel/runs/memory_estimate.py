@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import tensorflow as tf
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data.pipeline import batch_signature
 from t2t_multimodel.features import Batch
-from t2t_multimodel.layers.mixture_of_experts import static_capacity
+from t2t_multimodel.layers.expert_capacity import FixedCapacity, fixed_capacity
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.runs.run_config import RunConfig, build_model
 from t2t_multimodel.tf_internals import traced
@@ -39,14 +38,16 @@ def count_memory(config: RunConfig, batches: Mapping[str, Shapes], imbalance: fl
 
     Args:
         batches: by problem, the shapes of a batch's "inputs", "targets", and "inputs_length" for sound.
-        imbalance: the assumed ratio of the longest expert queue to the mean one. All queues are padded to the longest.
+        imbalance: the assumed ratio of the longest expert queue to the mean one. All queues are padded to the longest, unless
+            hyperparameters fix the experts' capacity.
     """
     hparams = config.hparams
+    factor = hparams.model.moe_capacity_factor if hparams.has_fixed_capacity else imbalance
     with tf.Graph().as_default():  # whose variables have no values
         model = build_model(config)
         steps = {}
         for problem, shapes in batches.items():
-            with static_capacity(lambda tokens, k, experts: math.ceil(imbalance * tokens * k / experts)):
+            with fixed_capacity(FixedCapacity(factor, drop=True)):  # the slots are those that would be filled
                 graph = _gradients(model, problem, shapes, hparams).get_concrete_function().graph
             steps[problem] = peak_bytes(graph.get_operations(), graph.outputs)
         return MemoryCount(parameter_counts(model), state_bytes(model, hparams), steps)

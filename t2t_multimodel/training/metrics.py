@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from t2t_multimodel.utils.constants import NO_LABEL, PAD_ID
+
 
 class MetricSums(NamedTuple):
     """Sums over the tokens and sequences of batches, float32 scalars; a label counts as a sequence of one token.
@@ -28,16 +30,21 @@ class MetricSums(NamedTuple):
 
 
 def metric_sums(logits: tf.Tensor, targets: tf.Tensor) -> MetricSums:
-    """Returns the sums for logits [B, T, V] and ids int32 [B, T], where id 0 does not count, or [B, classes] and int32 [B]."""
+    """Returns the sums for logits [B, T, V] and ids int32 [B, T], where id 0 does not count, or [B, classes] and int32 [B].
+
+    A row without a target (only id 0, or NO_LABEL) fills a fixed shape and does not count.
+    """
     is_text = targets.shape.rank == 2
-    weights = tf.cast(targets != 0, tf.float32) if is_text else tf.ones_like(targets, tf.float32)
+    weights = tf.cast(targets != PAD_ID if is_text else targets != NO_LABEL, tf.float32)
+    rows = weights[:, 0] if is_text else weights
+    targets = tf.maximum(targets, 0)
     nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
     right = tf.cast(tf.argmax(logits, -1, tf.int32) == targets, tf.float32)
     flat, ids = tf.reshape(logits, (-1, logits.shape[-1])), tf.reshape(targets, [-1])
     top5 = tf.reshape(tf.cast(tf.math.in_top_k(ids, flat, min(5, logits.shape[-1])), tf.float32), tf.shape(targets))
     whole = tf.reduce_min(tf.maximum(right, 1.0 - weights), axis=-1) if is_text else right
     nats, right, top5 = (tf.reduce_sum(values * weights) for values in (nats, right, top5))
-    return MetricSums(nats, right, top5, tf.reduce_sum(weights), tf.reduce_sum(whole), tf.cast(tf.size(whole), tf.float32))
+    return MetricSums(nats, right, top5, tf.reduce_sum(weights), tf.reduce_sum(whole * rows), tf.reduce_sum(rows))
 
 
 def mean_metrics(sums: MetricSums) -> dict[str, float]:

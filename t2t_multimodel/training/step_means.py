@@ -26,7 +26,14 @@ class RunningMeans:
 
     def add(self, problem: str, result: StepResult) -> None:
         """Adds the result of a step of `problem`."""
-        figures = (result.loss, result.gradient_norm, result.tokens, result.load_cv, result.importance_cv)
+        figures = (
+            result.loss,
+            result.gradient_norm,
+            result.tokens,
+            result.load_cv,
+            result.importance_cv,
+            result.dropped_fraction,
+        )
         self._rows.setdefault(problem, []).append([float(figure) for figure in figures])
         self._shares.setdefault(problem, []).append(np.asarray(result.expert_load))
 
@@ -44,9 +51,9 @@ class RunningMeans:
         speed = {"target_tokens_per_second": tokens / seconds, "steps_per_second": (step - self._step) / seconds}
         shares = {problem: np.mean(each, axis=0) for problem, each in self._shares.items()}
         for problem, rows in self._rows.items():
-            loss, norm, _, load_cv, importance_cv = np.mean(rows, axis=0)
+            loss, norm, _, load_cv, importance_cv, dropped = np.mean(rows, axis=0)
             metrics = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **trained[problem], **speed}
-            health = {"expert_load_cv": load_cv, "expert_importance_cv": importance_cv, "expert_dropped_fraction": 0.0}
+            health = {"expert_load_cv": load_cv, "expert_importance_cv": importance_cv, "expert_dropped_fraction": dropped}
             few = shares[problem].ravel() if shares[problem].size <= 64 else []
             loads = {f"expert_load/{i}": float(share) for i, share in enumerate(few)}
             writer.write(step, problem, "train", {name: float(value) for name, value in (metrics | health | loads).items()})

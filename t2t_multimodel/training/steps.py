@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from t2t_multimodel.config import HParams
+from t2t_multimodel.data.fixed_shapes import pad_rows
 from t2t_multimodel.distributed.sharding import in_parts
 from t2t_multimodel.features import Batch, Label, ProblemSpec
 from t2t_multimodel.model_protocol import Model
@@ -18,6 +19,7 @@ from t2t_multimodel.training.checkpoints import by_path
 from t2t_multimodel.training.input_switch import Choice, InputSwitch
 from t2t_multimodel.training.metrics import MetricSums, metric_sums
 from t2t_multimodel.training.optimizer import Optimizer
+from t2t_multimodel.utils.constants import NO_LABEL, PAD_ID
 
 Traced = Callable[..., Any]
 _SCALAR = tf.TensorSpec([], tf.float32)
@@ -34,6 +36,7 @@ class StepResult(NamedTuple):
         load_cv, importance_cv: root mean square, over the mixtures, of the coefficients of variation of the experts' load and
             importance; 0 without experts.
         expert_load: float32 [mixtures, experts], the share of tokens of each expert.
+        dropped_fraction: the share of all pairs of a token and an expert that were left out; 0 unless moe_drop is set.
     """
 
     loss: tf.Tensor
@@ -42,6 +45,7 @@ class StepResult(NamedTuple):
     load_cv: tf.Tensor
     importance_cv: tf.Tensor
     expert_load: tf.Tensor
+    dropped_fraction: tf.Tensor | float = 0.0
 
 
 class StepFunctions:
@@ -83,9 +87,10 @@ class StepFunctions:
         self._call = call or (lambda function, arguments: function(*arguments))
         self._seeds = _seeds(model) if call else []
         self._compiled = hparams.training.xla
-        self._static = self._compiled or isinstance(self._strategy, tf.distribute.TPUStrategy)
-        self._inputs = InputSwitch(model, hparams, joined=not (call or self._static))
-        self._traced: dict[tuple[str, ...], Traced] = {}
+        compiled = self._compiled or isinstance(self._strategy, tf.distribute.TPUStrategy)
+        self._static = compiled and hparams.data.fixed_shapes
+        self._inputs = InputSwitch(model, hparams, joined=not (call or compiled))
+        self._traced: dict[tuple[Any, ...], Traced] = {}
         self._used: dict[tuple[str, ...], set[str]] = {}  # by the sources' key, the variables that have a gradient
         c = hparams.training
         self._accumulators = self._make_accumulators() if optimizer and c.problems_per_step * c.accumulate_steps > 1 else {}
@@ -100,7 +105,7 @@ class StepFunctions:
             rate: the learning rate.
             step: the step's number, counted from 1.
         """
-        function = self._function("train", problem, self._make_train)
+        function = self._function("train", problem, batch, self._make_train)
         scalars = [tf.constant(value, tf.float32) for value in (rate, step, self._model.specs[problem].loss_weight)]
         return self._call(function, (*self._inputs.arguments(problem, batch), *scalars))
 
@@ -124,11 +129,13 @@ class StepFunctions:
         results: list[StepResult] = []
         used: set[str] = set()
         for problem, batches in drawn:
-            add = self._function("add", problem, self._make_add)
             spec = self._model.specs[problem]
             weights = tf.add_n([target_weight(spec, batch) for batch in batches])
             shares = [tf.constant(share / len(drawn), tf.float32) for share in (spec.loss_weight, 1 / len(batches))]
-            parts = [add(*self._inputs.arguments(problem, batch), weights, *shares) for batch in batches]
+            parts = [
+                self._function("add", problem, batch, self._make_add)(*self._inputs.arguments(problem, batch), weights, *shares)
+                for batch in batches
+            ]
             used |= self._inputs.read(problem, self._used[self._inputs.key(problem)])
             results.append(_joined(parts))
         mask = tf.constant([float(name in used) for name in self._accumulators])
@@ -137,16 +144,23 @@ class StepFunctions:
 
     def evaluate(self, problem: str, batch: Batch) -> MetricSums:
         """Returns the sums of the teacher-forced metrics over a batch of `problem`."""
-        function = self._function("evaluate", problem, self._make_evaluate)
+        function = self._function("evaluate", problem, None, self._make_evaluate)
         return self._call(function, self._inputs.arguments(problem, batch))
 
-    def _function(self, kind: str, problem: str, make: Callable[[str], Traced]) -> Traced:
-        key = (kind, *self._inputs.key(problem))
+    def _function(self, kind: str, problem: str, batch: Batch | None, make: Callable[[str, list[Any]], Traced]) -> Traced:
+        """Returns a traced function for a batch of this shape; one function serves all shapes unless they are declared."""
+        signature = self._inputs.signature(problem)
+        shapes: tuple[Any, ...] = ()
+        if batch is not None and self._static:
+            given = self._inputs.arguments(problem, batch)[0]
+            signature = [tf.nest.map_structure(lambda value: tf.TensorSpec(value.shape, value.dtype), given), signature[1]]
+            shapes = tuple(tuple(spec.shape) for spec in tf.nest.flatten(signature[0]))
+        key = (kind, *self._inputs.key(problem), *shapes)
         if key not in self._traced:
-            self._traced[key] = make(problem)
+            self._traced[key] = make(problem, signature)
         return self._traced[key]
 
-    def _make_train(self, problem: str) -> Callable[..., StepResult]:
+    def _make_train(self, problem: str, signature: list[Any]) -> Callable[..., StepResult]:
         def replica_step(batch: Batch, choice: Choice, rate: tf.Tensor, number: tf.Tensor, loss_weight: tf.Tensor) -> StepResult:
             with self._noise(number):
                 gradients, result = self._differentiate(problem, batch, choice, loss_weight)
@@ -154,9 +168,9 @@ class StepFunctions:
             norm = self._optimizer.apply(list(gradients), self._sum(list(gradients.values())), rate, number, used)
             return result._replace(gradient_norm=norm)
 
-        return self._replicated(replica_step, [*self._inputs.signature(problem), *[_SCALAR] * 3])
+        return self._replicated(replica_step, [*signature, *[_SCALAR] * 3])
 
-    def _make_add(self, problem: str) -> Callable[..., StepResult]:
+    def _make_add(self, problem: str, signature: list[Any]) -> Callable[..., StepResult]:
         def replica_add(
             batch: Batch, choice: Choice, weight: tf.Tensor, loss_weight: tf.Tensor, balance_weight: tf.Tensor
         ) -> StepResult:
@@ -166,7 +180,7 @@ class StepFunctions:
                 self._accumulators[name].assign_add(gradient)
             return result
 
-        return self._replicated(replica_add, [*self._inputs.signature(problem), *[_SCALAR] * 3])
+        return self._replicated(replica_add, [*signature, *[_SCALAR] * 3])
 
     def _make_apply(self) -> Callable[..., tf.Tensor]:
         def replica_apply(used: tf.Tensor, rate: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
@@ -203,23 +217,31 @@ class StepFunctions:
             balance_weight: factor on the experts' balance losses.
         """
         variables = in_parts(by_path(self._model.trainable_variables))
-        batch, rows, share = self._part(batch)
+        chosen = self._inputs.problem(problem, choice)
+        # A compiler draws other numbers anyhow, and has to know the shape of what is drawn.
+        drawn = self._model.real_lengths(batch, chosen) if self._hparams.data.fixed_shapes and not self._static else None
+        batch, rows, share = self._part(problem, batch)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             for variable in variables.values():
                 tape.watch(variable)
             smoothing = self._hparams.training.label_smoothing
-            chosen = self._inputs.problem(problem, choice)
-            terms = self._model.loss_terms(batch, chosen, True, smoothing, choice.space, rows, static=self._static)
+            static = self._hparams.has_fixed_capacity
+            terms = self._model.loss_terms(batch, chosen, True, smoothing, choice.space, rows, drawn, static)
             tokens = self._sum(terms.weight * share)
             loss = terms.total * share / tf.maximum(tokens if weight is None else weight, 1.0)
             routings = [
-                r._replace(importance=self._sum(r.importance * share), load=self._sum(r.load * share)) for r in terms.routings
+                r._replace(
+                    importance=self._sum(r.importance * share),
+                    load=self._sum(r.load * share),
+                    dropped=self._sum(r.dropped * share),
+                )
+                for r in terms.routings
             ]
             balance = self._model.balance_loss(routings) * (balance_weight / self._replicas)
             objective = self._optimizer.scaled(loss_weight * loss + balance)
         gradients = tape.gradient(objective, variables)
         used = {name: tf.convert_to_tensor(gradient) for name, gradient in gradients.items() if gradient is not None}
-        return used, StepResult(self._sum(loss), tf.zeros(()), tokens, *_expert_statistics(routings))
+        return used, StepResult(self._sum(loss), tf.zeros(()), tokens, *_expert_statistics(routings, self._hparams.model.moe_k))
 
     def _replicated(self, function: Callable[..., Any], signature: list[Any]) -> Callable[..., Any]:
         """Returns a traced function that runs `function` on every replica and returns the first replica's results.
@@ -243,15 +265,23 @@ class StepFunctions:
         counter = tf.cast(number, tf.int64) * _DRAWS
         return keras.StatelessScope([(state, tf.stack([tf.constant(seed, tf.int64), counter])) for state, seed in self._seeds])
 
-    def _part(self, batch: Batch) -> tuple[Batch, tuple[tf.Tensor, ...] | None, tf.Tensor | float]:
+    def _part(self, problem: str, batch: Batch) -> tuple[Batch, tuple[Any, ...] | None, tf.Tensor | float]:
         """Returns this replica's rows, their range (first, count, total), and a weight of 1.0.
 
         A replica that is left without rows gets one row and a weight of 0.0, so that no layer has to handle empty batches. With a
-        single replica: the whole batch, None, 1.0.
+        single replica: the whole batch, None, 1.0. Where shapes are static, all replicas get the same number of rows, for which
+        rows of weight 0 are added.
         """
         if self._replicas == 1:
             return batch, None, 1.0
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        if self._static:
+            count = -(-batch["targets"].shape[0] // self._replicas)
+            batch = pad_rows(batch, self._model.specs[problem], count * self._replicas)
+            own = tf.nest.map_structure(
+                lambda value: tf.reshape(value, [self._replicas, count, *value.shape[1:]])[replica], batch
+            )
+            return own, (replica * count, count, count * self._replicas), 1.0
         total = tf.shape(batch["targets"])[0]
         first, end = (total * number // self._replicas for number in (replica, replica + 1))
         share = tf.cast(end > first, tf.float32)
@@ -265,18 +295,18 @@ class StepFunctions:
             return values
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
-    def _make_evaluate(self, problem: str) -> Callable[..., MetricSums]:
+    def _make_evaluate(self, problem: str, signature: list[Any]) -> Callable[..., MetricSums]:
         def evaluate(batch: Batch, choice: Choice) -> MetricSums:
             chosen = self._inputs.problem(problem, choice)
             return metric_sums(self._model.logits(batch, chosen, choice.space), batch["targets"])
 
-        return traced(evaluate, input_signature=self._inputs.signature(problem))
+        return traced(evaluate, input_signature=signature)
 
 
 def target_weight(spec: ProblemSpec, batch: Batch) -> tf.Tensor:
     """Returns the weight of a batch, by which its loss is divided, a float32 scalar: its target tokens or its labels."""
-    targets = batch["targets"]
-    return tf.cast(tf.shape(targets)[0] if isinstance(spec.targets, Label) else tf.math.count_nonzero(targets), tf.float32)
+    missing = NO_LABEL if isinstance(spec.targets, Label) else PAD_ID
+    return tf.math.count_nonzero(batch["targets"] != missing, dtype=tf.float32)
 
 
 def _joined(parts: list[StepResult]) -> StepResult:
@@ -295,14 +325,19 @@ def _seeds(model: Model) -> list[tuple[Any, int]]:
     return [(state, int(state.numpy()[0])) for state in states]
 
 
-def _expert_statistics(routings: Sequence[Any]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the root mean square variations of load and importance, and each expert's share of the load (see StepResult)."""
+def _expert_statistics(routings: Sequence[Any], k: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns the root mean square variations of load and importance, each expert's share of the load, and the dropped share.
+
+    Args:
+        k: experts per token. The gates of a token sum to 1, so that the sum of all importances is the number of tokens.
+    """
     if not routings:
-        return tf.zeros(()), tf.zeros(()), tf.zeros((0, 0))
+        return tf.zeros(()), tf.zeros(()), tf.zeros((0, 0)), tf.zeros(())
     load = tf.stack([routing.load for routing in routings])
     importance = tf.stack([routing.importance for routing in routings])
     shares = load / tf.maximum(tf.reduce_sum(load, axis=1, keepdims=True), 1e-6)
-    return _variation(load), _variation(importance), shares
+    dropped = tf.add_n([routing.dropped for routing in routings]) / tf.maximum(k * tf.reduce_sum(importance), 1e-6)
+    return _variation(load), _variation(importance), shares, dropped
 
 
 def _variation(x: tf.Tensor) -> tf.Tensor:

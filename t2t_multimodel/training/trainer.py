@@ -360,7 +360,7 @@ class Trainer:
         Raises:
             DataError: no example of the split is within the limits of length.
         """
-        batches = evaluation_batches(self.problems[name], self.data_dir, self.hparams, split)
+        batches = evaluation_batches(self.problems[name], self.data_dir, self.hparams, split, padded=True)
         own = (batches.take(limit) if limit else batches).shard(self._workers.count, self._workers.index)
         sums = [0.0] * len(MetricSums._fields)
         for batch in own:

@@ -13,6 +13,7 @@ from PIL import Image as Picture
 
 from t2t_multimodel.config import HParams
 from t2t_multimodel.data import pipeline, preprocess
+from t2t_multimodel.data.fixed_shapes import declared_shapes, shape_lines
 from t2t_multimodel.data.generation.generate import generate
 from t2t_multimodel.data.pipeline import TrainingBatches, batch_signature, evaluation_batches, prepare_inputs
 from t2t_multimodel.data.readers.sound.decode import decode_audio
@@ -299,3 +300,65 @@ def test_augmented_sound_is_the_same_after_resuming(data_dir):
     )
     for augmented, usual in zip(dev(SPEECH, data_dir, hparams), dev(SPEECH, data_dir), strict=True):
         np.testing.assert_array_equal(augmented["inputs"], usual["inputs"])
+
+
+# Fixed shapes
+
+FIXED = HPARAMS.override("fixed_shapes=true")
+
+
+def grown(value, shape, filler=0):
+    """Returns `value` padded at its ends to `shape`."""
+    ends = [(0, size - own) for size, own in zip(shape, value.shape, strict=True)]
+    return np.pad(value, ends, constant_values=filler)
+
+
+@pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
+def test_fixed_shapes_are_the_same_batches_padded_to_a_declared_shape(problem, data_dir):
+    shapes, seen = declared_shapes(problem.spec(), HPARAMS), set()
+    plain, padded = some_training(problem, data_dir, 30), some_training(problem, data_dir, 30, hparams=FIXED)
+    for wanted, batch in zip(plain, padded, strict=True):
+        fillers = {"targets": -1} if isinstance(problem.targets, Label) else {}
+        assert batch.keys() == wanted.keys()
+        for name, value in batch.items():
+            np.testing.assert_array_equal(value, grown(wanted[name], value.shape, fillers.get(name, 0)))
+        place = shapes.inputs.index(batch["inputs"].shape[1]) if shapes.inputs else 0
+        assert len(batch["inputs"]) == len(batch["targets"]) == shapes.rows[place]
+        if shapes.targets:
+            assert batch["targets"].shape[1] in shapes.targets
+        seen.add((batch["inputs"].shape, batch["targets"].shape))
+    assert 1 <= len(seen) <= shapes.number
+    assert len(seen) <= len({tuple(value.shape for value in batch.values()) for batch in plain})
+
+
+def test_shapes_are_as_many_as_buckets():
+    numbers = {problem.name: declared_shapes(problem.spec(), HPARAMS).number for problem in ALL}
+    # Texts of 6, 8, 10, 12, 16, 20, 24, 32 and 40 tokens; captions of 16 and 40; sounds of 0.4 s, with targets of 16 and 40.
+    assert numbers == {"translate": 9, "caption": 2, "class": 1, "speech": 2, "topic": 9, "back": 9}
+    (line,) = shape_lines([TRANSLATE.spec(), CAPTION.spec()], FIXED)
+    assert line == "fixed shapes: a batch has one of 11 shapes (translate 9, caption 2); its padding has weight 0"
+    assert shape_lines([TRANSLATE.spec()], HPARAMS) == []
+
+
+@pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)
+def test_evaluation_is_padded_if_asked_for_and_keeps_longer_examples(problem, data_dir):
+    shapes = declared_shapes(problem.spec(), FIXED, training=False)
+    batches = list(evaluation_batches(problem, data_dir, FIXED, padded=True).as_numpy_iterator())
+    real = (batch["targets"] >= 0 if isinstance(problem.targets, Label) else batch["targets"][:, 0] > 0 for batch in batches)
+    assert sum(map(np.count_nonzero, real)) == sum(len(batch["targets"]) for batch in dev(problem, data_dir, FIXED))
+    for batch in batches:
+        place = shapes.inputs.index(batch["inputs"].shape[1]) if shapes.inputs else 0
+        assert len(batch["targets"]) == shapes.rows[place]
+
+
+def test_fixed_shapes_resume_at_their_position_and_count_real_examples(data_dir):
+    whole = TrainingBatches(TRANSLATE, data_dir, FIXED, 3)
+    plain = TrainingBatches(TRANSLATE, data_dir, HPARAMS, 3)
+    for _ in range(7):
+        next(whole), next(plain)
+    assert (whole.position, whole.examples) == (plain.position, plain.examples)
+    again = TrainingBatches(TRANSLATE, data_dir, FIXED, 3, whole.position, whole.examples)
+    for _ in range(3):
+        first, second = next(whole), next(again)
+        assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert whole.examples == again.examples

@@ -20,7 +20,9 @@ from t2t_multimodel.utils.errors import DataError
 # Steps of several problems by Adafactor: Adam divides by each number's own gradient, and one that cancels to nothing moved a new
 # router, whose weights are all as small, by 2e-5 of its norm, and after twenty such steps the losses by more than 1e-3.
 SEVERAL = "problems_per_step=2,accumulate_steps=2,optimizer=adafactor"
-CHANGES = ["", pytest.param(SEVERAL, marks=pytest.mark.slow)]
+# 5 rows of 10 tokens, or of an image, whatever the batch.
+FIXED = "fixed_shapes=true,max_length=10,batch_tokens=100,batch_images=5,moe_capacity_factor=0.8"
+CHANGES = ["", pytest.param(SEVERAL, marks=pytest.mark.slow), pytest.param(FIXED, marks=pytest.mark.slow)]
 SECONDS = 900
 
 

@@ -1,6 +1,7 @@
 """Trains the same way by one strategy after another, and writes NAME-WORKER.npz for each: FOLDER STEPS HPARAMS NAME..."""
 
 import sys
+import unittest.mock
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from t2t_multimodel.config import HParams  # noqa: E402
+from t2t_multimodel.data.fixed_shapes import pad_batch  # noqa: E402
 from t2t_multimodel.distributed.cluster import cluster_of_environment  # noqa: E402
 from t2t_multimodel.distributed.strategies import described, make_strategy  # noqa: E402
 from t2t_multimodel.features import Batch, Image, Label, ProblemSpec, Text  # noqa: E402
@@ -33,8 +35,11 @@ SPECS = (
 )
 
 
-def batch(name: str, step: int) -> Batch:
-    """Returns 1, 3 or 5 rows of different lengths, so that two replicas get different numbers of rows, or one gets none."""
+def batch(name: str, step: int, hparams: HParams) -> Batch:
+    """Returns 1, 3 or 5 rows of different lengths, so that two replicas get different numbers of rows, or one gets none.
+
+    With fixed shapes there are 5 rows, of which the second replica gets 2 and one that is added.
+    """
     random = np.random.default_rng(step)
     rows = (5, 3, 1)[step % 3]
     ids = np.zeros((2, rows, 9), "int32")
@@ -44,7 +49,9 @@ def batch(name: str, step: int) -> Batch:
             row[:length] = [*random.integers(3, VOCAB, length - 1), 1]
     inputs = random.normal(size=(rows, 16, 12, 3)).astype("float32") if name == "caption" else ids[0]
     targets = random.integers(0, 7, rows).astype("int32") if name == "topic" else ids[1]
-    return {"inputs": tf.constant(inputs), "targets": tf.constant(targets)}
+    made: Batch = {"inputs": tf.constant(inputs), "targets": tf.constant(targets)}
+    spec = next(spec for spec in SPECS if spec.name == name)
+    return pad_batch(made, spec, hparams) if hparams.data.fixed_shapes else made
 
 
 def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dict[str, Any]:
@@ -52,7 +59,8 @@ def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dic
     with strategy.scope():
         model = build_model(RunConfig("tiny", hparams, SPECS, VOCAB, "", ""))
         optimizer = make_optimizer(by_path(model.trainable_variables), hparams)
-    trained = StepFunctions(model, optimizer, hparams, strategy)
+    with unittest.mock.patch.object(tf.distribute, "TPUStrategy", type(strategy) if hparams.data.fixed_shapes else ()):
+        trained = StepFunctions(model, optimizer, hparams, strategy)  # with fixed shapes as on a TPU
     joint, count = hparams.training.problems_per_step > 1, hparams.training.accumulate_steps
     losses: list[float] = []
     norms: list[float] = []
@@ -60,10 +68,10 @@ def train(strategy: tf.distribute.Strategy, steps: int, hparams: HParams) -> dic
     for step in range(1, steps + 1):
         name = {0: "topic", 3: "caption"}.get(step % 5, "german")
         if joint:
-            drawn = [(spec.name, [batch(spec.name, step + 100 * i) for i in range(count)]) for spec in SPECS]
+            drawn = [(spec.name, [batch(spec.name, step + 100 * i, hparams) for i in range(count)]) for spec in SPECS]
             result = trained.train_on_several(drawn, 0.003, step)[0]
         else:
-            result = trained.train(name, batch(name, step), 0.003, step)
+            result = trained.train(name, batch(name, step, hparams), 0.003, step)
         losses.append(float(result.loss))
         norms.append(float(result.gradient_norm))
         if step == 1:

@@ -9,6 +9,7 @@ from keras import ops
 from tensors import close, gradients, normal, shake
 
 from t2t_multimodel.layers import mixture_of_experts as moe
+from t2t_multimodel.layers.expert_capacity import FixedCapacity, fixed_capacity
 from t2t_multimodel.layers.mixture_of_experts import MixtureOfExperts, NoisyTopKGate, Routing
 from t2t_multimodel.testing import run_layer_test
 
@@ -266,14 +267,75 @@ def test_a_batch_equals_its_examples_one_by_one():
         close(layer(x[i : i + 1], ones(1, 7))[0][0], whole[i])
 
 
+# A capacity that is known beforehand
+
+
+def output_and_gradients(layer, x, capacity=None, compiled=False):
+    """Returns y [1, N, D] and the gradients by x, W1 and W2 of its weighted sum."""
+    weights = normal(*x.shape, seed=5)
+
+    def run(x):
+        with tf.GradientTape() as tape, fixed_capacity(capacity):
+            tape.watch(x)
+            y, routing = layer(x, ones(*x.shape[:2]))
+            loss = tf.reduce_sum(y * weights)
+        return y, routing.dropped, *tape.gradient(loss, [x, layer.w1.value, layer.w2.value])
+
+    return (tf.function(run, jit_compile=True) if compiled else run)(tf.constant(x))
+
+
+@pytest.mark.parametrize("factor", [1e-6, 0.5, 1.0, 100.0])
+@pytest.mark.parametrize("name", CHOICES)
+def test_queues_beyond_the_capacity_are_computed_in_further_passes(name, factor):
+    """The capacities are 1, 2, 4 and N; up to 12 tokens wait for one expert."""
+    gates = np.random.default_rng(3).dirichlet([1, 1], N).astype("float32")
+    layer, x = mixture(2, FixedRouter(CHOICES[name], gates)), normal(1, N, D)
+    found = output_and_gradients(layer, x, FixedCapacity(factor))
+    for got, wanted in zip(found, output_and_gradients(layer, x), strict=True):
+        close(got, wanted, 1e-4)
+
+
+def test_further_passes_are_the_same_compiled_and_where_values_are_computed_again():
+    gates = np.random.default_rng(3).dirichlet([1, 1], N).astype("float32")
+    layer, x = mixture(2, FixedRouter(CHOICES["all to one expert"], gates)), normal(1, N, D)
+    layer.recompute = True
+    for got, wanted in zip(
+        output_and_gradients(layer, x, FixedCapacity(0.5), compiled=True), output_and_gradients(layer, x), strict=True
+    ):
+        close(got, wanted, 1e-4)
+
+
+def test_dropped_pairs_are_the_last_of_their_queue_and_are_counted():
+    gates = np.full((N, 2), 0.5, "float32")
+    layer, x = mixture(2, FixedRouter(CHOICES["all to one expert"], gates)), normal(1, N, D)
+    y, dropped, *_ = output_and_gradients(layer, x, FixedCapacity(1.0, drop=True))
+    assert int(dropped) == 2 * (N - 4)  # 12 tokens and 2 experts each for 6 experts are 4 slots per expert
+    close(y[:, :4], layer(x, ones(1, N))[0][:, :4], 1e-4)
+    assert not np.any(y[:, 4:])
+    assert int(output_and_gradients(layer, x, FixedCapacity(100.0, drop=True))[1]) == 0
+
+
+@pytest.mark.parametrize(("tokens", "slots"), [(30, 20), (1, 1), (0, 1), (4, 3)])
+def test_the_capacity_is_a_multiple_of_the_mean(tokens, slots):
+    capacity = FixedCapacity(2.0)
+    assert capacity.slots(tokens, K, 9) == slots
+    assert int(capacity.slots(tf.constant(tokens), K, 9)) == slots
+
+
 def test_lengths_known_only_when_it_runs():
     layer = mixture()
     traced = tf.function(
         lambda x, m: layer(x, m)[0], input_signature=[tf.TensorSpec((None, None, D)), tf.TensorSpec((None, None))]
     )
+    with fixed_capacity(FixedCapacity(0.5)):
+        in_passes = tf.function(
+            lambda x, m: layer(x, m)[0], input_signature=[tf.TensorSpec((None, None, D)), tf.TensorSpec((None, None))]
+        )
+        in_passes.get_concrete_function()
     for shape in ((1, 1), (2, 9)):
         x = normal(*shape, D)
-        close(traced(x, ones(*shape)), layer(x, ones(*shape))[0])
+        for function in (traced, in_passes):
+            close(function(x, ones(*shape)), layer(x, ones(*shape))[0])
 
 
 def test_the_mixture_is_a_layer():

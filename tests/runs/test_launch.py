@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import operator
 import os
 import re
 import shutil
@@ -80,6 +81,28 @@ def test_a_run_leaves_all_it_should(finished, data_dir):
 def test_the_best_checkpoints_are_runs_themselves(finished):
     losses = {row["step"]: row["loss"] for row in metrics(finished) if (row["problem"], row["split"]) == ("t_copy", "dev")}
     assert run_config.open_run(finished / "best" / "t_copy-loss")[3] == min(losses, key=losses.get)
+
+
+def test_for_a_tpu_shapes_are_fixed_and_the_run_stops_goes_on_and_learns_the_same(
+    finished, data_dir, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(launch, "make_strategy", lambda name: tf.distribute.get_strategy())
+    for stop_step in (7, None):
+        train_run([COPY, TOPIC], "tiny", HPARAMS, data_dir, tmp_path, strategy="tpu", stop_step=stop_step)
+    assert (
+        "fixed shapes: a batch has one of 30 shapes (t_copy 15, t_topic 15); its padding has weight 0" in capsys.readouterr().err
+    )
+    assert json.loads((tmp_path / "config.json").read_text())["hparams"]["data"]["fixed_shapes"] is True
+    place = operator.itemgetter("split", "problem")
+    last = [sorted((row for row in metrics(folder) if row["step"] == 12), key=place) for folder in (finished, tmp_path)]
+    assert len(last[0]) == len(last[1]) == 4
+    for plain, fixed in zip(*last, strict=True):
+        assert place(fixed) == place(plain)
+        if plain["split"] == "dev":
+            assert fixed["loss"] == pytest.approx(plain["loss"], rel=1e-4)
+            assert (fixed["accuracy"], fixed["examples"]) == (plain["accuracy"], plain["examples"])
+        else:
+            assert fixed["problem_examples"] == plain["problem_examples"]
 
 
 def test_each_evaluation_leaves_decoded_examples(finished):
