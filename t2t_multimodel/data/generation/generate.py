@@ -83,10 +83,7 @@ def generate(
     data_dir.mkdir(parents=True, exist_ok=True)
     remove_leftovers(data_dir)
     options = {"clean": sorted(rules), "image_size": image_size}
-    recorded = {name: find(problem, data_dir, options, verify) for name, problem in forward.items()}
-    for name, found in recorded.items():
-        if found.reason:
-            report(f"{name}: made again, because {found.reason}")
+    recorded = _recorded(forward, data_dir, options, verify, report)
     missing = {name: problem for name, problem in forward.items() if not recorded[name].is_complete}
     manifests = {name: found.manifest for name, found in recorded.items() if found.is_complete and found.manifest}
     plan = {"num_shards": num_shards, "on_error": on_error, "tmp_dir": str(tmp_dir.resolve()), **options}
@@ -105,6 +102,17 @@ def generate(
                 for line in file.misfits(manifest):
                     report(f"warning: {line}")
     return {name: manifests[name] for name in forward}
+
+
+def _recorded(
+    forward: dict[str, Problem], data_dir: Path, options: dict[str, Any], verify: bool, report: Report
+) -> dict[str, Recorded]:
+    """Returns the state of the records of each problem, and says which have to be made again."""
+    recorded = {name: find(problem, data_dir, options, verify) for name, problem in forward.items()}
+    for name, found in recorded.items():
+        if found.reason:
+            report(f"{name}: made again, because {found.reason}")
+    return recorded
 
 
 def _ensure_vocabulary(
