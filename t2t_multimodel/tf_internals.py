@@ -41,6 +41,24 @@ def begin_session(writer: Any, step: int) -> None:
     tf.raw_ops.ImportEvent(writer=writer._resource, event=event.SerializeToString())
 
 
+@contextlib.contextmanager
+def connecting_within(seconds: float) -> Iterator[None]:
+    """Makes a MultiWorkerMirroredStrategy raise DeadlineExceededError if a worker does not connect, instead of waiting for long.
+
+    It waits in C++ and holds the interpreter's lock, so that neither a thread nor a signal's handler could end the wait. The
+    strategy sets up the service that connects the workers by a private function, and offers no timeout.
+    """
+    from tensorflow.python.eager import context
+
+    current = context.context()
+    configure = functools.partial(current.configure_coordination_service, cluster_register_timeout_in_ms=round(1000 * seconds))
+    current.configure_coordination_service = configure
+    try:
+        yield
+    finally:
+        del current.configure_coordination_service
+
+
 def float_operations(graph: tf.Graph) -> float:
     """Returns the floating-point operations of a graph; only version 1's profiler counts them without running it."""
     builder = tf.compat.v1.profiler.ProfileOptionBuilder

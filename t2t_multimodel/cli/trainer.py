@@ -14,7 +14,7 @@ from absl.flags import FlagValues
 from t2t_multimodel.cli import common
 from t2t_multimodel.cli.hparams_help import hparams_help
 from t2t_multimodel.config import ARCHITECTURES, HParams, get_hparams
-from t2t_multimodel.distributed.rendezvous import WORKER_TIMEOUT
+from t2t_multimodel.distributed.cluster import WORKER_TIMEOUT
 from t2t_multimodel.distributed.strategies import STRATEGIES
 from t2t_multimodel.problem import Problem
 from t2t_multimodel.utils.console import print_line

@@ -15,6 +15,7 @@ from typing import Any
 from t2t_multimodel.utils.errors import DataError
 
 CHIEF_JOBS = ("chief", "worker")
+WORKER_TIMEOUT = 300  # seconds that tasks wait for each other, unless told otherwise
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,6 @@ from typing import Any
 from t2t_multimodel.distributed.cluster import Cluster
 from t2t_multimodel.utils.errors import DataError
 
-WORKER_TIMEOUT = 300
 _RETRY_SECONDS = 0.2
 _GREETING_SECONDS = 5.0  # for a message to arrive
 _LONGEST = 2**20  # most bytes of a message

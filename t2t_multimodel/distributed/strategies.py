@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from t2t_multimodel.distributed.cluster import CHIEF_JOBS, Cluster
+from t2t_multimodel.distributed.cluster import CHIEF_JOBS, WORKER_TIMEOUT, Cluster
 from t2t_multimodel.utils.errors import DataError
 
 if TYPE_CHECKING:
@@ -57,27 +57,46 @@ def _check_parameter_servers(cluster: Cluster | None) -> None:
         raise DataError(f"--strategy=parameter_server needs a TF_CONFIG with 1 chief, workers and ps; it has {found}")
 
 
-def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
+def make_strategy(name: str = "auto", worker_timeout: float = WORKER_TIMEOUT) -> tf.distribute.Strategy:
     """Returns the strategy of a name from `resolve_strategy`; docs/distribution.md describes each.
 
     "multi_worker" must be made before anything is computed in this process. It waits for the other workers.
 
+    Args:
+        name: the strategy's name.
+        worker_timeout: seconds that "multi_worker" waits for the other workers.
+
     Raises:
-        DataError: the name is "tpu", and there is no TPU.
+        DataError: the name is "tpu", and there is no TPU; or it is "multi_worker", and another worker did not connect.
     """
     import tensorflow as tf
 
     if name == "tpu":
         return _tpu_strategy()
     if name == "multi_worker":
-        handler = signal.getsignal(signal.SIGTERM)
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        signal.signal(signal.SIGTERM, handler)  # TensorFlow has replaced it, to watch for preemption
-        return strategy
+        return _multi_worker_strategy(worker_timeout)
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         return tf.distribute.MirroredStrategy([device.name for device in gpus or tf.config.list_logical_devices("CPU")])
     return tf.distribute.get_strategy()
+
+
+def _multi_worker_strategy(timeout: float) -> tf.distribute.Strategy:
+    import tensorflow as tf
+
+    from t2t_multimodel.tf_internals import connecting_within
+
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with connecting_within(timeout):
+            return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.DeadlineExceededError as error:
+        raise DataError(
+            f"another worker ended while the workers connected, or cannot be reached ({timeout:g} seconds); see what it printed, "
+            "and start all of them again"
+        ) from error
+    finally:
+        signal.signal(signal.SIGTERM, handler)  # TensorFlow has replaced it, to watch for preemption
 
 
 def _tpu_strategy() -> tf.distribute.Strategy:

@@ -18,9 +18,9 @@ from t2t_multimodel.data.fractions import fraction_lines
 from t2t_multimodel.data.lengths import left_out_lines, left_out_of
 from t2t_multimodel.data.records import changed_lines
 from t2t_multimodel.data.vocabulary import Vocabulary
-from t2t_multimodel.distributed.cluster import Cluster, cluster_of_environment
+from t2t_multimodel.distributed.cluster import WORKER_TIMEOUT, Cluster, cluster_of_environment
 from t2t_multimodel.distributed.parameter_server import ParameterServers, serve
-from t2t_multimodel.distributed.rendezvous import WORKER_TIMEOUT, handshake
+from t2t_multimodel.distributed.rendezvous import handshake
 from t2t_multimodel.distributed.strategies import described, lost_task, make_strategy, resolve_strategy
 from t2t_multimodel.model_protocol import Model
 from t2t_multimodel.problem import Problem
@@ -218,7 +218,7 @@ def _gather(
         return servers.strategy, functools.partial(AsynchronousTrainer, servers=servers)
     if cluster:
         handshake(cluster, {**config.facts(), **timing}, worker_timeout)
-    strategy = make_strategy(name)
+    strategy = make_strategy(name, worker_timeout)
     if strategy.num_replicas_in_sync > 1:
         print_line(f"training on {described(strategy)}")
     return strategy, functools.partial(Trainer, strategy=strategy, cluster=cluster)

@@ -144,3 +144,13 @@ MESSAGES = {
 @pytest.mark.parametrize("name", MESSAGES)
 def test_the_worker_that_is_gone_is_named(name):
     assert lost_task(tf.errors.UnavailableError(None, None, MESSAGES[name])) == name
+
+
+def test_a_worker_whose_chief_died_behind_the_handshake_says_so(root):
+    _, second = local_clusters({"worker": 2})
+    script = "from t2t_multimodel.distributed.strategies import make_strategy; make_strategy('multi_worker', 2)"
+    environment = os.environ | {"PYTHONPATH": str(root), "TF_CONFIG": second.tf_config()}
+    command = [sys.executable, "-c", script]
+    alone = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS)
+    said = "DataError: another worker ended while the workers connected, or cannot be reached (2 seconds)"
+    assert said in alone.stderr
