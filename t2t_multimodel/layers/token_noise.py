@@ -34,7 +34,9 @@ class TokenNoise(RandomRate):
             return ids
         # A number below the rate is itself uniform there, and says which row the token comes from.
         drawn = self.draw(ops.shape(ids)) / self.rate
-        rows = ops.maximum(ops.sum(ops.cast(ids[:, 0] != PAD_ID, "int32")), 1)  # rows that fill a fixed shape are the last
+        rows = ops.maximum(
+            ops.sum(ops.cast(ops.not_equal(ids[:, 0], PAD_ID), "int32")), 1
+        )  # rows that fill a fixed shape are the last
         donors = ops.minimum(ops.cast(drawn * ops.cast(rows, "float32"), "int32"), rows - 1)
         others = ops.take_along_axis(ids, donors, axis=0)
         replaced = (drawn < 1.0) & (ids >= self.first) & (others >= self.first)

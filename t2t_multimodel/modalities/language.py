@@ -45,7 +45,7 @@ class LanguageModality(keras.layers.Layer):
 
     def positions(self, ids, length=None):
         """Returns the number of positions, int32 scalar, up to the last real one of any row of ids [B, L]."""
-        return ops.max(ops.sum(ops.cast(ids != 0, "int32"), axis=1))
+        return ops.max(ops.sum(ops.cast(ops.not_equal(ids, 0), "int32"), axis=1))
 
     def top(self, states, embedded=None, training=None):
         if self.tied and len(states.shape) == 2:  # a few rows are cheaper to transpose than the table

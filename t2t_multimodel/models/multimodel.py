@@ -324,7 +324,9 @@ class MultiModel(keras.Model):
         with replica_rows(rows), unpadded_draws(lengths), fixed_capacity(capacity):
             logits, encoded, routing = self._logits(batch, problem, training, space)
         targets = batch["targets"]
-        weights = ops.cast(targets != PAD_ID, "float32") if self._decodes(problem) else self._real_rows(batch, problem)
+        weights = (
+            ops.cast(ops.not_equal(targets, PAD_ID), "float32") if self._decodes(problem) else self._real_rows(batch, problem)
+        )
         losses = smoothed_cross_entropy(logits, ops.maximum(targets, 0), label_smoothing)
         routings = tuple(r for r in (encoded.routing, routing) if r is not None)
         return LossTerms(ops.sum(losses * weights), ops.sum(weights), routings)
@@ -332,7 +334,7 @@ class MultiModel(keras.Model):
     def real_lengths(self, batch, problem) -> RealLengths:
         """Returns the lengths of a batch without the padding of fixed shapes; the target's is 0 for labels."""
         targets = batch["targets"]
-        target = ops.max(ops.sum(ops.cast(targets != PAD_ID, "int32"), axis=1)) if self._decodes(problem) else 0
+        target = ops.max(ops.sum(ops.cast(ops.not_equal(targets, PAD_ID), "int32"), axis=1)) if self._decodes(problem) else 0
 
         def source(name, given):
             net = self._net(self._spec(name).inputs)
@@ -366,8 +368,8 @@ class MultiModel(keras.Model):
 
     def _real_rows(self, batch, problem):
         """Returns float32 [B]: 0 for the rows that fill a fixed shape, which have no target, and 1 for all others."""
-        targets = batch["targets"]
-        return ops.cast(targets[:, 0] != PAD_ID if self._decodes(problem) else targets != NO_LABEL, "float32")
+        first, missing = (batch["targets"][:, 0], PAD_ID) if self._decodes(problem) else (batch["targets"], NO_LABEL)
+        return ops.cast(ops.not_equal(first, missing), "float32")
 
     def _spec(self, problem):
         if isinstance(problem, ProblemSwitch):
