@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from t2t_multimodel.decoding.search import Source, generate_tokens
+from t2t_multimodel.decoding.encoding import Source
+from t2t_multimodel.decoding.search import generate_tokens
 from t2t_multimodel.decoding.strategies import Greedy
 from t2t_multimodel.export import ServedModel
 from t2t_multimodel.features import Audio, Image, Label, Text, is_tree
@@ -119,9 +120,9 @@ def loop(model: Any, problem: str) -> Callable[..., Any]:
 
     def decode(states: Any) -> Any:
         limits = tf.fill(tf.shape(states)[:1], 16)
-        space = tf.constant(model.space_index(problem))
+        spaces = tf.fill(tf.shape(limits), model.space_index(problem))
         source = Source(states, tf.ones(tf.shape(states)[:2]))
-        return generate_tokens(model, problem, source, limits, tf.constant(16), space, Greedy()).ids
+        return generate_tokens(model, problem, source, limits, tf.constant(16), spaces, Greedy()).ids
 
     return decode
 

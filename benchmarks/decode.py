@@ -19,7 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.config import ModelConfig
-from t2t_multimodel.decoding.search import Search, Source, generate_tokens
+from t2t_multimodel.decoding.encoding import Encoding, Source
+from t2t_multimodel.decoding.search import Search, generate_tokens
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy
 from t2t_multimodel.features import Batch
 from t2t_multimodel.utils.constants import EOS_ID
@@ -100,12 +101,12 @@ def recomputation(model: Any, inputs: tf.Tensor, length: int, most_seconds: floa
 
 def positions(model: Any, args: argparse.Namespace) -> dict:
     """Returns milliseconds per token near the 50th and the 500th position, both with caches of 550 positions."""
-    states, mask = Search(model)._encode(PROBLEM, {"inputs": sentences(args, 1)})
+    states, mask = Encoding(model).encode(PROBLEM, {"inputs": sentences(args, 1)}).source
 
     @tf.function(autograph=False, jit_compile=True)
     def run(limits: tf.Tensor) -> tf.Tensor:
         source = Source(states, mask)
-        return generate_tokens(model, PROBLEM, source, limits, 550, tf.constant(0), Greedy(), compiled=True).ids
+        return generate_tokens(model, PROBLEM, source, limits, 550, tf.zeros_like(limits), Greedy(), compiled=True).ids
 
     def seconds(limit: int) -> float:
         return best(lambda: run(tf.constant([limit])).numpy(), 1)

@@ -23,8 +23,9 @@ from t2t_multimodel.data.graph.tokenizer import GraphTokenizer
 from t2t_multimodel.data.trees import SPELLING
 from t2t_multimodel.data.vocabulary import Vocabulary
 from t2t_multimodel.decoding.constraints import WellFormedTrees
-from t2t_multimodel.decoding.predictor import output_limits
-from t2t_multimodel.decoding.search import Source, generate_tokens
+from t2t_multimodel.decoding.encoding import Source
+from t2t_multimodel.decoding.inputs import output_limits
+from t2t_multimodel.decoding.search import generate_tokens
 from t2t_multimodel.decoding.strategies import BeamSearch, Strategy
 from t2t_multimodel.export_weights import StoredWeights
 from t2t_multimodel.features import Audio, Batch, Image, Label, ProblemSpec, Text, is_tree
@@ -179,7 +180,7 @@ class ServedModel(tf.Module):
             Source(encoded.states, encoded.mask),
             limits,
             tf.reduce_max(tf.concat([limits, [1]], 0)),
-            tf.constant(self._model.space_index(spec.name)),
+            tf.fill(tf.shape(limits), self._model.space_index(spec.name)),
             self._strategy,
             constraint,
         )

@@ -16,8 +16,9 @@ from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.data.readers.sound.decode import from_array as sound_from_array
 from t2t_multimodel.decoding.files import read_raw, read_text
 from t2t_multimodel.decoding.hypothesis import Prediction
+from t2t_multimodel.decoding.inputs import Raw
 from t2t_multimodel.decoding.interactive import describe
-from t2t_multimodel.decoding.predictor import Predictor, Raw
+from t2t_multimodel.decoding.predictor import Predictor
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Strategy
 from t2t_multimodel.evaluation.outputs import checked_reference
@@ -175,6 +176,14 @@ class LoadedModel:
         problem = problem or self._only("classification", object, Label)
         nothing: list[tuple[str, float]] = []
         found = self._with_words(self._read(problem, inputs), lambda raw: self._decoder.classify(problem, raw, top), nothing)
+        return found[0] if _is_one(inputs) else found
+
+    def experts(self, problem: str, inputs: Input | Sequence[Input], batch_size: int = 32) -> Any:
+        """Returns the share of each of the encoder's experts in the gates of each input, float32 [experts]; see `decode`.
+
+        A row sums to 1. It is empty for a model without experts, and for a sentence without words.
+        """
+        found = [np.array(each.experts, np.float32) for each in self._predict(problem, inputs, batch_size)]
         return found[0] if _is_one(inputs) else found
 
     def class_words(self, problem: str | None = None) -> dict[str, str]:

@@ -92,6 +92,7 @@ class DecodableModel(Protocol):
     ) -> tuple[Tensor, Any]:
         """Returns logits float32 [R, V] at `position`, after the previous `tokens` int32 [R], and the next state.
 
+        space is the index of a target space, int32 [] or one per row, int32 [R]; None is that of `problem`.
         write(cache, rows, values) overwrites the rows int32 [m] of a cache in `state` with `values` [m, ...] and returns the
         cache. None is for XLA: caches are copied, and all shapes are known.
         """

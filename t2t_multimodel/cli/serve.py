@@ -31,7 +31,7 @@ def command_flags() -> common.CommandFlags:
     flags.number("alpha", 0.6, "exponent of beam search's length penalty; 0 is none")
     flags.integer("n_best", 4, "outputs per input, at most --beam_size", least=1)
     flags.section = "batches"
-    flags.integer("max_batch", 16, "inputs of a problem that are decoded together", least=1)
+    flags.integer("max_batch", 32, "inputs of all problems that are decoded together", least=1)
     flags.number("max_wait_ms", 5.0, "milliseconds for which an input waits for others to join it", least=0, most=10_000)
     flags.integer("max_waiting", 128, "requests that are read or wait; the next one is refused", least=1)
     flags.section = "limits of a request"
@@ -88,7 +88,7 @@ def _serve(args: FlagValues, bound: socket.socket) -> None:
 
 
 def load(args: FlagValues) -> Any:
-    """Returns a Service with the newest weights of --output_dir, warmed up."""
+    """Returns a Service with the newest weights of --output_dir, which warms up while it is returned."""
     common.quiet_tensorflow(onednn=False)
     from t2t_multimodel.decoding.strategies import BeamSearch, Greedy
     from t2t_multimodel.inference import open_predictor
@@ -100,7 +100,7 @@ def load(args: FlagValues) -> Any:
     upload = int(args.max_upload_mb * 2**20)
     limits = Limits(upload, args.max_pixels, args.max_seconds, args.max_characters, args.max_body_seconds)
     service = Service(decoder, step, limits, args.max_batch, args.max_wait_ms / 1000, args.max_waiting)
-    service.warm_up()
+    service.warm_up_meanwhile()
     return service
 
 

@@ -19,7 +19,8 @@ from t2t_multimodel.utils.files import look_alike
 
 if TYPE_CHECKING:  # the decoder imports TensorFlow, which reading a file need not wait for
     from t2t_multimodel.decoding.hypothesis import Prediction
-    from t2t_multimodel.decoding.predictor import Progress, Raw
+    from t2t_multimodel.decoding.inputs import Raw
+    from t2t_multimodel.decoding.predictor import Progress
 
 # Batches in a block, within which inputs are sorted by length: of images and sounds, of texts.
 FILES_AT_A_TIME, BATCHES_AT_A_TIME = 4, 64

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.data.vocabulary import Vocabulary
-from t2t_multimodel.decoding.search import Source
+from t2t_multimodel.decoding.encoding import Source
 from t2t_multimodel.features import Batch, Label
 from t2t_multimodel.model_protocol import DecodableModel
 from t2t_multimodel.registry import unknown

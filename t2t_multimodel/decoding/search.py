@@ -5,41 +5,38 @@ Letters in shapes: B sentences, S source length, T target length, D depth, n out
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from t2t_multimodel.decoding.constraints import WellFormedTrees
+from t2t_multimodel.decoding.encoding import Classified, Encoding, Source, without_grappler
 from t2t_multimodel.decoding.strategies import Greedy, Hypotheses, Strategy
-from t2t_multimodel.features import Audio, Batch, Feature, Image, Text
+from t2t_multimodel.features import Batch
 from t2t_multimodel.model_protocol import DecodableModel
 from t2t_multimodel.tf_internals import traced
 from t2t_multimodel.utils.constants import LOWEST, PAD_ID
 
-
-class Source(NamedTuple):
-    """The part of an encoded input that the decoder reads: states [B, S, D] and mask float32 [B, S]."""
-
-    states: Any
-    mask: Any
+# In place of the number of words of a sentence whose output need not be a tree.
+FREE = -1
 
 
-@contextlib.contextmanager
-def _without_grappler() -> Iterator[None]:
-    """Switches Grappler off for functions that are called within.
+class Part(NamedTuple):
+    """Inputs of one problem, whose outputs are texts.
 
-    Grappler delays the first output by seconds and makes no later output faster. The option belongs to the whole process, so it
-    is restored for the caller's own functions.
+    Attributes:
+        problem: the problem's name.
+        batch: "inputs" and, for sound, "inputs_length", as the model takes them.
+        limits: int32 [B], the most tokens of each output, EOS included.
+        words: int32 [B], the sentences' numbers of words, if the outputs must be trees over them; None allows all outputs.
     """
-    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
+
+    problem: str
+    batch: Batch
+    limits: np.ndarray
+    words: np.ndarray | None = None
 
 
 class Search:
@@ -57,9 +54,9 @@ class Search:
     def __init__(self, model: DecodableModel, compiled: bool = False) -> None:
         self.model = model
         self._compiled = compiled
+        self._encoding = Encoding(model)
         self._functions: dict[Hashable, Callable[..., Any]] = {}
 
-    @_without_grappler()
     def decode(
         self,
         problem: str,
@@ -72,86 +69,58 @@ class Search:
         """Returns the outputs as arrays: ids int32 [B, n, T], where T is the longest output's length, and scores float32 [B, n].
 
         Args:
-            problem: the problem's name.
-            batch: "inputs" and, for sound, "inputs_length", as the model takes them.
+            problem, batch: see Part.
             max_length: most tokens of an output, EOS included; one number, or int32 [B].
             strategy: None means Greedy().
             trees: allows only trees over `words` words; `max_length` must be at least `trees.shortest(words)`.
             words: int32 [B], the sentences' numbers of words; only read with `trees`.
         """
-        strategy = strategy or Greedy()
-        source = self._encode(problem, batch)
-        generate = self._function(
-            ("generate", strategy, id(trees)), lambda: self._trace_generate(problem, source, strategy, trees)
-        )
         limits = np.broadcast_to(np.asarray(max_length, np.int32), len(batch["inputs"]))
-        counts = np.zeros_like(limits) if words is None else words.astype(np.int32)
+        return self.decode_parts([Part(problem, batch, limits, words if trees else None)], strategy, trees)[0][0]
+
+    @without_grappler()
+    def decode_parts(
+        self, parts: Sequence[Part], strategy: Strategy | None = None, trees: WellFormedTrees | None = None
+    ) -> list[tuple[Hypotheses, np.ndarray]]:
+        """Returns the outputs of each part, as `decode` does, and the shares of the encoder's experts (see Encoded).
+
+        All parts are decoded in one loop, whose steps cost little more for several inputs than for one. The outputs are those of
+        each part alone; only with Sampling they depend on all.
+
+        Args:
+            parts: inputs of problems that may differ.
+            strategy: None means Greedy().
+            trees: holds the outputs of parts with `words` to trees.
+        """
+        strategy = strategy or Greedy()
+        encoded = self._encoding.encode_together([(part.problem, part.batch) for part in parts])
+        source = _stacked([each.source for each in encoded])
+        sizes = [len(part.limits) for part in parts]
+        limits = np.concatenate([part.limits for part in parts]).astype(np.int32)
+        spaces = np.repeat([self.model.space_index(part.problem) for part in parts], sizes).astype(np.int32)
+        words = np.concatenate([_words(part) for part in parts])
+        if (words == FREE).all():
+            trees = None
+        generate = self._generate(parts[0].problem, source, strategy, trees)
         room, sentences = max(int(limits.max(initial=0)), 1), len(limits)
         if self._compiled:
-            room, source, limits, counts = _rounded_up(room, source, limits, counts)
-        space = tf.constant(self.model.space_index(problem))
-        found = generate(*source, tf.constant(limits), tf.zeros([room]), space, tf.constant(counts))
-        ids, scores = (values.numpy()[:sentences] for values in found)
-        return Hypotheses(ids[:, :, : (ids != PAD_ID).any((0, 1)).sum()], scores)
+            room, source, limits, spaces, words = _rounded_up(room, source, limits, spaces, words)
+        ids, scores = (values.numpy()[:sentences] for values in generate(*source, limits, tf.zeros([room]), spaces, words))
+        ends = np.cumsum(sizes)[:-1]
+        found = map(Hypotheses, map(_trimmed, np.split(ids, ends)), np.split(scores, ends))
+        return [(each, one.experts.numpy()) for each, one in zip(found, encoded, strict=True)]
 
-    @_without_grappler()
-    def classify(self, problem: str, batch: Batch) -> np.ndarray:
-        """Returns the logits float32 [B, classes] of a problem whose targets are labels."""
-        classify = self._function(("classify", problem), lambda: self._trace_classify(problem))
-        return classify(*self._arguments(self.model.specs[problem].inputs, batch)).numpy()
+    def classify(self, problem: str, batch: Batch) -> Classified:
+        """Returns the classes of a batch of a problem whose targets are labels."""
+        return self._encoding.classify(problem, batch)
 
-    @_without_grappler()
-    def expert_shares(self, problem: str, batch: Batch) -> np.ndarray:
-        """Returns the share of each encoder expert in the gates of each input, float32 [B, E]; E is 0 without experts."""
-        feature = self.model.specs[problem].inputs
-        shares = self._function(("experts", *_net_of(feature)), lambda: self._trace_expert_shares(problem))
-        return shares(*self._arguments(feature, batch)).numpy()
-
-    def _encode(self, problem: str, batch: Batch) -> Source:
-        feature = self.model.specs[problem].inputs
-        return self._function(("encode", *_net_of(feature)), lambda: self._trace_encode(problem))(
-            *self._arguments(feature, batch)
-        )
-
-    def _function(self, key: Hashable, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    def _generate(
+        self, problem: str, source: Source, strategy: Strategy, trees: WellFormedTrees | None
+    ) -> Callable[..., Hypotheses]:
+        key = (strategy, id(trees))
         if key not in self._functions:
-            self._functions[key] = make()
+            self._functions[key] = self._trace_generate(problem, source, strategy, trees)
         return self._functions[key]
-
-    def _arguments(self, feature: Feature, batch: Batch) -> list[tf.Tensor]:
-        values = [batch["inputs"], batch["inputs_length"]] if isinstance(feature, Audio) else [batch["inputs"]]
-        return [tf.cast(value, spec.dtype) for value, spec in zip(values, self._signature(feature), strict=True)]
-
-    def _signature(self, feature: Feature) -> list[tf.TensorSpec]:
-        """Returns the signature of encoding functions, for any batch size and length."""
-        if isinstance(feature, Text):
-            return [tf.TensorSpec([None, None], tf.int32)]
-        if isinstance(feature, Image):
-            return [tf.TensorSpec([None, None, None, feature.channels], tf.float32)]
-        bins = [self.model.mel_bins] if self.model.config.audio_input == "spectrogram" else []
-        return [tf.TensorSpec([None, None, *bins], tf.float32), tf.TensorSpec([None], tf.int32)]
-
-    def _trace_encode(self, problem: str) -> Callable[..., Source]:
-        def encode(inputs: tf.Tensor, length: tf.Tensor | None = None) -> Source:
-            encoded = self.model.encode(inputs, length, problem, training=False)
-            return Source(encoded.states, encoded.mask)
-
-        return traced(encode, input_signature=self._signature(self.model.specs[problem].inputs))
-
-    def _trace_classify(self, problem: str) -> Callable[..., tf.Tensor]:
-        def classify(inputs: tf.Tensor, length: tf.Tensor | None = None) -> tf.Tensor:
-            encoded = self.model.encode(inputs, length, problem, training=False)
-            return self.model.classify(encoded, problem, training=False)
-
-        return traced(classify, input_signature=self._signature(self.model.specs[problem].inputs))
-
-    def _trace_expert_shares(self, problem: str) -> Callable[..., tf.Tensor]:
-        def shares(inputs: tf.Tensor, length: tf.Tensor | None = None) -> tf.Tensor:
-            routing = self.model.encode(inputs, length, problem, training=False).routing
-            sentences = tf.shape(inputs)[0]
-            return tf.zeros([sentences, 0]) if routing is None else expert_shares(routing, sentences)
-
-        return traced(shares, input_signature=self._signature(self.model.specs[problem].inputs))
 
     def _trace_generate(
         self, problem: str, source: Source, strategy: Strategy, trees: WellFormedTrees | None
@@ -162,10 +131,10 @@ class Search:
         """
 
         def generate(
-            states: tf.Tensor, mask: tf.Tensor, limits: tf.Tensor, room: tf.Tensor, space: tf.Tensor, words: tf.Tensor
+            states: tf.Tensor, mask: tf.Tensor, limits: tf.Tensor, room: tf.Tensor, spaces: tf.Tensor, words: tf.Tensor
         ) -> Hypotheses:
             constraint = (trees, words) if trees else None
-            arguments = limits, tf.shape(room)[0], space, strategy, constraint
+            arguments = limits, tf.shape(room)[0], spaces, strategy, constraint
             return generate_tokens(self.model, problem, Source(states, mask), *arguments, compiled=self._compiled)
 
         signature = [
@@ -173,38 +142,38 @@ class Search:
             tf.TensorSpec([None, None], source.mask.dtype),
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None], tf.float32),
-            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None], tf.int32),
         ]
         return traced(generate, input_signature=signature, jit_compile=self._compiled)
 
 
-def _net_of(feature: Feature) -> tuple[Any, ...]:
-    """Returns a key that is equal for inputs that one encoding function serves."""
-    return feature.kind, getattr(feature, "channels", None)
+def _stacked(sources: Sequence[Source]) -> Source:
+    """Returns the rows of all sources; shorter ones are padded, and their padding is masked."""
+    if len(sources) == 1:
+        return sources[0]
+    longest = max(source.mask.shape[1] for source in sources)
+    spare = [longest - source.mask.shape[1] for source in sources]
+    states = [tf.pad(source.states, [[0, 0], [0, more], [0, 0]]) for source, more in zip(sources, spare, strict=True)]
+    masks = [tf.pad(source.mask, [[0, 0], [0, more]]) for source, more in zip(sources, spare, strict=True)]
+    return Source(tf.concat(states, 0), tf.concat(masks, 0))
 
 
-def expert_shares(routing: Any, sentences: Any) -> Any:
-    """Returns the share of each expert in the gates of each sentence, float32 [B, E]; a row sums to 1, or to 0 if all is padding.
-
-    Args:
-        routing: the Routing of the N = B * S positions of B sentences.
-        sentences: B, an int32 scalar.
-    """
-    experts = routing.importance.shape[0]
-    columns = experts + 1  # the last one is padding's
-    rows = tf.reshape(routing.experts, (sentences, -1)) + columns * tf.range(sentences)[:, None]
-    sums = tf.math.unsorted_segment_sum(tf.reshape(routing.gates, [-1]), tf.reshape(rows, [-1]), columns * sentences)
-    gates = tf.reshape(sums, (sentences, columns))[:, :experts]
-    return tf.math.divide_no_nan(gates, tf.reduce_sum(gates, axis=1, keepdims=True))
+def _words(part: Part) -> np.ndarray:
+    return np.full(len(part.limits), FREE, np.int32) if part.words is None else part.words.astype(np.int32)
 
 
-def _rounded_up(room: int, source: Source, limits: Any, words: Any) -> tuple[int, Source, Any, Any]:
+def _trimmed(ids: np.ndarray) -> np.ndarray:
+    """Returns ids [B, n, T] without the positions that are padding in all rows."""
+    return ids[:, :, : (ids != PAD_ID).any((0, 1)).sum()]
+
+
+def _rounded_up(room: int, source: Source, *rows: np.ndarray) -> tuple[Any, ...]:
     """Returns the arguments with all sizes padded to powers of two: added positions are masked, added sentences have limit 0."""
     sentences, length = (_power_of_two(size) - size for size in source.mask.shape)
     states = tf.pad(source.states, [[0, sentences], [0, length], [0, 0]])
     mask = tf.pad(source.mask, [[0, sentences], [0, length]])
-    return _power_of_two(room), Source(states, mask), np.pad(limits, (0, sentences)), np.pad(words, (0, sentences))
+    return _power_of_two(room), Source(states, mask), *(np.pad(values, (0, sentences)) for values in rows)
 
 
 def _power_of_two(size: int) -> int:
@@ -217,7 +186,7 @@ def generate_tokens(
     source: Source,
     limits: Any,
     length: Any,
-    space: Any,
+    spaces: Any,
     strategy: Strategy,
     constraint: tuple[WellFormedTrees, Any] | None = None,
     compiled: bool = False,
@@ -226,13 +195,14 @@ def generate_tokens(
 
     Args:
         model: see Search.
-        problem: the problem's name, or the name of one that differs in its command token alone.
+        problem: the name of one of the problems; their targets have one modality net.
         source: the encoded inputs of B sentences.
         limits: int32 [B], the most tokens of each output.
         length: int32 scalar, the largest limit.
-        space: int32 scalar, the index of the target space.
+        spaces: int32 [B], the index of each sentence's target space.
         strategy: chooses the tokens; padding is never offered to it.
-        constraint: (trees, words int32 [B]) allows only trees over so many words; None allows all outputs.
+        constraint: (trees, words int32 [B]) allows only trees over so many words, and all outputs where words is FREE; None
+            allows all outputs.
         compiled: whether XLA compiles the loop. Otherwise it is traced for TensorFlow's kernels: see `_packed` and
             `_overwritten`.
     """
@@ -240,19 +210,25 @@ def generate_tokens(
     constants = model.precompute(source)
     read, write = ((lambda: constants), None) if compiled else (_packed(constants), _overwritten)
     trees, words = constraint or (None, None)
-    row_limits = tf.repeat(limits, width)
+    row_limits, row_spaces = tf.repeat(limits, width), tf.repeat(spaces, width)
+    free = tf.repeat(words, width) == FREE if trees else tf.zeros_like(row_limits, tf.bool)
 
     def body(position: Any, state: Any, tree: Any, found: Any) -> tuple[Any, Any, Any, Any]:
-        logits, state = model.step(tf.reshape(found.last, [-1]), position, state, read(), problem, space, write)
+        logits, state = model.step(tf.reshape(found.last, [-1]), position, state, read(), problem, row_spaces, write)
         # An addition of LOWEST would be fused by XLA into the product of the logits, which would take twice as long on a CPU.
         log_probs = tf.nn.log_softmax(tf.where(tf.range(logits.shape[-1]) == PAD_ID, LOWEST, logits))
         if trees:
-            log_probs = tf.where(trees.allowed(tree, row_limits - position), log_probs, LOWEST)
+            log_probs = tf.where(free[:, None] | trees.allowed(tree, row_limits - position), log_probs, LOWEST)
         log_probs = tf.reshape(log_probs, (-1, width, logits.shape[-1]))
+        before = found.done
         found, parents = strategy.advance(found, log_probs, position, limits)
         if parents is not None:
             state, tree = model.reorder_beams(state, parents, position), _reorder(tree, parents, width)
-        return position + 1, state, trees.advance(tree, tf.reshape(found.last, [-1])) if trees else tree, found
+        if trees:
+            # A sentence that is done repeats its last token, which would open brackets without end.
+            stays = free | tf.repeat(before, width)
+            tree = _unless(stays, trees.advance(tree, tf.reshape(found.last, [-1])), tree)
+        return position + 1, state, tree, found
 
     state = model.init_cache(sentences, length, width)
     start = (
@@ -296,6 +272,13 @@ def _packed(constants: Any) -> Callable[[], Any]:
         return tf.nest.pack_sequence_as(constants, values)
 
     return unpacked
+
+
+def _unless(stays: Any, new: Any, old: Any) -> Any:
+    """Returns the rows of `old` where stays [R] is True, else those of `new`, for each tensor."""
+    return tf.nest.map_structure(
+        lambda value, kept: tf.where(tf.reshape(stays, [-1, *[1] * (len(value.shape) - 1)]), kept, value), new, old
+    )
 
 
 def _reorder(values: Any, parents: Any, width: int) -> Any:

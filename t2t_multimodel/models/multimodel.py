@@ -235,7 +235,7 @@ class MultiModel(keras.Model):
             position: int32 scalar.
             state: from `init_cache` or the previous step.
             constants: from `precompute`.
-            problem, space: as in `decode`.
+            problem, space: as in `decode`; space may be int32 [R], an index per row.
             write: a Write that overwrites the caches in `state`; not for XLA. None copies them.
 
         Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -44,9 +44,14 @@ _STRIP = (
 T = TypeVar("T")
 
 
-def what_it_does(problem: Problem | ProblemSpec) -> str:
-    """Returns a sentence that describes the problem, as "Says in English what a picture shows."."""
-    language = problem.target_space.removeprefix("to_").replace("_", " ").capitalize()
+def what_it_does(problem: Problem | ProblemSpec, others: Mapping[str, ProblemSpec] | None = None) -> str:
+    """Returns a sentence that describes the problem, as "Says in English what a picture shows.".
+
+    Args:
+        problem: the problem.
+        others: the problems beside it, by name. A reversed translation then names the language that its forward one gives.
+    """
+    language = _language(problem)
     if isinstance(problem.targets, Label):
         thing = {"image": "a picture", "audio": "a recording"}.get(problem.inputs.kind, "a text")
         return f"Says to which of {len(problem.targets.classes)} classes {thing} belongs."
@@ -56,7 +61,13 @@ def what_it_does(problem: Problem | ProblemSpec) -> str:
         return f"Says in {language} what a picture shows."
     if isinstance(problem.inputs, Audio):
         return f"Writes down in {language} what is said."
-    return f"Translates a sentence into {language}."
+    forward = (others or {}).get(problem.name.removesuffix("_rev"))
+    source = f"from {_language(forward)} " if forward and forward.name != problem.name else ""
+    return f"Translates a sentence {source}into {language}."
+
+
+def _language(problem: Problem | ProblemSpec) -> str:
+    return problem.target_space.removeprefix("to_").replace("_", " ").capitalize()
 
 
 def example_blocks(run: Run, data_dir: Path) -> tuple[list[Block], list[Block]]:

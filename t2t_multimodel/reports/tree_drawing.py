@@ -7,7 +7,9 @@ from html import escape
 
 from t2t_multimodel.data.trees import Span, spans
 
-_CHARACTER, _GAP, _ROW, _TEXT = 7.6, 16.0, 40.0, 14.0
+_GAP, _ROW, _TEXT = 16.0, 40.0, 14.0
+# Pixels of characters in the widest of the usual fonts, at a size of 14.
+_NARROW, _USUAL, _CAPITAL, _WIDE = 6.0, 9.0, 11.0, 14.5
 
 
 def draw_tree(words: Sequence[str], linearised: str, reference: str = "") -> str | None:
@@ -21,7 +23,7 @@ def draw_tree(words: Sequence[str], linearised: str, reference: str = "") -> str
     tags, constituents = parsed
     known = spans(reference) if reference else None
     right_tags, right_spans = known if known and len(known[0]) == len(words) else (tags, constituents)
-    widths = [max(len(word), len(tag)) * _CHARACTER + _GAP for word, tag in zip(words, tags, strict=True)]
+    widths = [max(text_width(word), text_width(tag)) + _GAP for word, tag in zip(words, tags, strict=True)]
     lefts = [sum(widths[:i]) for i in range(len(widths) + 1)]
     middles = [left + width / 2 for left, width in zip(lefts[:-1], widths, strict=True)]
     depths = _depths(constituents)
@@ -43,6 +45,19 @@ def draw_tree(words: Sequence[str], linearised: str, reference: str = "") -> str
     box = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     style = 'font-family="sans-serif" font-size="14" text-anchor="middle"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {box} {style}>{"".join(parts)}</svg>'
+
+
+def text_width(text: str) -> float:
+    """Returns the pixels that a label needs at most, whatever sans-serif font the reader has."""
+    return sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> float:
+    if character in "mwMW@%" or ord(character) > 0x2E7F:  # from there on, writing systems with characters of full width
+        return _WIDE
+    if character in "iljI.,:;'|!()[]":
+        return _NARROW
+    return _CAPITAL if character.isupper() else _USUAL
 
 
 def _depths(constituents: Sequence[Span]) -> list[int]:

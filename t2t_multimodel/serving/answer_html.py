@@ -29,7 +29,9 @@ CSS = """
 .mm .bars .number { text-align: right; font-variant-numeric: tabular-nums; font-size: .9rem; }
 .mm .best { display: grid; grid-template-columns: max-content 1fr; gap: .3rem .7rem; overflow-wrap: anywhere; font-size: .95rem; }
 .mm .best .number { font-variant-numeric: tabular-nums; color: var(--mm-soft); text-align: right; }
-.mm .tree { overflow-x: auto; padding: .3rem 0; } .mm .tree svg { max-width: none; fill: var(--body-text-color); display: block; }
+.mm .tree { overflow-x: auto; padding: .3rem 0; contain: inline-size; }
+.mm .tree svg { max-width: 100%; min-width: calc(var(--mm-drawn) * .62); height: auto; display: block;
+  fill: var(--body-text-color); }
 .mm .empty { color: var(--mm-soft); padding: 2.2rem 0; text-align: center; }
 """
 
@@ -47,7 +49,7 @@ def answer_html(answer: Answer, spec: ProblemSpec, step: int) -> str:
     if best.probability is not None:
         parts += ["<h4>Probabilities</h4>", _bars([(_shown(output), output.probability or 0.0) for output in answer.outputs])]
     if is_tree(spec.targets) and (drawn := drawing(best.text)):
-        parts += ["<h4>Parse tree</h4>", f'<div class="tree" role="img" aria-label="parse tree">{drawn}</div>']
+        parts += ["<h4>Parse tree</h4>", _tree(drawn)]
     if best.probability is None and len(answer.outputs) > 1:
         parts += ["<h4>The best outputs and their scores (log-probabilities)</h4>", _n_best(answer.outputs)]
     if answer.experts:
@@ -79,6 +81,12 @@ def drawing(bracketed: str) -> str | None:
     except DataError:
         return None
     return draw_tree(words, linearised)
+
+
+def _tree(svg: str) -> str:
+    """Returns a drawing that shrinks to the place there is, as long as its words can be read, and is scrolled beyond that."""
+    width = svg.partition('width="')[2].partition('"')[0]
+    return f'<div class="tree" role="img" aria-label="parse tree" style="--mm-drawn: {width}px">{svg}</div>'
 
 
 def _shown(output: Output) -> str:

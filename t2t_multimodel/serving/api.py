@@ -42,7 +42,7 @@ def routes(service: Service) -> list[Route]:
     readers = anyio.CapacityLimiter(os.cpu_count() or 1)  # pictures and sounds that are read at a time
 
     async def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok", "step": service.step, "waiting": service.waiting})
+        return JSONResponse({"status": service.status, "step": service.step, "waiting": service.waiting})
 
     async def problems(request: Request) -> Response:
         return JSONResponse({"problems": [described(spec, service.limits) for spec in service.problems.values()]})
@@ -53,10 +53,9 @@ def routes(service: Service) -> list[Route]:
             raise UnknownNameError(f"there is no problem {name[:100]!r}; there are: {', '.join(service.problems)}")
         with service.place():
             content = await _content(request, service.problems[name], service.limits)
-            raw = await anyio.to_thread.run_sync(service.read, name, content, limiter=readers)
-            decoded = await _unless_left(request, service.submit(name, raw))
-            found = await anyio.to_thread.run_sync(service.answer, name, raw, decoded, start)
-        return JSONResponse(found.to_json())
+            ready = await anyio.to_thread.run_sync(service.read, name, content, limiter=readers)
+            decoded = await _unless_left(request, service.submit(ready))
+        return JSONResponse(service.answer(ready, decoded, start).to_json())
 
     return [
         Route("/api/health", _guarded(health)),

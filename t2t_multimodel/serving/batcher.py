@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -27,24 +27,24 @@ class _Request(NamedTuple):
 
 
 class Batcher:
-    """Runs requests of the same key together, in one thread, in the order in which keys' oldest requests arrived.
+    """Runs requests together, in one thread, in the order in which they arrived.
 
     A batch is run when it is full, or when its oldest request has waited for `max_wait` seconds. While a batch is run, the next
     one fills.
 
     Args:
-        run: called with a key and a list of items; returns a result for each item.
+        run: called with a list of items; returns a result for each item.
         max_batch: the most items of a batch.
         max_wait: seconds for which a request waits for others to join it.
         max_waiting: the most requests that wait; those that are being run do not count.
     """
 
-    def __init__(self, run: Callable[[Any, list[Any]], Sequence[Any]], max_batch: int, max_wait: float, max_waiting: int) -> None:
+    def __init__(self, run: Callable[[list[Any]], Sequence[Any]], max_batch: int, max_wait: float, max_waiting: int) -> None:
         self._run = run
         self._max_batch = max_batch
         self._max_wait = max_wait
         self._max_waiting = max_waiting
-        self._queues: dict[Hashable, collections.deque[_Request]] = {}
+        self._queue: collections.deque[_Request] = collections.deque()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
@@ -53,9 +53,9 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """Returns the number of requests that wait."""
-        return sum(map(len, self._queues.values()))
+        return len(self._queue)
 
-    def submit(self, key: Hashable, item: Any) -> Future[Any]:
+    def submit(self, item: Any) -> Future[Any]:
         """Returns the future result for `item`. A future that is cancelled before its batch is run costs nothing.
 
         Raises:
@@ -68,7 +68,7 @@ class Batcher:
                 raise Closed("the service is ending")
             if self.waiting >= self._max_waiting:
                 raise QueueFull(f"{self._max_waiting} requests are waiting already; try again in a moment")
-            self._queues.setdefault(key, collections.deque()).append(request)
+            self._queue.append(request)
             self._changed.notify_all()
         return request.future
 
@@ -76,8 +76,8 @@ class Batcher:
         """Ends the thread after the batch that it is running; requests that wait get Closed."""
         with self._changed:
             self._closed = True
-            abandoned = [request for queue in self._queues.values() for request in queue]
-            self._queues.clear()
+            abandoned = list(self._queue)
+            self._queue.clear()
             self._changed.notify_all()
         for request in abandoned:
             if request.future.set_running_or_notify_cancel():
@@ -85,40 +85,35 @@ class Batcher:
         self._thread.join()
 
     def _work(self) -> None:
-        while batch := self._next_batch():
-            key, requests = batch
-            self._answer(key, [request for request in requests if request.future.set_running_or_notify_cancel()])
+        while requests := self._next_batch():
+            self._answer([request for request in requests if request.future.set_running_or_notify_cancel()])
 
-    def _next_batch(self) -> tuple[Hashable, list[_Request]] | None:
-        """Returns the next batch and its key as soon as it may be run; None when the batcher is closed."""
+    def _next_batch(self) -> list[_Request] | None:
+        """Returns the next batch as soon as it may be run; None when the batcher is closed."""
         with self._changed:
             while not self._closed:
-                if not self._queues:
+                if not self._queue:
                     self._changed.wait()
                     continue
-                key, queue = min(self._queues.items(), key=lambda pair: pair[1][0].arrival)
-                left = queue[0].arrival + self._max_wait - time.monotonic()
-                if left > 0 and len(queue) < self._max_batch:
+                left = self._queue[0].arrival + self._max_wait - time.monotonic()
+                if left > 0 and len(self._queue) < self._max_batch:
                     self._changed.wait(left)
                     continue
-                requests = [queue.popleft() for _ in range(min(len(queue), self._max_batch))]
-                if not queue:
-                    del self._queues[key]
-                return key, requests
+                return [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
         return None
 
-    def _answer(self, key: Hashable, requests: list[_Request]) -> None:
+    def _answer(self, requests: list[_Request]) -> None:
         """Gives every request its result. If a batch fails, each request is run alone, so that only the faulty one fails."""
         if not requests:
             return
         try:
-            results = self._run(key, [request.item for request in requests])
+            results = self._run([request.item for request in requests])
         except Exception as error:
             if len(requests) == 1:
                 requests[0].future.set_exception(error)
                 return
             for request in requests:
-                self._answer(key, [request])
+                self._answer([request])
             return
         for request, result in zip(requests, results, strict=True):
             request.future.set_result(result)

@@ -96,7 +96,7 @@ class _Tab:
         self._is_text = kind is Text
         name = {Text: "Sentence", Image: "Picture", Audio: "Sound"}[kind]
         with gradio.Tab(name, id=name.lower()):
-            choices = [(f"{what_it_does(spec)} ({spec.name})", spec.name) for spec in specs]
+            choices = [(f"{what_it_does(spec, service.problems)} ({spec.name})", spec.name) for spec in specs]
             self.problem = gradio.Radio(choices, value=specs[0].name, label="Problem", elem_id=f"problem-{name.lower()}")
             self.input = _input_of(kind, f"{name} ({service.limits.line(specs[0])})")
             self.button = gradio.Button("Answer", variant="primary", elem_id=f"answer-{name.lower()}")

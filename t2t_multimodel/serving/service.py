@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
+import absl.logging
 import numpy as np
 
 from t2t_multimodel.data.normalization import normalize_spaces
@@ -17,10 +18,9 @@ from t2t_multimodel.data.readers.pictures.read import stored_picture
 from t2t_multimodel.data.readers.sound.decode import decode_audio
 from t2t_multimodel.decoding.files import changes_of, one_line, read_text
 from t2t_multimodel.decoding.hypothesis import Prediction
-from t2t_multimodel.decoding.predictor import Raw, tiny_example
-from t2t_multimodel.decoding.strategies import BeamSearch
+from t2t_multimodel.decoding.inputs import Prepared, Raw, tiny_example
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec
-from t2t_multimodel.serving.batcher import Batcher, QueueFull
+from t2t_multimodel.serving.batcher import Batcher, Closed, QueueFull
 from t2t_multimodel.serving.limits import Limits
 from t2t_multimodel.utils.errors import DataError
 
@@ -78,6 +78,18 @@ class Answer:
         }
 
 
+class Ready(NamedTuple):
+    """A request's input, ready to be decoded.
+
+    Attributes:
+        prepared: the input as the model reads it.
+        notes: the changes and cuts that were made to read it.
+    """
+
+    prepared: Prepared
+    notes: list[str]
+
+
 class _Decoded(NamedTuple):
     prediction: Prediction
     batch_size: int
@@ -98,7 +110,7 @@ class Service:
         decoder: Any,
         step: int,
         limits: Limits | None = None,
-        max_batch: int = 16,
+        max_batch: int = 32,
         max_wait: float = 0.005,
         max_waiting: int = 128,
     ) -> None:
@@ -108,6 +120,7 @@ class Service:
         self.problems = decoder.specs
         self._max_waiting = max_waiting
         self._places = threading.BoundedSemaphore(max_waiting)
+        self._warm = threading.Event()
         self._batcher = Batcher(self._predict, max_batch, max_wait, max_waiting)
 
     @property
@@ -115,11 +128,30 @@ class Service:
         """Returns the number of inputs that wait to be decoded."""
         return self._batcher.waiting
 
+    @property
+    def status(self) -> str:
+        """Returns "ok", or "warming up", when a request may wait for seconds."""
+        return "ok" if self._warm.is_set() else "warming up"
+
+    def warm_up_meanwhile(self) -> None:
+        """Starts `warm_up` in a thread of its own; `close` ends it."""
+
+        def work() -> None:
+            try:
+                self.warm_up()
+            except Closed:
+                pass
+            except Exception:
+                absl.logging.exception("warming up failed; requests are answered as far as they can be")
+
+        threading.Thread(target=work, name="warm-up", daemon=True).start()
+
     def warm_up(self) -> None:
-        """Decodes a tiny input of every problem, so that no request waits for tracing."""
+        """Decodes a tiny input of every problem, so that later requests do not wait for tracing."""
         for problem, spec in self.problems.items():
-            for future in [self.submit(problem, tiny_example(spec)) for _ in range(2)]:
+            for future in [self.submit(self._ready(problem, tiny_example(spec))) for _ in range(2)]:
                 future.result()
+        self._warm.set()
 
     def close(self) -> None:
         """Ends the batch that is being decoded; whoever waits gets an error."""
@@ -139,14 +171,51 @@ class Service:
         finally:
             self._places.release()
 
-    def read(self, problem: str, content: bytes | str) -> Raw:
-        """Returns a request's input as the Predictor takes it: a text, a StoredPicture or a Sound.
+    def read(self, problem: str, content: bytes | str) -> Ready:
+        """Returns a request's input, checked and prepared. It may be called in any thread.
 
         Raises:
             UnknownNameError: there is no such problem.
             TooLarge: a text is longer than the limit.
             DataError: the input is empty, damaged, of the wrong kind or larger than the limits.
         """
+        return self._ready(problem, self._raw(problem, content))
+
+    def submit(self, ready: Ready) -> Future[_Decoded]:
+        """Returns the future decoding of an input from `read`; raises QueueFull and Closed as Batcher does."""
+        return self._batcher.submit(ready.prepared)
+
+    def answer(self, ready: Ready, decoded: _Decoded, start: float) -> Answer:
+        """Returns the answer for an input and what it was decoded to; `start` is a `time.perf_counter`."""
+        problem = ready.prepared.problem
+        is_label = isinstance(self.problems[problem].targets, Label)
+        outputs = [
+            Output(
+                one_line(found.text),
+                found.score,
+                found.well_formed,
+                float(np.exp(found.score)) if is_label else None,
+                found.words or None,
+            )
+            for found in decoded.prediction.outputs
+        ]
+        experts = list(decoded.prediction.experts)
+        return Answer(problem, outputs, experts, ready.notes, decoded.batch_size, time.perf_counter() - start)
+
+    def ask(self, problem: str, content: bytes | str, start: float | None = None) -> Answer:
+        """Returns the answer to a whole request; raises the errors of `place`, `read` and `submit`."""
+        start = time.perf_counter() if start is None else start
+        with self.place():
+            ready = self.read(problem, content)
+            return self.answer(ready, self.submit(ready).result(), start)
+
+    def _ready(self, problem: str, raw: Raw) -> Ready:
+        cut = self._decoder.longest_input(problem, raw)
+        notes = [*([f"cut to {cut}"] if cut else []), *changes_of(raw)]
+        return Ready(self._decoder.prepare(problem, [raw]), notes)
+
+    def _raw(self, problem: str, content: bytes | str) -> Raw:
+        """Returns a request's input as the Predictor takes it: a text, a StoredPicture or a Sound."""
         feature = self._decoder.spec(problem).inputs
         if isinstance(feature, (Image, Audio)):
             if isinstance(content, str):
@@ -160,46 +229,8 @@ class Service:
         self.limits.check_text(text)
         return text
 
-    def submit(self, problem: str, raw: Raw) -> Future[_Decoded]:
-        """Returns the future decoding of an input from `read`; raises QueueFull and Closed as Batcher does."""
-        return self._batcher.submit(problem, raw)
-
-    def answer(self, problem: str, raw: Raw, decoded: _Decoded, start: float) -> Answer:
-        """Returns the answer for an input and what it was decoded to; `start` is a `time.perf_counter`."""
-        is_label = isinstance(self.problems[problem].targets, Label)
-        outputs = [
-            Output(
-                one_line(found.text),
-                found.score,
-                found.well_formed,
-                float(np.exp(found.score)) if is_label else None,
-                found.words or None,
-            )
-            for found in decoded.prediction.outputs
-        ]
-        cut = self._decoder.longest_input(problem, raw)
-        notes = [*([f"cut to {cut}"] if cut else []), *changes_of(raw)]
-        experts = list(decoded.prediction.experts)
-        return Answer(problem, outputs, experts, notes, decoded.batch_size, time.perf_counter() - start)
-
-    def ask(self, problem: str, content: bytes | str, start: float | None = None) -> Answer:
-        """Returns the answer to a whole request; raises the errors of `place`, `read` and `submit`."""
-        start = time.perf_counter() if start is None else start
-        with self.place():
-            raw = self.read(problem, content)
-            return self.answer(problem, raw, self.submit(problem, raw).result(), start)
-
-    def _predict(self, problem: str, raws: list[Raw]) -> list[_Decoded]:
-        found = self._decoder.predict(problem, raws, len(raws), strategy=self._strategy(problem), experts=True)
-        return [_Decoded(prediction, len(raws)) for prediction in found]
-
-    def _strategy(self, problem: str) -> Any:
-        """Returns the strategy of the Predictor; for classes one that gives the likeliest few."""
-        targets = self.problems[problem].targets
-        if not isinstance(targets, Label):
-            return self._decoder.strategy
-        top = min(TOP_CLASSES, len(targets.classes))
-        return BeamSearch(top, n_best=top)
+    def _predict(self, inputs: list[Prepared]) -> list[_Decoded]:
+        return [_Decoded(prediction, len(inputs)) for prediction in self._decoder.predict_prepared(inputs, TOP_CLASSES)]
 
 
 _THING = {"image": "a picture", "audio": "a sound"}

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image as Picture
 
 from t2t_multimodel.config import HParams
-from t2t_multimodel.decoding.predictor import Predictor, bracketed, output_limits, tiny_example
+from t2t_multimodel.decoding.encoding import Classified
+from t2t_multimodel.decoding.inputs import output_limits, tiny_example
+from t2t_multimodel.decoding.predictor import Predictor, bracketed
 from t2t_multimodel.decoding.strategies import BeamSearch, Hypotheses
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
 from t2t_multimodel.utils.errors import DataError, UnknownNameError
@@ -50,7 +52,10 @@ class FakeSearch:
     def __init__(self):
         self.batches = []
 
-    def decode(self, problem, batch, max_length, strategy, trees=None, words=None):
+    def decode_parts(self, parts, strategy, trees=None):
+        return [(self.outputs(part.batch, strategy), shares(part.batch)) for part in parts]
+
+    def outputs(self, batch, strategy):
         self.batches.append(batch["inputs"])
         size = len(batch["inputs"])
         ids = batch["inputs"] if batch["inputs"].ndim == 2 else np.full((size, 2), 1, np.int32)
@@ -59,11 +64,13 @@ class FakeSearch:
 
     def classify(self, problem, batch):
         self.batches.append(batch["inputs"])
-        return np.tile(np.log([[0.1, 0.7, 0.2]]), (len(batch["inputs"]), 1)).astype("float32")
+        logits = np.tile(np.log([[0.1, 0.7, 0.2]]), (len(batch["inputs"]), 1)).astype("float32")
+        return Classified(logits, np.zeros((len(logits), 0)))
 
-    def expert_shares(self, problem, batch):
-        lengths = (np.asarray(batch["inputs"]) != 0).sum(axis=1)
-        return np.stack([1 / lengths, 1 - 1 / lengths], axis=1)
+
+def shares(batch):
+    lengths = (np.asarray(batch["inputs"]).reshape(len(batch["inputs"]), -1) != 0).sum(axis=1)
+    return np.stack([1 / lengths, 1 - 1 / lengths], axis=1)
 
 
 class SaysTree(FakeSearch):
@@ -71,7 +78,7 @@ class SaysTree(FakeSearch):
         super().__init__()
         self.ids = words.encode_feature(None, tree)
 
-    def decode(self, problem, batch, max_length, strategy, trees=None, words=None):
+    def outputs(self, batch, strategy):
         size = len(batch["inputs"])
         return Hypotheses(np.array([[self.ids]] * size, np.int32), np.zeros((size, 1), "float32"))
 
@@ -159,8 +166,8 @@ def test_trees_can_be_held_to_the_words_of_the_input():
     words.encode_feature(None, "(S )S NN")
     search = SaysTree(words, "(S NN )S")
     free, held = (Predictor(None, SPECS, words, HPARAMS, search, well_formed_trees=wanted) for wanted in (False, True))
-    decode = search.decode
-    search.decode = lambda *args: asked.append(args[4:]) or decode(*args)
+    decode = search.decode_parts
+    search.decode_parts = lambda parts, strategy, trees: asked.append((trees, parts[0].words)) or decode(parts, strategy, trees)
     free.decode("parse", ["a b"])
     held.decode("parse", ["a b", "c"])
     held.decode("copy", ["a b"])
@@ -224,9 +231,8 @@ def test_the_longest_output_depends_on_the_input(spec, batch, limits):
     assert found.tolist() == limits
 
 
-def test_the_experts_of_each_input_are_told_if_asked_for():
-    assert decoder().predict("copy", ["a"])[0].experts == ()
-    found = decoder().predict("copy", ["a", "a b c"], experts=True)
+def test_the_experts_of_each_input_are_told():
+    found = decoder().predict("copy", ["a", "a b c"])
     assert [prediction.experts for prediction in found] == [(0.5, 0.5), (0.25, 0.75)]
 
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from t2t_multimodel.config import ModelConfig
+from t2t_multimodel.decoding.encoding import Encoding
 from t2t_multimodel.decoding.search import Search
 from t2t_multimodel.decoding.strategies import BeamSearch, Greedy, Sampling
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text
@@ -135,7 +136,7 @@ def test_sound_and_images_are_decoded(search):
 def test_images_are_classified(model, search):
     pictures = {"inputs": np.random.default_rng(0).normal(size=(2, 16, 24, 3)).astype("float32")}
     expected = tf.function(lambda batch: model(batch, problem="picture"))(pictures)
-    np.testing.assert_allclose(search.classify("picture", pictures), expected, atol=1e-5)
+    np.testing.assert_allclose(search.classify("picture", pictures).logits, expected, atol=1e-5)
 
 
 class Replay:
@@ -148,7 +149,7 @@ class Replay:
 
     def encode(self, inputs, length, problem, training):
         mask = tf.cast(inputs != 0, tf.float32)
-        return type("Encoded", (), {"states": mask[:, :, None], "mask": mask})
+        return type("Encoded", (), {"states": mask[:, :, None], "mask": mask, "routing": None})
 
     def space_index(self, problem):
         return 0
@@ -181,14 +182,14 @@ def test_problems_of_one_input_modality_share_functions():
     for problem in ("ende", "frde", "ende"):
         for length in (3, 5, 8):
             search.decode(problem, sentences(length), 2)
-    assert len(search._functions) == 2
-    assert all(function.experimental_get_tracing_count() == 1 for function in search._functions.values())
+    functions = [*search._functions.values(), *search._encoding._functions.values()]
+    assert [function.experimental_get_tracing_count() for function in functions] == [1, 1]
 
 
-def test_experts_shares_are_those_of_each_input_alone_and_sum_to_1(model, search):
+def test_experts_shares_are_those_of_each_input_alone_and_sum_to_1(model):
     (gate,) = [value for value in model.encoder.trainable_variables if value.path.endswith("/gate")]
     gate.assign(np.random.default_rng(0).normal(size=gate.shape))  # it starts at 0, where all inputs are alike
-    both = search.expert_shares("ende", sentences(9, 4))
+    both = Encoding(model).encode("ende", sentences(9, 4)).experts.numpy()
     assert both.shape == (2, 4)
     np.testing.assert_allclose(both.sum(axis=1), 1, rtol=1e-5)
     for row, length in ((0, 9), (1, 4)):
@@ -198,5 +199,5 @@ def test_experts_shares_are_those_of_each_input_alone_and_sum_to_1(model, search
         np.testing.assert_allclose(both[row], expected, rtol=1e-4)
     assert np.abs(both[0] - both[1]).max() > 1e-3
     pixels = {"inputs": np.random.default_rng(0).normal(size=(2, 16, 24, 3)).astype("float32")}
-    np.testing.assert_allclose(search.expert_shares("picture", pixels).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(Encoding(model).classify("picture", pixels).experts.sum(axis=1), 1, rtol=1e-5)
     gate.assign(np.zeros(gate.shape))

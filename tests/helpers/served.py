@@ -7,7 +7,7 @@ import threading
 
 from t2t_multimodel.data.readers.sound.decode import Sound
 from t2t_multimodel.decoding.hypothesis import Hypothesis, Prediction
-from t2t_multimodel.decoding.strategies import Greedy
+from t2t_multimodel.decoding.inputs import Prepared
 from t2t_multimodel.features import Audio, Image, Label, ProblemSpec, Text, is_tree
 from t2t_multimodel.registry import unknown
 from t2t_multimodel.serving.address import bound_socket
@@ -30,7 +30,6 @@ class FakeDecoder:
     "fail" is an error of ours, and `gate` holds every batch back.
     """
 
-    strategy = Greedy()
     specs = {spec.name: spec for spec in SPECS}
 
     def __init__(self):
@@ -46,12 +45,16 @@ class FakeDecoder:
     def longest_input(self, problem, raw):
         return "its first 3 tokens" if isinstance(raw, str) and len(raw.split()) > 3 else ""
 
-    def predict(self, problem, inputs, batch_size=32, progress=None, strategy=None, experts=False):
-        self.batches.append(list(inputs))
+    def prepare(self, problem, inputs):
+        return Prepared(problem, {"inputs": inputs}, [])
+
+    def predict_prepared(self, inputs, classes=0):
+        raws = [(prepared.problem, raw) for prepared in inputs for raw in prepared.batch["inputs"]]
+        self.batches.append([raw for _, raw in raws])
         assert self.gate.wait(10)
-        if "fail" in inputs:
+        if "fail" in self.batches[-1]:
             raise RuntimeError("a fault of ours")
-        return [Prediction(self._outputs(problem, raw), 1, 0.0, (0.75, 0.25) if experts else ()) for raw in inputs]
+        return [Prediction(self._outputs(problem, raw)[: classes or 1], 1, 0.0, (0.75, 0.25)) for problem, raw in raws]
 
     def _outputs(self, problem, raw):
         targets = self.specs[problem].targets

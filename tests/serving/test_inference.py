@@ -62,6 +62,13 @@ def test_one_input_gives_one_output_and_a_list_a_list(model):
     assert model.step == 7
 
 
+def test_the_experts_of_each_input_are_told(model, png):
+    one, nothing = model.experts("ende", ["a dog and a cat", " "])
+    assert one.shape == (2,) and one.dtype == np.float32 and one.sum() == pytest.approx(1, abs=1e-5)
+    assert nothing.size == 0
+    assert model.experts("picture", png).shape == (2,)
+
+
 def test_given_outputs_have_log_probabilities(model):
     one = model.log_probs("ende", "a dog", "ein Hund")
     assert one.log_prob == pytest.approx(sum(one.token_log_probs)) and "".join(one.tokens).strip() == "ein Hund"

@@ -16,6 +16,9 @@ import small_run
 import sounds
 from PIL import Image as Picture
 
+from t2t_multimodel.features import ProblemSpec, Text
+from t2t_multimodel.reports.examples import what_it_does
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -158,7 +161,51 @@ def test_it_is_readable_on_a_phone(browser, command):
     phone.wait_for_selector("#answer .out")
     phone.wait_for_function("document.getElementById('answer').getBoundingClientRect().top < 400")  # it is moved into sight
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    parsed(phone, "a dog " * 9)  # the drawing is wider than the screen
+    drawn, seen, _ = drawing(phone)
+    assert drawn > 390 > seen
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     phone.close()
+
+
+def parsed(page, sentence):
+    """Asks for the parse tree of a sentence."""
+    page.get_by_label("(parse)").first.check()
+    page.fill("#text textarea", sentence)
+    page.press("#text textarea", "Enter")
+    page.wait_for_function(
+        "words => document.querySelectorAll('#answer .tree text').length > words", arg=2 * len(sentence.split())
+    )
+
+
+def drawing(page):
+    """The widths in pixels of a tree and of the part of it that is seen, and how far its labels stand out of it."""
+    return page.evaluate(
+        """() => { const tree = document.querySelector('#answer .tree'), box = tree.querySelector('svg').getBoundingClientRect();
+        const labels = [...tree.querySelectorAll('text')].map(label => label.getBoundingClientRect());
+        const out = Math.max(...labels.map(at => Math.max(at.right - box.right, box.left - at.left)));
+        return [box.width, tree.clientWidth, out]; }"""
+    )
+
+
+def test_a_tree_is_seen_as_a_whole_on_a_desktop(page):
+    parsed(page, "a dog and a cat and a MMWWMMWW")
+    drawn, seen, out = drawing(page)
+    assert drawn <= seen and out <= 0
+
+
+def test_no_two_problems_have_the_same_label(page):
+    for tab in ("Sentence", "Picture", "Sound"):
+        page.get_by_role("tab", name=tab).click()
+        labels = page.locator(f"#problem-{tab.lower()} label").all_inner_texts()
+        assert labels and len(set(labels)) == len(labels)
+
+
+def test_a_reversed_translation_says_from_which_language():
+    spaces = {"ende": "to_german", "ende_rev": "to_english", "enfr": "to_french", "enfr_rev": "to_english"}
+    specs = {name: ProblemSpec(name, Text(), Text(), space) for name, space in spaces.items()}
+    assert what_it_does(specs["ende_rev"], specs) == "Translates a sentence from German into English."
+    assert len({what_it_does(spec, specs) for spec in specs.values()}) == 4
 
 
 def test_a_signal_ends_it_in_a_line(command):
