@@ -24,8 +24,8 @@ def done(monkeypatch, ends):
         demo, "generate", lambda problems, data_dir, *rest: calls.append(("generate", len(problems), data_dir.name))
     )
 
-    def train(*args, seconds):
-        calls.append(("train", args[1], seconds))
+    def train(*args, seconds, by_clock):
+        calls.append(("train", args[1], seconds, by_clock))
         if ends[0]:
             raise ends[0]
 
@@ -46,7 +46,8 @@ def test_a_run_stopped_by_a_signal_is_not_scored(done, ends, tmp_path):
 @pytest.mark.parametrize(("flags", "seconds"), [([], 60 * demo.TRAIN_MINUTES), (["--minutes=2"], 120.0), (["--full"], 0.0)])
 def test_it_generates_trains_scores_and_reports(done, flags, seconds, tmp_path, capsys):
     assert command.main([f"--output_dir={tmp_path / 'out'}", *flags]) == 0
-    assert done == [("generate", 8, "data"), ("train", "multimodel_mini", seconds), ("score", None, "dev"), ("report", "out")]
+    train = ("train", "multimodel_mini", seconds, seconds > 0)
+    assert done == [("generate", 8, "data"), train, ("score", None, "dev"), ("report", "out")]
     assert f"{tmp_path / 'out' / 'report.html'} shows" in capsys.readouterr().out
 
 
