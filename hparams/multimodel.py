@@ -82,5 +82,5 @@ def mini() -> HParams:
         "image_stem_stride=1,image_channels=16:32:64:64,categorical_sizes=96:128,"
         "vocab_size=700,batch_tokens=1536,batch_images=16,batch_seconds=40,max_length=64,max_seconds=3,"
         "learning_rate=0.003,warmup_steps=200,train_steps=4800,eval_every=600,"
-        "problem_weights=mini_class:4 mini_caption:8"
+        "problem_weights=mini_class:2 mini_caption:6 mini_speech:2"
     )
