@@ -368,6 +368,8 @@ class MultiModel(keras.Model):
 
     def _real_rows(self, batch, problem):
         """Returns float32 [B]: 0 for the rows that fill a fixed shape, which have no target, and 1 for all others."""
+        if "targets" not in batch:
+            return None  # inputs to be classified, all of them real
         first, missing = (batch["targets"][:, 0], PAD_ID) if self._decodes(problem) else (batch["targets"], NO_LABEL)
         return ops.cast(ops.not_equal(first, missing), "float32")
 
