@@ -86,7 +86,7 @@ def test_the_best_checkpoints_are_runs_themselves(finished):
 def test_for_a_tpu_shapes_are_fixed_and_the_run_stops_goes_on_and_learns_the_same(
     finished, data_dir, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(launch, "make_strategy", lambda name: tf.distribute.get_strategy())
+    monkeypatch.setattr(launch, "make_strategy", lambda name, timeout: tf.distribute.get_strategy())
     for stop_step in (7, None):
         train_run([COPY, TOPIC], "tiny", HPARAMS, data_dir, tmp_path, strategy="tpu", stop_step=stop_step)
     assert (
