@@ -1,6 +1,5 @@
 """Tasks wait for each other, and every task that has started names the missing ones."""
 
-import contextlib
 import dataclasses
 import socket
 import threading
@@ -19,11 +18,14 @@ def clusters():
 
 
 def met(*tasks, timeout=20):
-    """Returns each task's result, "" or an error; a task is (cluster, facts, seconds after which it starts)."""
+    """Returns each task's result, "" or an error; a task is (cluster, facts, seconds or an event after which it starts)."""
     heard = {}
 
     def task(place, cluster, facts, after):
-        time.sleep(after)
+        if isinstance(after, threading.Event):
+            after.wait(timeout)
+        else:
+            time.sleep(after)
         try:
             handshake(cluster, facts, timeout)
             heard[place] = ""
@@ -36,6 +38,19 @@ def met(*tasks, timeout=20):
     for thread in threads:
         thread.join(60)
     return [heard[place] for place in range(len(tasks))]
+
+
+def say(port, text):
+    """Sends a message to a port as soon as somebody listens there, which has to be soon."""
+    end = time.monotonic() + 20
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(text)
+                return
+        except ConnectionRefusedError:
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
 
 FACTS = {"steps": 3, "sizes": (1, 2)}
@@ -68,13 +83,8 @@ def test_tasks_that_were_started_differently_are_told_what_differs(clusters):
 def test_a_task_that_left_again_is_missing(clusters):
     port = int(clusters[0].addresses["worker 0"].rpartition(":")[2])
 
-    def leave():
-        while True:
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)) as connection:
-                connection.sendall(b'{"task": "worker 2", "facts": {"steps": 3, "sizes": [1, 2]}}\n')
-                return
-
-    leaving = threading.Thread(target=leave)
+    message = b'{"task": "worker 2", "facts": {"steps": 3, "sizes": [1, 2]}}\n'
+    leaving = threading.Thread(target=say, args=(port, message))
     leaving.start()
     heard = met((clusters[0], FACTS, 0), (clusters[1], FACTS, 0.5), timeout=2)
     leaving.join()
@@ -85,16 +95,16 @@ def test_strangers_are_not_taken_for_tasks(clusters):
     two = local_clusters({"worker": 2})
     port = int(two[0].addresses["worker 0"].rpartition(":")[2])
 
+    said = threading.Event()
+
     def talk():
         for text in (b"GET / HTTP/1.1\r\n\r\n", b"[1, 2]\n", b'{"task": 1}\n', b"\xff\xfe\n"):
-            while True:
-                with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)) as connection:
-                    connection.sendall(text)
-                    break
+            say(port, text)
+        said.set()
 
     stranger = threading.Thread(target=talk)
     stranger.start()
-    assert met((two[0], FACTS, 0), (two[1], FACTS, 0.5)) == ["", ""]
+    assert met((two[0], FACTS, 0), (two[1], FACTS, said)) == ["", ""]
     stranger.join()
 
 
