@@ -6,17 +6,14 @@ python benchmarks/screenshots.py --output_dir=demo_output
 """
 
 import argparse
-import contextlib
-import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from PIL import Image as Picture
 from playwright.sync_api import sync_playwright
+from serve import served
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -35,7 +32,8 @@ def main() -> None:
     if not report.exists():
         parser.error(f"{report} does not exist; `make demo` writes one")
     args.pictures.mkdir(parents=True, exist_ok=True)
-    with served(args.output_dir) as address, sync_playwright() as playwright:
+    with served(args.output_dir) as (port, _, _), sync_playwright() as playwright:
+        address = f"http://127.0.0.1:{port}"
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         shot(sentence(browser, address, DESKTOP), args.pictures / "serve_sentence.png")
         shot(picture(browser, address), args.pictures / "serve_picture.png")
@@ -53,22 +51,6 @@ def chromium() -> str:
     if not path:
         sys.exit("there is no Chromium: apt-get install chromium")
     return path
-
-
-@contextlib.contextmanager
-def served(output_dir: str) -> Iterator[str]:
-    """Yields the address of mm-serve with a run."""
-    command = [sys.executable, str(ROOT / "bin" / "mm-serve"), f"--output_dir={output_dir}", "--port=0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    try:
-        address = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
-        if not address:
-            sys.exit("mm-serve did not start")
-        yield address[0]
-    finally:
-        process.terminate()
-        process.communicate()
 
 
 def sentence(browser: Any, address: str, size: dict[str, int]) -> Any:

@@ -62,6 +62,7 @@ class TrainingBatches:
         examples: int | None = 0,
     ) -> None:
         self.position, self.examples = position, examples
+        self._padded = hparams.data.fixed_shapes
         shards = shard_paths(data_dir, problem.records_name, "train")
         used = shard_examples(problem, data_dir, hparams)
         self._groups, segment_records = _segments(shards, used, hparams.data.shuffle_buffer, seed)
@@ -70,7 +71,7 @@ class TrainingBatches:
 
         def batches(segment: tf.Tensor) -> tf.data.Dataset:
             made = _batches(segment_records(segment), problem, hparams, (seed, segment))
-            if hparams.data.fixed_shapes:
+            if self._padded:
                 made = made.map(lambda batch: pad_batch(batch, problem.spec(), hparams))
             empty = tf.data.Dataset.from_tensors(empty_batch(made.element_spec))
             return made.concatenate(empty).map(lambda batch: (segment, batch))
@@ -86,13 +87,14 @@ class TrainingBatches:
     def __next__(self) -> Batch:
         for _ in range(self._groups + 2):  # Each segment ends with an empty batch.
             segment, batch = next(self._batches)
-            if batch["targets"].shape[0]:
+            if rows := batch["targets"].shape[0]:
                 break
         else:
             raise DataError(self._too_long)
         segment = int(segment)
         self.position = (segment, self.position[1] + 1 if segment == self.position[0] else 1)
-        self.examples = None if self.examples is None else self.examples + real_rows(batch)
+        if self.examples is not None:
+            self.examples += real_rows(batch) if self._padded else rows
         return batch
 
 
